@@ -1,0 +1,104 @@
+"""Durations and instants as people write them, and as Backstay keeps them (integer microseconds, UTC).
+
+>>> duration("3h")
+10800000000
+>>> duration_text(7 * 86_400_000_000)
+'7d'
+>>> instant("2013-04-01T00:00:00Z")
+1364774400000000
+>>> instant_text(1364774400000000)
+'2013-04-01T00:00:00Z'
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from backstay.core.errors import InputError
+
+MICROSECOND = 1
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_UNITS = {"us": MICROSECOND, "ms": 1_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
+_DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d|w)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def duration(text: str | timedelta | int, *, where: str = "") -> int:
+    """Microseconds in a duration such as "90m", "1d12h", a `timedelta`, or already microseconds.
+
+    Raises `InputError` for anything else, and for a negative duration.
+    """
+    if isinstance(text, bool):
+        raise InputError(f"{text!r} is not a duration", where=where, expected='such as "3h" or "7d"')
+    if isinstance(text, timedelta):
+        micros = text // timedelta(microseconds=1)
+    elif isinstance(text, int):
+        micros = text
+    else:
+        parts = _DURATION.findall(text)
+        if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+            raise InputError(
+                f"{text!r} is not a duration",
+                where=where,
+                expected='a number and a unit (us, ms, s, m, h, d, w), such as "3h" or "1d12h"',
+                fix='write for example "3h"',
+            )
+        micros = sum(int(number) * _UNITS[unit] for number, unit in parts)
+    if micros < 0:
+        raise InputError(f"the duration {text!r} is negative", where=where, expected="zero or more")
+    return micros
+
+
+def duration_text(micros: int) -> str:
+    """The shortest way to write a duration, in the largest unit that divides it (days at the most)."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        if micros and micros % _UNITS[unit] == 0:
+            return f"{micros // _UNITS[unit]}{unit}"
+    return f"{micros}us"
+
+
+def instant(value: str | datetime | int, *, where: str = "") -> int:
+    """Microseconds since the epoch of an ISO 8601 instant, an aware `datetime`, or already microseconds.
+
+    A date alone ("2013-04-01") means its first moment in UTC. A naive time is refused.
+    """
+    if isinstance(value, bool):
+        raise InputError(f"{value!r} is not an instant", where=where, expected="an ISO 8601 time with a zone")
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        text = value + "T00:00:00Z" if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) else value
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise InputError(
+                f"{value!r} is not a time",
+                where=where,
+                expected='ISO 8601 with a zone, such as "2013-04-01T12:00:00Z"',
+                fix="send the time in that form",
+            ) from None
+    else:
+        moment = value
+    if moment.tzinfo is None:
+        raise InputError(
+            f"{value!s} has no time zone",
+            where=where,
+            expected="a time with a zone",
+            fix='append "Z" if it is UTC, or its offset such as "-04:00"',
+        )
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant_datetime(micros: int) -> datetime:
+    """The aware UTC `datetime` of an instant."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def instant_text(micros: int) -> str:
+    """ISO 8601 in UTC, with a fraction only where there is one."""
+    return instant_datetime(micros).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,72 @@
+"""A model is a question asked of a feature set, and the estimator that learns to answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backstay.core.errors import DefinitionError
+from backstay.core.times import duration
+from backstay.definitions.features import FeatureSet
+from backstay.definitions.labels import Label
+from backstay.definitions.names import check_name
+from backstay.definitions.policies import GatePolicy, RetrainPolicy
+from backstay.definitions.sources import EventSource
+
+
+class Ask:
+    """When the question is asked: for each event of `source`, at its event time minus `before`.
+
+    `fields` says from which column of the source a request-time input comes, where the names differ
+    (`{"scheduled_departure": "event_time"}`). Entity keys come from the columns of the same name.
+    """
+
+    def __init__(self, source: EventSource, *, before: str = "0s", fields: Mapping[str, str] | None = None) -> None:
+        self.source, self.fields = source, dict(fields or {})
+        self.before = duration(before, where=f"Ask({source.name})")
+
+
+class Model:
+    """A model to train, judge and serve.
+
+    estimator: a function without arguments that returns a fresh scikit-learn-compatible classifier (a function, so that
+               neither the server nor the command line imports a training library).
+    threshold: a score at or above it is the decision `true`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        features: FeatureSet,
+        label: Label,
+        ask: Ask,
+        estimator: Callable[[], Any],
+        threshold: float = 0.5,
+        gate: GatePolicy | None = None,
+        retrain: RetrainPolicy | None = None,
+        description: str = "",
+    ) -> None:
+        self.name = check_name(name, "model")
+        self.features, self.label, self.ask = features, label, ask
+        self.estimator, self.threshold, self.description = estimator, threshold, description
+        self.gate = gate or GatePolicy()
+        self.retrain = retrain or RetrainPolicy()
+        columns = {*ask.source.schema, "event_time"}
+        needed = {*features.keys, label.key, *(ask.fields.get(f.name, f.name) for f in features.requests)}
+        missing = sorted(needed - columns)
+        if missing:
+            raise DefinitionError(
+                f"the asked rows have no column {missing[0]!r}",
+                where=f"model {name!r}",
+                expected=f"source {ask.source.name!r} to have {sorted(needed)}",
+                fix="add the column to the source's schema, or name another in Ask(fields=...)",
+            )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What a request's `keys` hold: the entity keys and the label's key."""
+        return tuple(dict.fromkeys((*self.features.keys, self.label.key)))
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}, features={self.features.name!r}, label={self.label.name!r})"

@@ -1,0 +1,51 @@
+"""Labels joined to what was asked, by the rules of time.
+
+As of a moment, a row's outcome is *known* if its event had become known by then, *void* if a voiding event had, and
+*mature* once the label's horizon and the source's delay have passed. Only mature rows are compared or trained on:
+"arrived so far" is a biased sample, because rows come late when the outcome is late.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from backstay.definitions import Label
+from backstay.features.offline import EventReader
+
+
+def join_labels(asked: pl.DataFrame, label: Label, events: EventReader, *, as_of: int) -> pl.DataFrame:
+    """`asked` (columns `at` and the label's key) with three columns added, its rows as they came.
+
+    label:  Boolean, null where no outcome is known as of `as_of`, or where it is void
+    void:   Boolean, the outcome was voided
+    mature: Boolean, at + horizon + delay <= as_of
+
+    Only an outcome that happens at or after the row's T is its outcome. If several arrived, the first in the order
+    (event_time, known_time, sequence) counts.
+    """
+    outcomes = (
+        events.read(label.source.name, known_until=as_of)
+        .with_columns(label=label.value)
+        .filter(pl.col("label").is_not_null())
+        .sort("event_time", "known_time", "sequence")
+        .select(label.key, "label", _happened=pl.col("event_time").dt.epoch("us"))
+    )
+    rows = asked.with_row_index("_row")
+    matched = (
+        rows.select("_row", "at", label.key)
+        .join(outcomes, on=label.key, how="inner", maintain_order="left_right")
+        .filter(pl.col("_happened") >= pl.col("at"))
+        .unique("_row", keep="first", maintain_order=True)
+        .select("_row", "label")
+    )
+    joined = rows.join(matched, on="_row", how="left", maintain_order="left")
+    if label.void is None:
+        joined = joined.with_columns(void=pl.lit(False))
+    else:
+        voided = events.read(label.void.name, known_until=as_of).select(label.key, void=pl.lit(True)).unique()
+        joined = joined.join(voided, on=label.key, how="left", maintain_order="left")
+        joined = joined.with_columns(pl.col("void").fill_null(False))
+    return joined.with_columns(
+        label=pl.when(pl.col("void")).then(None).otherwise(pl.col("label")),
+        mature=pl.col("at") + label.maturity <= as_of,
+    ).drop("_row")

@@ -1,0 +1,104 @@
+"""Training sets: the asked rows of a model with their features and labels, as everything was known at a moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from backstay.core.errors import InputError
+from backstay.core.times import instant_text
+from backstay.definitions import Model
+from backstay.features.labels import join_labels
+from backstay.features.offline import EventReader, feature_rows
+from backstay.features.rows import RowEngine
+from backstay.features.rowwise import check_rowwise
+
+
+class Events(EventReader, Protocol):
+    def version(self, source: str) -> int: ...
+
+
+@dataclass(slots=True)
+class TrainingSet:
+    """Rows that are mature and not void, in the order they were asked.
+
+    frame:    `at`, the keys, every feature, and `label`
+    vector:   the model's input, float32, shape (rows, features of the vector)
+    outcome:  0 or 1 a row
+    versions: the table version of each source that was read
+    void, immature, unlabelled: asked rows that were left out, and why
+    """
+
+    frame: pl.DataFrame
+    vector: npt.NDArray[np.float32]
+    outcome: npt.NDArray[np.int8]
+    versions: dict[str, int]
+    asked: int
+    void: int
+    immature: int
+    unlabelled: int
+
+    @property
+    def rows(self) -> int:
+        return self.frame.height
+
+
+def asked_rows(model: Model, events: EventReader, *, since: int | None, until: int, as_of: int) -> pl.DataFrame:
+    """What was asked in [since, until): `at`, keys and request fields of each asked event known by `as_of`.
+
+    In the order of the events record.
+    """
+    ask = model.ask
+    fields = {f.name: pl.col(ask.fields.get(f.name, f.name)).cast(f.dtype) for f in model.features.requests}
+    rows = (
+        events.read(ask.source.name, known_until=as_of)
+        .with_columns(at=pl.col("event_time").dt.epoch("us") - ask.before)
+        .filter(pl.col("at") < until)
+    )
+    if since is not None:
+        rows = rows.filter(pl.col("at") >= since)
+    return rows.select("at", *model.keys, **fields)
+
+
+def training_set(
+    model: Model, events: Events, *, as_of: int, since: int | None = None, until: int | None = None
+) -> TrainingSet:
+    """The training set of a model as known at `as_of`, of rows asked in [since, until).
+
+    A row is in it if its label is mature at `as_of`, known and not void. Derived features are checked to be row-wise.
+    Raises `InputError` if nothing is left.
+    """
+    versions = {
+        source.name: events.version(source.name)
+        for source in {s.name: s for s in (*model.features.sources, model.ask.source, model.label.source)}.values()
+    }
+    asked = asked_rows(model, events, since=since, until=as_of if until is None else min(until, as_of), as_of=as_of)
+    labelled = join_labels(asked, model.label, events, as_of=as_of)
+    kept = labelled.filter(pl.col("mature") & pl.col("label").is_not_null())
+    if not kept.height:
+        raise InputError(
+            f"none of the {asked.height} rows asked has a mature label as of {instant_text(as_of)}",
+            where=f"training set of model {model.name!r}",
+            fix="ingest its sources first, or ask for an earlier period",
+        )
+    features = feature_rows(model.features, kept, events, known_until=as_of)
+    base = [f.name for f in model.features if f.kind != "derived"]
+    check_rowwise(model.features, features.frame.select(base))
+    keys = [key for key in ("at", *model.keys) if key not in features.frame.columns]
+    frame = pl.concat([kept.select(keys), features.frame, kept.select("label")], how="horizontal")
+    return TrainingSet(
+        frame=frame,
+        vector=RowEngine(model.features).vector(features.frame),
+        outcome=kept.get_column("label").cast(pl.Int8).to_numpy(),
+        versions=versions,
+        asked=asked.height,
+        void=int(labelled.get_column("void").sum()),
+        immature=int((~labelled.get_column("mature") & ~labelled.get_column("void")).sum()),
+        unlabelled=int(
+            (labelled.get_column("mature") & ~labelled.get_column("void") & labelled.get_column("label").is_null()).sum()
+        ),
+    )
