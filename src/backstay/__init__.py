@@ -1,3 +1,52 @@
-"""Backstay: the production half of machine learning in one package."""
+"""Backstay: the production half of machine learning in one package.
+
+    from backstay import Project
+    Project("examples/flights").status()
+
+Names are loaded when they are first used, so `import backstay` is light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backstay.core.errors import BackstayError as BackstayError
+    from backstay.definitions import Ask as Ask
+    from backstay.definitions import Count as Count
+    from backstay.definitions import Derived as Derived
+    from backstay.definitions import Entity as Entity
+    from backstay.definitions import EventSource as EventSource
+    from backstay.definitions import FeatureSet as FeatureSet
+    from backstay.definitions import GatePolicy as GatePolicy
+    from backstay.definitions import Label as Label
+    from backstay.definitions import Latest as Latest
+    from backstay.definitions import Mean as Mean
+    from backstay.definitions import Model as Model
+    from backstay.definitions import Request as Request
+    from backstay.definitions import RetrainPolicy as RetrainPolicy
+    from backstay.definitions import Share as Share
+    from backstay.definitions import Sum as Sum
+    from backstay.definitions import Windowed as Windowed
+    from backstay.project import Project as Project
 
 __version__ = "0.1.0"
+
+_DEFINITIONS = (
+    "Ask", "Count", "Derived", "Entity", "EventSource", "FeatureSet", "GatePolicy", "Label", "Latest", "Mean", "Model",
+    "Request", "RetrainPolicy", "Share", "Sum", "Windowed",
+)  # fmt: skip
+_HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")
+_HOMES |= {"Project": "backstay.project", "BackstayError": "backstay.core.errors"}
+__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604 - the names that __getattr__ below answers to
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'backstay' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

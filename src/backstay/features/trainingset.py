@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -45,6 +45,17 @@ class TrainingSet:
     @property
     def rows(self) -> int:
         return self.frame.height
+
+    def before(self, cutoff: int, maturity: int) -> TrainingSet:
+        """The rows whose labels were mature at `cutoff`: what may be trained on when later rows are held out."""
+        keep = self.frame.get_column("at").to_numpy() + maturity <= cutoff
+        return replace(
+            self,
+            frame=self.frame.filter(keep),
+            vector=self.vector[keep],
+            outcome=self.outcome[keep],
+            immature=self.immature + int((~keep).sum()),
+        )
 
 
 def asked_rows(model: Model, events: EventReader, *, since: int | None, until: int, as_of: int) -> pl.DataFrame:

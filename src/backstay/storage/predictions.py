@@ -6,9 +6,12 @@ A record holds what is needed to compute the prediction again (keys, fields, T a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+
+from backstay.storage.ports import PredictionLog
 
 
 class Prediction(msgspec.Struct, array_like=True, frozen=True):
@@ -59,3 +62,11 @@ def encode(prediction: Prediction) -> bytes:
 
 def decode(payload: bytes) -> Prediction:
     return _decoder.decode(payload)
+
+
+def predictions(log: PredictionLog, *, model: str | None = None) -> Iterator[Prediction]:
+    """Every prediction in the log, of one model or of all."""
+    for payload in log.scan():
+        prediction = _decoder.decode(payload)
+        if model is None or prediction.model == model:
+            yield prediction

@@ -1,0 +1,52 @@
+# A fresh machine needs python3 (3.11 or newer) and make, and two commands: `make demo` and `make test`.
+
+PYTHON ?= python3
+UV ?= uv
+PIP = .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input
+LOCKS = requirements.lock examples/flights/requirements.lock
+READY = .venv/ready
+
+.PHONY: help demo test lock clean .venv
+.DEFAULT_GOAL := help
+
+help: ## what can be made
+	@grep -E '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z.]+):.*## /  make \1\t/' | expand -t 16
+
+demo: $(READY) ## a model's production life, replayed and proven, in a few minutes
+	@.venv/bin/python examples/flights/demo.py
+
+test: $(READY) ## everything that must hold: style, types, import arrows, tests
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/python -m pytest -q -n 2
+
+.venv: $(READY) ## the environment that the other targets use, from the locks
+
+# The file $(READY) is written last, so an install that was interrupted is never taken for a complete one: without it
+# the environment is made anew; with it, after a change of a lock, it is brought up to date in place.
+$(READY): pyproject.toml $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Backstay needs Python 3.11 or newer. Fix: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@if [ -f $@ ]; then rm $@; else rm -rf .venv; fi
+	@echo "[1/4] making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@echo "[2/4] installing $$(grep -c '^[a-z]' requirements.lock) locked packages (a minute or two)"
+	@$(PIP) install --no-deps --require-hashes -r requirements.lock
+	@echo "[3/4] installing the flights data"
+	@$(PIP) install --no-deps --require-hashes --no-build-isolation --use-pep517 -r examples/flights/requirements.lock
+	@echo "[4/4] installing backstay from this folder"
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --custom-compile-command "make lock"
+
+lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lock UPGRADE=--upgrade` to move ahead)
+	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --group dev -o requirements.lock
+	$(COMPILE) $(UPGRADE) --no-deps examples/flights/requirements.in -o examples/flights/requirements.lock
+
+clean: ## remove the environment, caches and the demo's output
+	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

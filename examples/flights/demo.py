@@ -1,0 +1,148 @@
+"""Three months of a model's production life, replayed and proven in a few minutes: `make demo`.
+
+New York, 2013. Two hours before each scheduled departure: will this flight land 30 or more minutes late?
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from backstay.core.clock import ReplayClock
+from backstay.core.times import instant, instant_text
+from backstay.project import Project
+from backstay.replay.replay import Planted, Week, replay
+from backstay.replay.report import render
+from backstay.replay.summary import summarise
+
+HERE = Path(__file__).parent
+START = "2013-04-01"
+console = Console(highlight=False)
+
+
+def hour_in_minutes(rows: pl.DataFrame) -> pl.DataFrame:
+    """The planted fault: a candidate is trained with the departure's hour in minutes, and served with it in hours."""
+    return rows.with_columns(pl.col("hour") * 60)
+
+
+PLANTED = Planted(at="2013-04-08", alter=hour_in_minutes, note="hour in minutes instead of hours")
+
+
+@contextmanager
+def timed(seconds: dict[str, float], step: str, text: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    console.print(f"[bold]{text}[/]")
+    yield
+    seconds[step] = time.perf_counter() - begin
+
+
+def verify_in_fresh_process(project: Project) -> dict[str, Any]:
+    """Parity, by a process that shares nothing with the one that served."""
+    command = [sys.executable, "-m", "backstay", "features", "verify", "--project", str(project.path)]
+    done = subprocess.run([*command, "--home", str(project.services.home), "--json"], stdout=subprocess.PIPE, text=True)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"the parity check did not run: exit code {done.returncode}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+class Watch:
+    """Shows a replay: a progress bar, and a line for each week."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("flights served", total=None)
+
+    def __call__(self, what: str, value: Any) -> None:
+        if what == "requests":
+            self._progress.update(self._task, total=value)
+        elif what == "served":
+            self._progress.advance(self._task, value)
+        elif isinstance(value, Week):
+            self._week(value)
+
+    def _week(self, week: Week) -> None:
+        cohort = week.cohort
+        auc = f"AUC {cohort.auc.estimate:.3f}" if cohort and cohort.auc else "AUC  ... "
+        text = f"{instant_text(week.at)[:10]}  {auc} on the week's mature {cohort.maturity if cohort else 0:4.0%}"
+        for judgement in week.ticked.judged:
+            text += f"  v{judgement.number} [bold]{judgement.decision.verdict.value}[/]"
+        text += "".join(f"  [green]v{move.to} is champion[/]" for move in week.ticked.promoted)
+        text += "".join(f"  trained v{version.number}" for version in week.ticked.trained)
+        text += "".join(f"  [yellow]planted v{number}[/]" for number in week.planted)
+        self._progress.console.print(text)
+
+
+def show(summary: dict[str, Any], out: Path) -> None:
+    table = Table("candidate", "verdict", "gain in AUC over the champion", "why", title="Candidates", title_justify="left")
+    for one in summary["candidates"]:
+        gain = one["interval"]
+        shown = f"{gain['estimate']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]" if gain else ""
+        table.add_row(f"v{one['version']}", one["verdict"], shown, one["reason"])
+    console.print(table)
+    figures = Table("", "", show_header=False, box=None)
+    latency = summary["latency_ms"]
+    figures.add_row("served", f"{summary['served']:,} predictions, {summary['errors']} errors")
+    figures.add_row("latency", f"p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms with {summary['in_flight']} in flight")
+    figures.add_row("parity", f"{summary['parity_equal']:,} of {summary['parity_checked']:,} computed again, equal bit for bit")
+    figures.add_row("champions", " → ".join(f"v{one['version']}" for one in summary["promotions"]))
+    figures.add_row("void", f"{summary['rows_void']:,} flights cancelled or diverted, out of the denominator")
+    figures.add_row("time", ", ".join(f"{step} {seconds:.0f} s" for step, seconds in summary["seconds"].items()))
+    figures.add_row("report", str(out / "report.html"))
+    console.print(figures)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="where records, report and summary are written")
+    parser.add_argument("--end", default="2013-07-01", help="the day the replay ends")
+    options = parser.parse_args()
+    out, seconds = options.out.resolve(), {}
+    shutil.rmtree(out / "state", ignore_errors=True)
+    project = Project(HERE, home=out / "state", clock=ReplayClock(instant(START)), actor="demo")
+
+    with timed(seconds, "ingest", "1. The year's events into Delta tables"):
+        for one in project.ingest():
+            console.print(f"   {one.source:<12}{one.events:>9,} events")
+    with timed(seconds, "train", "2. The first model: January to March as known on 1 April, the last 14 days held out"):
+        version = project.train(as_of=START, holdout="14d")
+        move = project.promote(version.number)
+        console.print(f"   v{version.number}, {version.manifest.dataset.rows:,} rows: {move.evidence['reason']}")
+    with (
+        timed(seconds, "replay", "3. The server, as its own process; each flight asked about two hours before departure"),
+        Progress(
+            TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=console, transient=True,
+        ) as progress,
+    ):  # fmt: skip
+        replayed = replay(project, start=START, end=options.end, planted=[PLANTED], watch=Watch(progress))
+    project.close()
+    with timed(seconds, "verify", "4. Parity: every prediction computed again from the events, in a fresh process"):
+        parity = verify_in_fresh_process(project)
+
+    summary = summarise(project, replayed, parity, seconds)
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    (out / "report.html").write_text(render(summary), encoding="utf-8")
+    console.print()
+    show(summary, out)
+    if summary["errors"] or not parity["holds"]:
+        raise SystemExit(1)
+    home = f"--project {HERE.relative_to(Path.cwd())}" if HERE.is_relative_to(Path.cwd()) else f"--project {HERE}"
+    console.print(f"\nnext: .venv/bin/backstay status {home} --home {options.out}/state --as-of 2013-07-01")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The table of settings: every one there is, with its default and what it means. `backstay settings` prints it.
+
+They are read from `backstay.toml` in the project's folder, where `serving.port` is `port` under `[serving]`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backstay.core.errors import InputError, NotFoundError
+
+FILE = "backstay.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    name: str
+    default: str | int | bool | None
+    meaning: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("project.name", None, "the project's name; the folder's name if it is not given"),
+    Setting("project.models", "models.py", "the module that defines the models, and with them everything they use"),
+    Setting("project.home", ".backstay", "where records, artifacts and online state are kept, relative to the project"),
+    Setting("project.lock", None, "the lock file of the training environment, for the lineage of each version"),
+    Setting("project.strict", False, "refuse to register a model version whose lineage is incomplete"),
+    Setting("serving.host", "127.0.0.1", "the address the server listens on; anything but loopback is everybody's"),
+    Setting("serving.port", 8000, "the port the server listens on; 0 takes a free one"),
+    Setting("serving.body_limit", 65_536, "the largest request body, in bytes"),
+    Setting("serving.push_limit", 16_777_216, "the largest body of pushed events, in bytes"),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def read_settings(project: Path) -> dict[str, Any]:
+    """Every setting's value, from the project's `backstay.toml` and the defaults."""
+    path = project / FILE
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"there is no {FILE} in {project}",
+            expected="a project's folder",
+            fix=f"go to the project's folder, or name it with --project; a project begins with a {FILE}",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{FILE} is not TOML: {error}", where=str(path)) from None
+    given = dict(_flat(document))
+    for name, value in given.items():
+        _check(name, value, path)
+    return {setting.name: given.get(setting.name, setting.default) for setting in SETTINGS}
+
+
+def _flat(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    out: list[tuple[str, Any]] = []
+    for section, values in document.items():
+        if isinstance(values, dict):
+            out += [(f"{section}.{name}", value) for name, value in values.items()]
+        else:
+            out.append((section, values))
+    return out
+
+
+def _check(name: str, value: object, path: Path) -> None:
+    setting = _BY_NAME.get(name)
+    if setting is None:
+        raise InputError(
+            f"there is no setting {name!r}", where=str(path), expected=f"one of {', '.join(_BY_NAME)}", fix="remove it"
+        )
+    kind = str if setting.default is None else type(setting.default)
+    if type(value) is not kind:
+        raise InputError(
+            f"{name} is {value!r}", where=str(path), expected={str: "a text", int: "a whole number", bool: "true or false"}[kind]
+        )

@@ -1,0 +1,170 @@
+"""Judging a version: evidence from rows that neither model has seen, and the gate's answer, into the ledger.
+
+The rows are those asked after both models' training cut-offs plus an embargo, whose labels are mature. Both models are
+scored on them by the files that serve, in the runtime that serves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from backstay.core.times import DAY, duration, duration_text, instant_text
+from backstay.definitions import Model
+from backstay.features.labels import join_labels
+from backstay.features.offline import feature_rows
+from backstay.features.rows import RowEngine
+from backstay.features.trainingset import asked_rows
+from backstay.lifecycle.candidates import reference_sample
+from backstay.lifecycle.records import Records
+from backstay.registry.versions import AliasMove, ModelVersion
+from backstay.rollout import Check, Decision, Verdict, better_than_champion, better_than_constant, trained_as_served
+from backstay.runtimes.onnx import OnnxScorer
+
+GATE = "gate"
+"""The ledger's kind of entry for a gate's answer; its subject is `model/number`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A gate's answer about one version, and where it stands in the ledger."""
+
+    model: str
+    number: int
+    against: int | None
+    """the champion it met; None for the first, which meets the constant base rate"""
+    start: int
+    end: int
+    rows: int
+    metric: str
+    margin: float
+    final: bool
+    """the rows of the whole period were mature; an answer that is not final is given again later"""
+    decision: Decision
+    entry_id: int
+
+    def interval(self) -> dict[str, Any] | None:
+        """The interval of the comparison, where there was one."""
+        for check in self.decision.checks:
+            interval = check.evidence.get("gain")
+            if check.name.startswith("better_than") and isinstance(interval, dict):
+                return interval
+        return None
+
+
+@dataclass(slots=True)
+class _Rows:
+    vector: npt.NDArray[np.float32]
+    outcome: npt.NDArray[np.int8]
+    day: npt.NDArray[np.int64]
+
+
+def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgement:
+    """Judge a version as of a moment, against the champion, or against the base rate where there is none."""
+    version = records.registry.get(model.name, number)
+    move = records.registry.alias(model.name, "champion")
+    champion = None if move is None else records.registry.get(model.name, move.to)
+    start, end = period(model, version, champion, as_of)
+    rows = _rows(records, model, start, min(end, as_of), as_of)
+    final = as_of >= end + model.label.maturity or champion is None
+    checks = [
+        _sight(model, start, end, as_of, final),
+        _units(records, model, version, rows),
+        _comparison(records, model, version, champion, rows),
+    ]
+    decision = Decision.of(checks)
+    against = None if champion is None else champion.number
+    body = {
+        "manifest": version.digest,
+        "against": against,
+        "start": start,
+        "end": end,
+        "as_of": as_of,
+        "rows": len(rows.outcome),
+        "final": final,
+        "decision": decision.as_dict(),
+    }
+    entry = records.ledger.append(GATE, f"{model.name}/{number}", body, at=records.clock.now(), actor=records.actor)
+    return Judgement(
+        model=model.name,
+        number=number,
+        against=against,
+        start=start,
+        end=end,
+        rows=len(rows.outcome),
+        metric=model.gate.metric,
+        margin=model.gate.margin,
+        final=final,
+        decision=decision,
+        entry_id=entry.id,
+    )
+
+
+def period(model: Model, version: ModelVersion, champion: ModelVersion | None, as_of: int) -> tuple[int, int]:
+    """From when to when the rows that judge a version are asked."""
+    cutoff = max(v.manifest.cutoff for v in (version, champion) if v is not None)
+    start = cutoff + duration(model.gate.embargo)
+    return start, as_of if champion is None else start + duration(model.gate.judge_after)
+
+
+def _rows(records: Records, model: Model, start: int, until: int, as_of: int) -> _Rows:
+    asked = asked_rows(model, records.events, since=start, until=until, as_of=as_of)
+    labelled = join_labels(asked, model.label, records.events, as_of=as_of)
+    usable = labelled.filter(pl.col("mature") & pl.col("label").is_not_null())
+    features = feature_rows(model.features, usable, records.events, known_until=as_of)
+    return _Rows(
+        RowEngine(model.features).vector(features.frame),
+        usable.get_column("label").cast(pl.Int8).to_numpy(),
+        usable.get_column("at").to_numpy() // DAY,
+    )
+
+
+def _sight(model: Model, start: int, end: int, as_of: int, final: bool) -> Check:
+    evidence = {"start": start, "end": end, "as_of": as_of}
+    if final:
+        text = f"every row from {instant_text(start)[:10]} to {instant_text(end)[:10]} is mature or void"
+        return Check("period_mature", Verdict.PASS, text, evidence)
+    text = (
+        f"the policy judges on {model.gate.judge_after} of rows from {instant_text(start)[:10]}, which are mature on "
+        f"{instant_text(end + model.label.maturity)[:10]}; it is {instant_text(as_of)[:10]}"
+        f" (labels take {duration_text(model.label.maturity)})"
+    )
+    return Check("period_mature", Verdict.INSUFFICIENT, text, evidence)
+
+
+def _units(records: Records, model: Model, version: ModelVersion, rows: _Rows) -> Check:
+    served = {name: rows.vector[:, place] for place, name in enumerate(model.features.vector)}
+    return trained_as_served(reference_sample(records, version), served)
+
+
+def _comparison(
+    records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None, rows: _Rows
+) -> Check:
+    scores = _scores(records, version, rows)
+    if champion is None:
+        return better_than_constant(rows.outcome, scores, rows.day, version.manifest.base_rate, model.gate)
+    return better_than_champion(rows.outcome, _scores(records, champion, rows), scores, rows.day, model.gate)
+
+
+def _scores(records: Records, version: ModelVersion, rows: _Rows) -> npt.NDArray[np.float64]:
+    scorer = OnnxScorer(records.registry.file(version, "model.onnx"), rows.vector.shape[1])
+    return scorer.score(rows.vector)
+
+
+def promote(records: Records, model: Model, judgement: Judgement) -> AliasMove:
+    """Make a version that passed its gate champion, by compare-and-swap against the champion it met."""
+    move = records.registry.alias(model.name, "champion")
+    evidence = {"gate": judgement.entry_id, "reason": judgement.decision.reason, "interval": judgement.interval()}
+    return records.registry.move_alias(
+        model.name,
+        "champion",
+        judgement.number,
+        evidence=evidence,
+        at=records.clock.now(),
+        actor=records.actor,
+        expect=None if move is None else move.entry_id,
+    )

@@ -1,0 +1,69 @@
+"""The tick: what is due now, by policy. Candidates whose rows are mature are judged, winners promoted, and a new
+candidate is trained when the last is old enough. Calling it twice does nothing the second time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backstay.core.times import duration
+from backstay.definitions import Model
+from backstay.lifecycle.candidates import train_candidate
+from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
+from backstay.lifecycle.records import Records
+from backstay.registry.environment import Environment
+from backstay.registry.versions import AliasMove, ModelVersion
+from backstay.rollout import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What one tick did."""
+
+    judged: tuple[Judgement, ...]
+    promoted: tuple[AliasMove, ...]
+    trained: tuple[ModelVersion, ...]
+
+
+def tick(records: Records, model: Model, environment: Environment, *, strict: bool = False) -> Ticked:
+    """Judge, promote and retrain what is due at the clock's time."""
+    now = records.clock.now()
+    judged, promoted = judge_due(records, model)
+    versions = records.registry.versions(model.name)
+    trained = []
+    if versions and now - max(v.manifest.dataset.as_of for v in versions) >= duration(model.retrain.every):
+        trained.append(train_candidate(records, model, environment, as_of=now, strict=strict))
+    return Ticked(tuple(judged), tuple(promoted), tuple(trained))
+
+
+def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[AliasMove]]:
+    """Judge every candidate whose rows are all mature, oldest first; promote those that pass."""
+    now = records.clock.now()
+    judged, promoted = [], []
+    for version in open_candidates(records, model):
+        move = records.registry.alias(model.name, "champion")
+        champion = None if move is None else records.registry.get(model.name, move.to)
+        _, end = period(model, version, champion, now)
+        if champion is not None and now < end + model.label.maturity:
+            continue
+        judged.append(judge(records, model, version.number, as_of=now))
+        if judged[-1].decision.verdict is Verdict.PASS:
+            promoted.append(promote(records, model, judged[-1]))
+    return judged, promoted
+
+
+def open_candidates(records: Records, model: Model) -> list[ModelVersion]:
+    """Versions that have had no final answer from the gate, oldest first."""
+    answered = {
+        entry.subject
+        for entry in records.ledger.entries(kind=GATE)
+        if entry.body["final"] and entry.subject.startswith(f"{model.name}/")
+    }
+    promoted = {move.to for move in records.registry.history(model.name, "champion")}
+    return [
+        version
+        for version in records.registry.versions(model.name)
+        if f"{model.name}/{version.number}" not in answered and version.number not in promoted
+    ]
+
+

@@ -1,0 +1,171 @@
+"""The trace: from one prediction to everything behind it, and what came of it.
+
+Its feature values with the times of the events they rest on, the model version with its data, code and parameters, the
+evidence that let that version through, and the label if it came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from backstay.core.errors import NotFoundError
+from backstay.core.times import duration_text, instant_text
+from backstay.definitions import FeatureSet, Model
+from backstay.features.labels import join_labels
+from backstay.features.offline import FeatureRows
+from backstay.features.parity import recompute
+from backstay.features.views import Status
+from backstay.lifecycle.judge import GATE
+from backstay.lifecycle.records import Records
+from backstay.lifecycle.verify import asked_frame
+from backstay.registry.versions import ModelVersion
+from backstay.storage.predictions import Prediction, predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Everything behind one prediction, as plain data under a few headings."""
+
+    prediction: dict[str, Any]
+    features: list[dict[str, Any]]
+    version: dict[str, Any]
+    promotion: dict[str, Any] | None
+    gate: dict[str, Any] | None
+    label: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def find(records: Records, prediction_id: str) -> Prediction:
+    """The prediction with this id, or `NotFoundError`."""
+    for prediction in predictions(records.predictions):
+        if prediction.id == prediction_id:
+            return prediction
+    raise NotFoundError(
+        f"there is no prediction {prediction_id!r}",
+        where="the predictions record",
+        expected="the prediction_id of an answer",
+        fix="copy it from the server's answer, or list some with: backstay predictions",
+    )
+
+
+def trace(records: Records, model: Model, prediction: Prediction) -> Trace:
+    """Trace one prediction of a model."""
+    version = records.registry.by_digest(prediction.version)
+    asked = asked_frame(model, [prediction])
+    rows = recompute(model.features, asked, [prediction.watermark], records.events)
+    promotion = _promotion(records, model, prediction, version)
+    return Trace(
+        prediction={
+            "id": prediction.id,
+            "at": instant_text(prediction.at),
+            "served_at": instant_text(prediction.served_at),
+            "replayed": prediction.replayed,
+            "model": prediction.model,
+            "route": prediction.route,
+            "score": prediction.score,
+            "decision": prediction.decision,
+            "keys": prediction.keys,
+            "watermark": prediction.watermark,
+        },
+        features=_features(model.features, prediction, rows),
+        version=_version(version),
+        promotion=promotion,
+        gate=_gate(records, promotion),
+        label=_label(records, model, prediction),
+    )
+
+
+def _features(features: FeatureSet, prediction: Prediction, rows: FeatureRows) -> list[dict[str, Any]]:
+    out = []
+    for place, feature in enumerate(features):
+        stored = feature.view >= 0
+        time = int(rows.computed[feature.view].event_time[0]) if stored else -1
+        out.append(
+            {
+                "feature": feature.name,
+                "value": _shown(feature.dtype, prediction.values[place]),
+                "status": Status(prediction.statuses[place]).name,
+                "from": f"{features.views[feature.view].name}" if stored else feature.kind,
+                "event_time": None if time < 0 else instant_text(time),
+                "age": None if time < 0 else duration_text((prediction.at - time) // 1_000_000 * 1_000_000),
+            }
+        )
+    return out
+
+
+def _shown(kind: pl.DataType, value: Any) -> Any:
+    if value is not None and isinstance(kind, pl.Datetime):
+        return instant_text(value)
+    return repr(value) if isinstance(value, float) and value != value else value
+
+
+def _version(version: ModelVersion) -> dict[str, Any]:
+    manifest = version.manifest
+    return {
+        "number": version.number,
+        "digest": version.digest,
+        "registered": instant_text(version.at),
+        "cutoff": instant_text(manifest.cutoff),
+        "dataset": {
+            "digest": manifest.dataset.digest,
+            "rows": manifest.dataset.rows,
+            "as_of": instant_text(manifest.dataset.as_of),
+            "sources": manifest.dataset.sources,
+        },
+        "feature_set": {"name": manifest.feature_set.name, "hash": manifest.feature_set.hash},
+        "code": {"commit": manifest.code.commit, "dirty": manifest.code.dirty, "lock": manifest.code.lock},
+        "estimator": manifest.estimator,
+        "parameters": manifest.parameters,
+        "seed": manifest.seed,
+        "note": manifest.note,
+    }
+
+
+def _promotion(
+    records: Records, model: Model, prediction: Prediction, version: ModelVersion
+) -> dict[str, Any] | None:
+    """The last move that made this version champion before it served this prediction."""
+    moves = [move for move in records.registry.history(model.name, "champion") if move.to == version.number]
+    if not moves:
+        return None
+    earlier = [move for move in moves if move.at <= prediction.served_at]
+    move = (earlier or moves)[-1]
+    return {
+        "alias": move.name,
+        "at": instant_text(move.at),
+        "by": move.actor,
+        "previous": move.previous,
+        "entry": move.entry_id,
+        "evidence": dict(move.evidence),
+    }
+
+
+def _gate(records: Records, promotion: dict[str, Any] | None) -> dict[str, Any] | None:
+    if promotion is None or "gate" not in promotion["evidence"]:
+        return None
+    wanted = promotion["evidence"]["gate"]
+    for entry in records.ledger.entries(kind=GATE, after=wanted - 1):
+        if entry.id == wanted:
+            return {"entry": entry.id, "at": instant_text(entry.at), **entry.body["decision"]}
+    return None
+
+
+def _label(records: Records, model: Model, prediction: Prediction) -> dict[str, Any]:
+    key = model.label.key
+    kind = model.label.source.schema[key]
+    asked = pl.DataFrame({"at": [prediction.at], key: pl.Series([prediction.keys[key]], dtype=kind)})
+    row = join_labels(asked, model.label, records.events, as_of=records.clock.now()).row(0, named=True)
+    return {
+        "name": model.label.name,
+        "value": row["label"],
+        "void": row["void"],
+        "mature": row["mature"],
+        "matures": instant_text(prediction.at + model.label.maturity),
+    }
+
+

@@ -1,0 +1,80 @@
+"""Reading the sources' histories into the events record, and the record into the online state. Both can be run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from backstay.core.errors import InputError
+from backstay.core.times import instant_text
+from backstay.definitions import EventSource, FeatureSet
+from backstay.features.ingest import prepare
+from backstay.features.online import OnlineWriter
+from backstay.storage.digest import frame_digest
+from backstay.storage.ports import EventStore, OnlineState
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of one source: events `added` now, and events it holds in all."""
+
+    source: str
+    added: int
+    events: int
+    version: int
+
+
+def ingest_source(source: EventSource, events: EventStore) -> Ingested:
+    """Read a source's whole history and append what the record does not have yet.
+
+    The history must begin with what the record holds: then a second run adds nothing, and a longer history adds its
+    end. Anything else is refused, and nothing is changed.
+    """
+    if source.read is None:
+        raise InputError(
+            "the source does not say how its history is read", where=f"source {source.name!r}", fix="give it read=..."
+        )
+    frame = prepare(source, source.read()).sort("known_time", "event_time", maintain_order=True)
+    have = events.last_sequence(source.name)
+    if have:
+        held = events.read(source.name).drop("sequence")
+        if frame.height < have or frame_digest(frame.head(have)) != frame_digest(held):
+            raise InputError(
+                f"the history read now does not begin with the {have} events in the record",
+                where=f"source {source.name!r}",
+                expected="the same events, and possibly later ones",
+                fix="events are never changed; ingest into a new home if the history itself was wrong",
+            )
+    fresh = frame[have:]
+    if fresh.height or not have:
+        events.append(source.name, fresh)
+    return Ingested(source.name, fresh.height, frame.height, events.version(source.name))
+
+
+def backfill(
+    features: Iterable[FeatureSet], events: EventStore, online: OnlineState, *, until: int | None, progress: Progress
+) -> dict[str, int]:
+    """Bring the online state up to the record, or up to what was known at `until`. Returns events applied a source."""
+    sets = list(features)
+    writer = OnlineWriter(online, sets)
+    sources = list({source.name: source for one in sets for source in one.sources}.values())
+    applied: dict[str, int] = {}
+    for place, source in enumerate(sources):
+        progress("backfill", place, len(sources))
+        table = events.read(source.name, known_until=until)
+        if until is not None and table.height and int(table.get_column("sequence")[-1]) != table.height:
+            raise InputError(
+                f"events of source {source.name!r} are not numbered in the order they became known",
+                where=f"backfill until {instant_text(until)}",
+                expected="a record that can be replayed: one history, ingested in the order of known time",
+                fix="ingest the whole history into a new home",
+            )
+        fresh = table.filter(pl.col("sequence") > writer.watermark(source))
+        applied[source.name] = writer.apply(source, fresh) if fresh.height else 0
+    progress("backfill", len(sources), len(sources))
+    return applied

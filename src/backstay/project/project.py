@@ -1,0 +1,179 @@
+"""A project: the folder with `backstay.toml`, and everything that can be done with it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from backstay.core.clock import Clock, SystemClock
+from backstay.core.errors import ConflictError, InputError
+from backstay.core.settings import read_settings
+from backstay.core.times import duration, instant
+from backstay.definitions import Model
+from backstay.lifecycle.candidates import Alter, train_candidate
+from backstay.lifecycle.judge import Judgement, judge, promote
+from backstay.lifecycle.records import Records
+from backstay.lifecycle.tick import Ticked, tick
+from backstay.lifecycle.trace import Trace, find, trace
+from backstay.lifecycle.verify import ParityReport, verify
+from backstay.monitoring.quality import Cohort
+from backstay.project.ingestion import Ingested, Progress, backfill, ingest_source
+from backstay.project.loading import Definitions, load_definitions
+from backstay.project.serving import serve
+from backstay.project.services import Services
+from backstay.project.status import Status, project_status, quality
+from backstay.registry.environment import Environment, capture
+from backstay.registry.versions import AliasMove, ModelVersion, Registry
+from backstay.rollout import Verdict
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    """No progress is shown."""
+
+
+class Project:
+    """A Backstay project.
+
+        project = Project("examples/flights")
+        project.ingest()
+        version = project.train(as_of="2013-04-01", holdout="14d")
+        print(project.judge(version.number, as_of="2013-04-01").decision)
+
+    path:  the folder with `backstay.toml`
+    home:  where records are kept; by default the setting `project.home`
+    clock: the time everything is done at; by default the machine's
+    actor: who is acting, for the ledger; by default the user's login name
+    """
+
+    def __init__(
+        self, path: str | Path = ".", *, home: str | Path | None = None, clock: Clock | None = None, actor: str | None = None
+    ) -> None:
+        self.path = Path(path).resolve()
+        self.settings: Mapping[str, Any] = read_settings(self.path)
+        self.name = self.settings["project.name"] or self.path.name
+        self.services = Services(Path(home).resolve() if home else self.path / self.settings["project.home"])
+        self.clock = clock or SystemClock()
+        self.actor = actor or getpass.getuser()
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        return load_definitions(self.path, self.settings["project.models"])
+
+    @cached_property
+    def records(self) -> Records:
+        services = self.services
+        registry = Registry(services.ledger, services.artifacts)
+        return Records(services.events, services.predictions, services.ledger, registry, self.clock, self.actor)
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The code, lock file and packages that this process runs with."""
+        lock = self.settings["project.lock"]
+        return capture(self.path, None if lock is None else self.path / lock)
+
+    def model(self, name: str | None = None) -> Model:
+        return self.definitions.model(name)
+
+    def ingest(self, source: str | None = None, *, progress: Progress = _silent) -> list[Ingested]:
+        """Read the sources' histories into the events record. Running it again adds only what is new."""
+        sources = self.definitions.sources
+        if source is not None and source not in sources:
+            raise InputError(f"there is no source {source!r}", expected=f"one of {', '.join(sources)}")
+        chosen = [sources[source]] if source else [one for one in sources.values() if one.read is not None]
+        out = []
+        for place, one in enumerate(chosen):
+            progress(f"ingest {one.name}", place, len(chosen))
+            out.append(ingest_source(one, self.services.events))
+        progress("ingest", len(chosen), len(chosen))
+        return out
+
+    def backfill(self, *, until: str | int | None = None, progress: Progress = _silent) -> dict[str, int]:
+        """Bring the online state up to the events record (as known at `until`)."""
+        sets = {model.features.hash: model.features for model in self.definitions.models.values()}
+        moment = None if until is None else instant(until, where="until")
+        return backfill(
+            sets.values(), self.services.events, self.services.online, until=moment, progress=progress
+        )
+
+    def train(
+        self,
+        model: str | None = None,
+        *,
+        as_of: str | int | None = None,
+        holdout: str = "0s",
+        seed: int = 0,
+        alter: Alter | None = None,
+        note: str = "",
+    ) -> ModelVersion:
+        """Train and register a version on what was known at `as_of` (default: now), less a time-ordered hold-out."""
+        return train_candidate(
+            self.records,
+            self.model(model),
+            self.environment,
+            as_of=self._moment(as_of),
+            holdout=duration(holdout, where="holdout"),
+            seed=seed,
+            strict=self.settings["project.strict"],
+            alter=alter,
+            note=note,
+        )
+
+    def judge(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> Judgement:
+        """The gate's answer about a version: PASS, FAIL or INSUFFICIENT, recorded with its evidence."""
+        return judge(self.records, self.model(model), number, as_of=self._moment(as_of))
+
+    def promote(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> AliasMove:
+        """Judge a version and make it champion if it passes; `ConflictError` with the gate's reason if it does not."""
+        one = self.model(model)
+        judgement = judge(self.records, one, number, as_of=self._moment(as_of))
+        if judgement.decision.verdict is not Verdict.PASS:
+            raise ConflictError(
+                f"the gate answers {judgement.decision.verdict.value}: {judgement.decision.reason}",
+                where=f"{one.name}/{number}",
+            )
+        return promote(self.records, one, judgement)
+
+    def tick(self, model: str | None = None) -> Ticked:
+        """Do what is due now: judge, promote, retrain."""
+        return tick(self.records, self.model(model), self.environment, strict=self.settings["project.strict"])
+
+    def status(self, *, as_of: str | int | None = None) -> Status:
+        """Champions and why, freshness of sources, realised quality with its maturity."""
+        found = self.definitions
+        return project_status(
+            self.records, list(found.models.values()), list(found.sources.values()), as_of=self._moment(as_of)
+        )
+
+    def quality(self, model: str | None = None, *, as_of: str | int | None = None, start: int | None = None) -> list[Cohort]:
+        """Realised quality by week, on mature cohorts."""
+        return quality(self.records, self.model(model), as_of=self._moment(as_of), start=start)
+
+    def verify(self, model: str | None = None, *, sample: int | None = None) -> ParityReport:
+        """Compute served predictions again from the events record, and compare bit for bit."""
+        return verify(self.records, self.model(model), sample=sample)
+
+    def trace(self, prediction_id: str) -> Trace:
+        """Everything behind one prediction."""
+        prediction = find(self.records, prediction_id)
+        return trace(self.records, self.model(prediction.model), prediction)
+
+    def versions(self, model: str | None = None) -> list[ModelVersion]:
+        """Every registered version of a model."""
+        return self.records.registry.versions(self.model(model).name)
+
+    def serve(self, *, host: str | None = None, port: int | None = None, replay: bool = False) -> None:
+        """Run the server until it is told to stop."""
+        serve(self.services, self.definitions, self.settings, self.clock, host=host, port=port, replay=replay)
+
+    def close(self) -> None:
+        """Release the stores."""
+        self.services.close()
+
+    def _moment(self, value: str | int | None) -> int:
+        return self.clock.now() if value is None else instant(value, where="as_of")
+
+    def __repr__(self) -> str:
+        return f"Project({self.name!r}, path={str(self.path)!r})"

@@ -1,0 +1,89 @@
+"""Builds the server from a project's parts and runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from backstay.core.clock import Clock
+from backstay.core.errors import InputError
+from backstay.features.online import OnlineWriter
+from backstay.project.ingestion import backfill
+from backstay.project.loading import Definitions
+from backstay.project.services import Services
+from backstay.registry.versions import Registry
+
+
+def serve(
+    services: Services,
+    definitions: Definitions,
+    settings: Mapping[str, Any],
+    clock: Clock,
+    *,
+    host: str | None,
+    port: int | None,
+    replay: bool,
+) -> None:
+    """Serve every model of the project. In production the online state is first brought up to the record."""
+    from backstay.serving.server import listen, loopback, run  # uvicorn only where a server is wanted
+
+    host = host or settings["serving.host"]
+    port = settings["serving.port"] if port is None else port
+    if replay and not loopback(host):
+        raise InputError(
+            "a replaying server takes its clients' word for the time", where="serving.host", expected="loopback only"
+        )
+    sets = {model.features.hash: model.features for model in definitions.models.values()}
+    if not replay:
+        backfill(
+            [one for one in sets.values() if all(services.events.version(s.name) >= 0 for s in one.sources)],
+            services.events, services.online, until=None, progress=lambda *_: None,
+        )  # fmt: skip
+    app = _app(services, definitions, settings, clock, OnlineWriter(services.online, sets.values()), replay)
+    listener = listen(host, port)
+    address = listener.getsockname()[:2]
+    token = services.home / "token"
+
+    def ready() -> None:
+        told = {"url": f"http://{address[0]}:{address[1]}", "pid": os.getpid(), "replay": replay, "token": str(token)}
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+    try:
+        run(app, listener, ready)
+    finally:
+        listener.close()
+
+
+def _app(
+    services: Services,
+    definitions: Definitions,
+    settings: Mapping[str, Any],
+    clock: Clock,
+    writer: OnlineWriter,
+    replay: bool,
+) -> Any:
+    from backstay.serving.app import App
+    from backstay.serving.champions import Champions
+    from backstay.serving.core import Core
+    from backstay.serving.parse import RequestParser
+    from backstay.serving.push import Push
+
+    registry = Registry(services.ledger, services.artifacts)
+    return App(
+        core=Core(services.predictions, clock, replay=replay),
+        champions=Champions(definitions.models, registry, services.ledger, services.online),
+        parsers={name: RequestParser(model, replay=replay) for name, model in definitions.models.items()},
+        pushes={
+            name: Push(source, services.events, writer, clock, replay=replay)
+            for name, source in definitions.sources.items()
+        },
+        clock=clock,
+        token=services.token,
+        body_limit=settings["serving.body_limit"],
+        push_limit=settings["serving.push_limit"],
+        on_stop=services.close,
+    )

@@ -1,0 +1,87 @@
+"""The state of a project at a moment: champions and why, freshness of sources, realised quality with its maturity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from backstay.core.times import DAY, duration_text, instant_text
+from backstay.definitions import EventSource, Model
+from backstay.lifecycle.records import Records
+from backstay.lifecycle.tick import open_candidates
+from backstay.monitoring.quality import WEEK, Cohort, weekly_quality
+from backstay.storage.ports import EventStore
+from backstay.storage.predictions import predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `backstay status` shows, as plain data."""
+
+    as_of: str
+    models: list[dict[str, Any]]
+    sources: list[dict[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"as_of": self.as_of, "models": self.models, "sources": self.sources}
+
+
+def served_frame(records: Records, model: Model) -> pl.DataFrame:
+    """The model's predictions: `at`, `score`, `version` and the label's key."""
+    rows = [
+        (p.at, p.score, p.version, p.keys[model.label.key]) for p in predictions(records.predictions, model=model.name)
+    ]
+    kind = model.label.source.schema[model.label.key]
+    schema = {"at": pl.Int64(), "score": pl.Float64(), "version": pl.String(), model.label.key: kind}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def quality(records: Records, model: Model, *, as_of: int, start: int | None = None) -> list[Cohort]:
+    """Realised quality by week of everything served and asked before `as_of`."""
+    served = served_frame(records, model).filter(pl.col("at") < as_of)
+    return weekly_quality(served, model.label, records.events, as_of=as_of, start=start)
+
+
+def project_status(records: Records, models: list[Model], sources: list[EventSource], *, as_of: int) -> Status:
+    return Status(
+        as_of=instant_text(as_of),
+        models=[_model(records, model, as_of) for model in models],
+        sources=[_source(records.events, source, as_of) for source in sources],
+    )
+
+
+def _model(records: Records, model: Model, as_of: int) -> dict[str, Any]:
+    move = records.registry.alias(model.name, "champion", as_of=as_of)
+    cohorts = quality(records, model, as_of=as_of)
+    judged = [cohort for cohort in cohorts if cohort.auc is not None]
+    return {
+        "model": model.name,
+        "champion": None if move is None else move.to,
+        "digest": None if move is None else move.digest,
+        "since": None if move is None else instant_text(move.at),
+        "by": None if move is None else move.actor,
+        "evidence": None if move is None else dict(move.evidence),
+        "open_candidates": [version.number for version in open_candidates(records, model)],
+        "predictions": sum(cohort.served for cohort in cohorts),
+        "quality": judged[-1].as_dict() if judged else None,
+        "maturing": [cohort.as_dict() for cohort in cohorts if cohort.maturity < 1][-2:],
+    }
+
+
+def _source(events: EventStore, source: EventSource, as_of: int) -> dict[str, Any]:
+    count = events.last_sequence(source.name)
+    row: dict[str, Any] = {"source": source.name, "events": count, "last_event": None, "last_known": None, "age": None}
+    if not count:
+        return row
+    recent = events.read(source.name, columns=["event_time", "known_time"], known_until=as_of, known_after=as_of - 4 * WEEK)
+    if not recent.height:
+        recent = events.read(source.name, columns=["event_time", "known_time"], known_until=as_of)
+    if recent.height:
+        known = int(recent.get_column("known_time").dt.epoch("us").to_numpy().max())
+        row["last_event"] = instant_text(int(recent.get_column("event_time").dt.epoch("us").to_numpy().max()))
+        row["last_known"] = instant_text(known)
+        age = as_of - known
+        row["age"] = duration_text(age // DAY * DAY if age > 2 * DAY else age // 60_000_000 * 60_000_000)
+    return row

@@ -1,0 +1,149 @@
+"""The manifest: everything that made a model version, as one document with one digest.
+
+Nothing in it depends on when or where the training ran: no wall-clock time, no path, no host name. The same data, code,
+parameters and seed give the same manifest, and so the same digest.
+
+A field added later has a default and is left out while it has it, so that the digests of older manifests stay.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from backstay.core.errors import InputError, IntegrityError
+from backstay.core.identity import canonical_json, sha256
+
+DIFF = "code.diff"
+"""The name, among a version's files, of what the working tree had that its commit had not."""
+
+
+class Dataset(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The training set. `digest` covers its content, `sources` the table versions it was read from.
+
+    `asked` = `rows` + `void` + `immature` + `unlabelled`: what was left out is counted. Rows asked in [since, until).
+    """
+
+    digest: str
+    rows: int
+    asked: int
+    void: int
+    immature: int
+    unlabelled: int
+    as_of: int
+    since: int | None
+    until: int | None
+    sources: dict[str, int]
+
+
+class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The feature set: `vector` names the model's inputs in order, `hash` is the digest of `definition`."""
+
+    name: str
+    hash: str
+    vector: list[str]
+    definition: Any
+
+
+class Code(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The code that ran: see `backstay.registry.environment`.
+
+    commit: of the project's git repository; None outside one
+    dirty:  the digest of the file `code.diff`; None if the working tree was the commit
+    lock:   the digest of the lock file; None if there is none
+    """
+
+    commit: str | None
+    dirty: str | None
+    lock: str | None
+    interpreter: str
+    packages: dict[str, str]
+
+
+class Scoring(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How the served file compares with the trained estimator: the largest difference of a score over `rows` rows."""
+
+    format: str
+    max_difference: float
+    rows: int
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """What made a model version.
+
+    files:  name to SHA-256
+    cutoff: microseconds; the last moment at which anything in the training set became known. Rows that judge the
+            model are asked after it.
+    """
+
+    model: str
+    files: dict[str, str]
+    dataset: Dataset
+    cutoff: int
+    feature_set: Features
+    label: dict[str, Any]
+    estimator: str
+    parameters: dict[str, Any]
+    seed: int
+    code: Code
+    metrics: dict[str, Any]
+    scorer: Scoring
+    base_rate: float
+    threshold: float
+    note: str = ""
+
+    def canonical(self) -> bytes:
+        """The manifest's canonical JSON: what is stored, and what the digest is of."""
+        try:
+            # Through the declared types and back, so that 1 and 1.0 for a float are one manifest.
+            checked = msgspec.convert(msgspec.to_builtins(self), Manifest)
+            return canonical_json(msgspec.to_builtins(checked))
+        except (TypeError, ValueError, msgspec.ValidationError) as error:
+            raise InputError(
+                f"the manifest is not JSON: {error}",
+                where=f"manifest of model {self.model!r}",
+                expected="texts, finite numbers, booleans, nulls, lists and mappings",
+                fix="convert numpy values with .item(), and leave out what is not known instead of writing NaN",
+            ) from None
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.canonical())
+
+
+def read_manifest(data: bytes, *, where: str = "") -> Manifest:
+    """The manifest in these bytes; `IntegrityError` if they are not one."""
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise IntegrityError(
+            f"the manifest cannot be read: {error}",
+            where=where,
+            fix="read it with the version of backstay that wrote it, or a later one",
+        ) from None
+
+
+def missing_lineage(manifest: Manifest) -> list[str]:
+    """The fields without which nobody can tell what made this version, each by its path; empty if it is complete."""
+    code, data, features = manifest.code, manifest.dataset, manifest.feature_set
+    parts = {
+        "model": manifest.model,
+        "files": manifest.files,
+        "dataset.digest": data.digest,
+        "dataset.rows": data.rows,
+        "dataset.sources": data.sources,
+        "feature_set.hash": features.hash,
+        "feature_set.vector": features.vector,
+        "feature_set.definition": features.definition,
+        "label": manifest.label,
+        "estimator": manifest.estimator,
+        "parameters": manifest.parameters,
+        "code.commit": code.commit,
+        "code.dirty": code.dirty is None or manifest.files.get(DIFF) == code.dirty,
+        "code.lock": code.lock,
+        "code.interpreter": code.interpreter,
+        "code.packages": code.packages,
+        "scorer.rows": manifest.scorer.rows,
+    }
+    return [path for path, value in parts.items() if not value]

@@ -1,0 +1,397 @@
+"""The report's charts: plain data in, the text of one `<svg>` out. No I/O, no script, no library.
+
+A chart names classes and never colours: the page's style sheet knows light, dark and paper. What a chart is told is text
+that anyone may have written, so all of it is escaped here, and every mark carries a `<title>` that says it in words.
+
+    weeks       a metric with its interval by week, promotions as vertical marks, label maturity below on the same axis
+    forest      one row a candidate: the gain with its interval, against zero and the margin
+    histogram   counts over a logarithmic axis, with marks
+    share       how much of a whole, as one bar
+
+>>> share(3, 4, "3 of 4 equal").startswith('<svg class="chart share" viewBox="0 0 760 10" role="img">')
+True
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from html import escape
+from typing import NamedTuple
+
+from backstay.core.times import instant_datetime
+
+WIDTH = 760
+"""Every chart is this wide in its own units, and as wide as the page allows on it."""
+LINE = 14
+"""The height of a line of text, in the same units."""
+LETTER = 6.8
+"""An upper limit for the mean width of a letter, in the same units: labels closer than this says would touch."""
+VERDICTS = {"PASS": "pass", "FAIL": "fail", "INSUFFICIENT": "insufficient"}
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Span(NamedTuple):
+    """An estimate with its interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class Mark(NamedTuple):
+    """A vertical line: where it stands on the x axis, its label, the sentence behind it, and a class of its own."""
+
+    at: float
+    label: str
+    title: str
+    kind: str = ""
+
+
+class Bin(NamedTuple):
+    """A bar of a histogram, from `low` up to and including `high`."""
+
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """One week: the metric as known in the end and as seen then, and the share of labels that were mature each time."""
+
+    start: int
+    end: int
+    final: Span | None
+    then: Span | None
+    maturity: float | None
+    maturity_then: float | None
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a forest plot; `text` stands on the right, `note` on a line of its own."""
+
+    label: str
+    verdict: str
+    span: Span | None
+    text: str
+    title: str
+    note: str = ""
+    promoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From data to drawing, linear or logarithmic; what lies outside is drawn at the edge.
+
+    >>> Scale(0, 10, 100, 200)(2.5), Scale(1, 100, 0, 50, log=True)(10), Scale(0, 10, 100, 200)(99)
+    (125.0, 25.0, 200.0)
+    """
+
+    low: float
+    high: float
+    left: float
+    right: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        low, high, at = self.low, self.high, min(max(value, self.low), self.high)
+        if self.log:
+            low, high, at = math.log10(low), math.log10(high), math.log10(at)
+        share = (at - low) / (high - low) if high > low else 0.5
+        return self.left + share * (self.right - self.left)
+
+
+def element(tag: str, *children: str, **attributes: object) -> str:
+    """One element; the children are markup already, the attributes are escaped here (`class_` is `class`).
+
+    >>> element("text", "late", class_='a"b', text_anchor="end", x=1.25)
+    '<text class="a&quot;b" text-anchor="end" x="1.2">late</text>'
+    """
+    names = {name: name.rstrip("_").replace("_", "-") for name in attributes}
+    written = "".join(f' {names[name]}="{_plain(value)}"' for name, value in attributes.items() if value != "")
+    return f"<{tag}{written}>{''.join(children)}</{tag}>" if children else f"<{tag}{written}/>"
+
+
+def _plain(value: object) -> str:
+    text = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
+    return escape(_NOT_XML.sub("\ufffd", text))
+
+
+def text(x: float, y: float, content: str, class_: str = "", anchor: str = "") -> str:
+    """A line of text, escaped."""
+    return element("text", _plain(content), x=float(x), y=float(y), class_=class_, text_anchor=anchor)
+
+
+def line(x1: float, y1: float, x2: float, y2: float, class_: str, title: str = "") -> str:
+    """A straight line, with its title if it has one."""
+    said = [element("title", _plain(title))] if title else []
+    return element("line", *said, x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=class_)
+
+
+def rect(x1: float, y1: float, x2: float, y2: float, class_: str, title: str = "") -> str:
+    """A rectangle between two corners, with its title if it has one."""
+    said = [element("title", _plain(title))] if title else []
+    size = {"width": float(max(x2 - x1, 0.0)), "height": float(max(y2 - y1, 0.0))}
+    return element("rect", *said, x=float(x1), y=float(y1), class_=class_, **size)
+
+
+def drawing(kind: str, height: float, title: str, parts: Iterable[str]) -> str:
+    """The `<svg>` around the parts; its title is what a screen reader says."""
+    box = f"0 0 {WIDTH} {math.ceil(height)}"
+    return element("svg", element("title", _plain(title)), *parts, class_=f"chart {kind}", viewBox=box, role="img")
+
+
+def ticks(low: float, high: float, about: int = 5) -> tuple[list[float], int]:
+    """Round values between two limits, and how many decimals they need.
+
+    >>> ticks(0.703, 0.762)
+    ([0.72, 0.74, 0.76], 2)
+    >>> ticks(0, 9300)
+    ([0.0, 2000.0, 4000.0, 6000.0, 8000.0], 0)
+    """
+    raw = max(high - low, 1e-9) / about
+    magnitude = 10.0 ** math.floor(math.log10(raw))
+    step = next(step for factor in (1, 2, 5, 10) if (step := factor * magnitude) >= raw * 0.999)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(index * step, decimals) for index in range(first, last + 1)], decimals
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten between two limits.
+
+    >>> log_ticks(0.4, 30)
+    [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = [round(factor * 10.0**power, 9) for power in powers for factor in (1, 2, 5)]
+    return [step for step in steps if low <= step <= high]
+
+
+def signed(value: float, decimals: int = 4) -> str:
+    """With its sign, and a true minus.
+
+    >>> signed(0.00212), signed(-0.5, 1), signed(0.0, 2)
+    ('+0.0021', '−0.5', '0.00')
+    """
+    written = f"{abs(value):.{decimals}f}"
+    return ("" if float(written) == 0 else "+" if value > 0 else "\u2212") + written
+
+
+def lanes(starts: Sequence[float], widths: Sequence[float]) -> list[int]:
+    """A line of text for each label, from left to right, such that no two touch.
+
+    >>> lanes([0, 10, 50], [20, 20, 20])
+    [0, 1, 0]
+    """
+    ends: list[float] = []
+    chosen = []
+    for start, width in zip(starts, widths, strict=True):
+        lane = next((lane for lane, end in enumerate(ends) if end <= start), len(ends))
+        ends[lane : lane + 1] = [start + width]
+        chosen.append(lane)
+    return chosen
+
+
+def _marks(marks: Sequence[Mark], scale: Scale, height: float) -> tuple[list[str], float]:
+    """The marks with their labels above a plot of that height, and how much room the labels took."""
+    marks = sorted(marks, key=lambda mark: mark.at)
+    widths = [LETTER * len(mark.label) + 8 for mark in marks]
+    starts = [min(scale(mark.at), WIDTH - width) for mark, width in zip(marks, widths, strict=True)]
+    rows = lanes(starts, widths)
+    room = (max(rows, default=-1) + 1) * LINE + 8.0
+    lines = [
+        line(scale(mark.at), row * LINE + 2, scale(mark.at), room + height, f"mark {mark.kind}".strip(), mark.title)
+        for mark, row in zip(marks, rows, strict=True)
+    ]
+    labels = [
+        text(start + 4, row * LINE + 11, mark.label, f"flag {mark.kind}".strip())
+        for mark, start, row in zip(marks, starts, rows, strict=True)
+    ]
+    return [*lines, *labels], room
+
+
+def weeks(rows: Sequence[Week], marks: Sequence[Mark], metric: str, title: str) -> str:
+    """A metric by week with its intervals, the promotions, and the label maturity below on the same x axis."""
+    if not rows:
+        return drawing("weeks", 40, title, [text(WIDTH / 2, 24, "no week was replayed", "muted", "middle")])
+    height, band, left = 200, 40, 46
+    x = Scale(min(row.start for row in rows), max(row.end for row in rows), left, WIDTH - 8)
+    flags, top = _marks(marks, x, height)
+    base = top + height
+    y = Scale(*_metric_limits(rows), base, top)
+    values, decimals = ticks(y.low, y.high)
+    grid = [line(left, y(value), WIDTH - 8, y(value), "grid") for value in values]
+    grid += [text(left - 8, y(value) + 4, f"{value:.{decimals}f}", "tick", "end") for value in values]
+    foot = base + 28 + band
+    parts = [text(0, 11, metric, "axis"), *grid, *flags, *_metric(rows, x, y)]
+    if not any(row.final or row.then for row in rows):
+        parts.append(text((left + WIDTH) / 2, top + height / 2, f"no week has an {metric}", "muted", "middle"))
+    return drawing("weeks", foot + 36, title, [*parts, *_maturity(rows, x, foot - band, foot), *_dates(rows, x, foot)])
+
+
+def _metric_limits(rows: Sequence[Week]) -> tuple[float, float]:
+    """What the y axis shows: everything, but no interval that is many times wider than the usual one in full."""
+    spans = [span for row in rows for span in (row.final, row.then) if span]
+    if not spans:
+        return 0.5, 1.0
+    usual = 4 * statistics.median_high(max(span.high - span.estimate, span.estimate - span.low) for span in spans)
+    low = max(min(span.low for span in spans), min(span.estimate for span in spans) - usual)
+    high = min(max(span.high for span in spans), max(span.estimate for span in spans) + usual)
+    pad = 0.06 * (high - low) or 0.01
+    return low - pad, high + pad
+
+
+def _metric(rows: Sequence[Week], x: Scale, y: Scale) -> list[str]:
+    """The points with their bars: as known in the end (filled), and as seen then (hollow, a little to the left)."""
+    step = (x.right - x.left) / len(rows)
+    radius, shift = (3.6, 7.0) if step > 24 else (2.2, min(step / 4, 3.0))
+    points = [(x((row.start + row.end) / 2), row) for row in rows]
+    path = " ".join(f"{at:.1f},{y(row.final.estimate):.1f}" for at, row in points if row.final)
+    parts = [element("polyline", points=path, class_="thread")] if path else []
+    for at, row in points:
+        title = element("title", _plain(row.title))
+        marks = [rect(at - step / 2, y.right, at + step / 2, y.left, "hover")]
+        if row.then:
+            marks.append(line(at - shift, y(row.then.low), at - shift, y(row.then.high), "bar then"))
+            marks.append(element("circle", cx=at - shift, cy=y(row.then.estimate), r=radius - 0.4, class_="dot then"))
+        if row.final:
+            marks.append(line(at, y(row.final.low), at, y(row.final.high), "bar"))
+            marks.append(element("circle", cx=at, cy=y(row.final.estimate), r=radius, class_="dot"))
+        else:
+            marks.append(element("path", d=f"M{at - 3:.1f} {y.left - 9:.1f}l6 6m0 -6l-6 6", class_="none"))
+        parts.append(element("g", title, *marks))
+    return parts
+
+
+def _maturity(rows: Sequence[Week], x: Scale, top: float, foot: float) -> list[str]:
+    """A bar a week: how much was mature in the end (light), and how much of it was already then (dark)."""
+    parts = [text(x.left, top - 7, "labels mature", "axis")]
+    parts += [text(x.left - 8, y + 4, label, "tick", "end") for y, label in ((top, "100%"), (foot, "0%"))]
+    parts += [line(x.left, y, x.right, y, "grid") for y in (top, foot)]
+    gap = min(3.0, (x.right - x.left) / len(rows) / 6)
+    for row in rows:
+        for share, kind in ((row.maturity, "final"), (row.maturity_then, "then")):
+            if share is not None:
+                level = Scale(0, 1, foot, top)(share)
+                parts.append(rect(x(row.start) + gap, level, x(row.end) - gap, foot, f"mature {kind}", row.title))
+    return parts
+
+
+def _dates(rows: Sequence[Week], x: Scale, foot: float) -> list[str]:
+    """The first day of as many weeks as there is room for, with the year where it begins."""
+    parts: list[str] = []
+    year, free = 0, 0.0
+    for row in sorted(rows, key=lambda row: row.start):
+        at, day = x(row.start), instant_datetime(row.start)
+        parts.append(line(at, foot, at, foot + 4, "grid"))
+        if at < free or at > WIDTH - 40:
+            continue
+        free = at + 54
+        parts.append(text(at, foot + 16, f"{day.day} {day:%b}", "tick", "start" if at < 60 else "middle"))
+        if day.year != year:
+            parts.append(text(at, foot + 30, str(day.year), "tick", "start" if at < 60 else "middle"))
+            year = (day + timedelta(days=0)).year
+    return parts
+
+
+def forest(rows: Sequence[Row], margin: float | None, metric: str, title: str) -> str:
+    """The candidates' gains with their intervals, from worse than the champion on the left to better on the right."""
+    left, right, top = 168, 556, 26.0
+    x = Scale(*_gain_limits([row.span for row in rows if row.span], margin or 0.0), left, right)
+    heights = [38.0 if row.note else 24.0 for row in rows]
+    base = top + sum(heights)
+    values, decimals = ticks(x.low, x.high, 6)
+    parts = [line(x(value), top, x(value), base, "grid") for value in values]
+    parts += [text(x(value), base + 15, signed(value, decimals), "tick", "middle") for value in values]
+    parts += [text(left, base + 31, "\u2190 worse", "axis"), text(right, base + 31, "better \u2192", "axis", "end")]
+    parts.append(text((left + right) / 2, base + 31, f"gain in {metric}", "axis", "middle"))
+    if margin is not None:
+        parts.append(rect(x(margin), top, right, base, "room"))
+    parts.append(line(x(0), top, x(0), base, "zero", "no difference"))
+    if margin is not None:
+        flip = x(margin) > right - 100
+        parts.append(line(x(margin), top - 12, x(margin), base, "margin", f"margin {margin:+g}"))
+        parts.append(text(x(margin) + (-5 if flip else 5), top - 5, f"margin {margin:+g}", "flag", "end" if flip else ""))
+    y = top
+    for row, height in zip(rows, heights, strict=True):
+        parts.append(_candidate(row, x, y, height))
+        y += height
+    return drawing("forest", base + 38, title, parts)
+
+
+def _gain_limits(spans: Sequence[Span], margin: float) -> tuple[float, float]:
+    """What the x axis shows: zero, the margin and the intervals, but not all of one far beyond the usual."""
+    usual = 3 * statistics.median_high([max(abs(span.low), abs(span.high)) for span in spans] or [0.01])
+    low = max(min([span.low for span in spans], default=0.0), -usual)
+    high = min(max([span.high for span in spans], default=0.0), usual)
+    low, high = min(low, margin, 0.0), max(high, margin, 0.0)
+    pad = 0.05 * (high - low) or 0.01
+    return low - pad, high + pad
+
+
+def _candidate(row: Row, x: Scale, y: float, height: float) -> str:
+    """One row: its name and verdict, its interval, and its numbers. An end beyond the axis is an arrow."""
+    kind, middle = VERDICTS.get(row.verdict, "insufficient"), y + 12
+    parts = [element("title", _plain(row.title)), rect(0, y + 1, WIDTH, y + height - 1, "planted" if row.note else "hover")]
+    parts += [text(6, middle + 4, row.label, "name"), _shape(kind, 50, middle)]
+    parts.append(text(61, middle + 4, row.verdict, f"verdict {kind}"))
+    if row.promoted:
+        parts.append(text(66 + 8 * len(row.verdict), middle + 4, "promoted", "tick"))
+    if row.note:
+        parts.append(text(61, middle + 18, row.note, "note"))
+    parts.append(text(WIDTH - 6, middle + 4, row.text, "value" if row.span else "muted", "end"))
+    if row.span:
+        parts.append(line(x(row.span.low), middle, x(row.span.high), middle, f"gain {kind}"))
+        if row.span.low < x.low:
+            parts.append(element("path", d=f"M{x.left - 4:.1f} {middle}l7 -4v8z", class_=f"arrow {kind}"))
+        if row.span.high > x.high:
+            parts.append(element("path", d=f"M{x.right + 4:.1f} {middle}l-7 -4v8z", class_=f"arrow {kind}"))
+        if x.low <= row.span.estimate <= x.high:
+            parts.append(_shape(kind, x(row.span.estimate), middle))
+    return element("g", *parts)
+
+
+def _shape(kind: str, x: float, y: float) -> str:
+    """A disc for PASS, a cross for FAIL, a ring for INSUFFICIENT: told apart without colour."""
+    if kind == "fail":
+        return element("path", d=f"M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8", class_="shape fail")
+    return element("circle", cx=float(x), cy=float(y), r=4.5, class_=f"shape {kind}")
+
+
+def histogram(bins: Sequence[Bin], marks: Sequence[Mark], unit: str, title: str) -> str:
+    """Counts over a logarithmic axis, with the marks above it."""
+    bins, marks = [item for item in bins if item.count], [mark for mark in marks if mark.at > 0]
+    if not bins:
+        return drawing("histogram", 40, title, [text(WIDTH / 2, 24, "nothing was timed", "muted", "middle")])
+    height, left, right = 130, 52, WIDTH - 8
+    low = min([item.low for item in bins] + [mark.at / 1.2 for mark in marks])
+    high = max([item.high for item in bins] + [mark.at * 1.2 for mark in marks])
+    x = Scale(low, high, left, right, log=True)
+    flags, top = _marks(marks, x, height)
+    base = top + height
+    y = Scale(0, max(item.count for item in bins) * 1.04, base, top)
+    values, _ = ticks(0, y.high, 4)
+    parts = [line(left, y(value), right, y(value), "grid") for value in values]
+    parts += [text(left - 8, y(value) + 4, f"{value:,.0f}", "tick", "end") for value in values]
+    for item in bins:
+        said = f"{item.count:,} from {item.low:.3g} to {item.high:.3g} {unit}"
+        parts.append(rect(x(item.low) + 0.5, min(y(item.count), base - 1), x(item.high) - 0.5, base, "count", said))
+    for value in log_ticks(low, high):
+        parts.append(line(x(value), base, x(value), base + 4, "grid"))
+        parts.append(text(x(value), base + 16, f"{value:g}", "tick", "middle"))
+    parts.append(text(right, base + 32, f"{unit}, logarithmic", "axis", "end"))
+    return drawing("histogram", base + 38, title, [*parts, *flags])
+
+
+def share(part: float, whole: float, title: str) -> str:
+    """How much of the whole, as one bar."""
+    end = Scale(0, max(whole, part, 1e-9), 0, WIDTH)(part)
+    return drawing("share", 10, title, [rect(0, 0, WIDTH, 10, "rest"), rect(0, 0, end, 10, "part")])

@@ -1,0 +1,103 @@
+"""The request core: a batch of parsed requests in, logged predictions out. It knows no transport and no loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from backstay.core.clock import Clock
+from backstay.core.errors import IntegrityError
+from backstay.core.identity import new_id
+from backstay.definitions import Model
+from backstay.features.lookup import Asked, OnlineLookup
+from backstay.features.views import Status
+from backstay.registry.versions import ModelVersion
+from backstay.runtimes.scorer import Scorer
+from backstay.storage.ports import PredictionLog
+from backstay.storage.predictions import Prediction, encode
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A loaded version of a model: everything that a request needs, immutable."""
+
+    model: Model
+    version: ModelVersion
+    scorer: Scorer
+    lookup: OnlineLookup
+    threshold: float
+
+
+def honoured(model: Model, version: ModelVersion) -> None:
+    """Refuse a version that was trained on other feature definitions than this server computes."""
+    trained = version.manifest.feature_set.hash
+    if trained != model.features.hash:
+        raise IntegrityError(
+            f"version {version.number} of model {model.name!r} was trained on feature set {trained[:12]}",
+            where=f"feature set {model.features.name!r}",
+            expected=f"the feature set defined here, {model.features.hash[:12]}",
+            fix="restore the definitions it was trained with, or train a new version",
+        )
+
+
+class Core:
+    """Predicts, and writes each prediction down before it is answered."""
+
+    def __init__(self, log: PredictionLog, clock: Clock, *, replay: bool) -> None:
+        self._log, self._clock, self._replay = log, clock, replay
+        self._status_names = [status.name for status in Status]
+
+    def predict(self, served: ServedModel, route: str, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+        """Answers in the order asked; all of them are durable when this returns."""
+        found = served.lookup.lookup(asked)
+        scores = served.scorer.score(found.vector).tolist()
+        values = plain(found.frame).rows()
+        now = self._clock.now()
+        names = [feature.name for feature in served.model.features]
+        records, answers = [], []
+        for one, row, status, score in zip(asked, values, found.statuses, scores, strict=True):
+            record = Prediction(
+                id=new_id(),
+                at=one.at,
+                served_at=now,
+                model=served.model.name,
+                version=served.version.digest,
+                route=route,
+                propensity=1.0,
+                feature_set=served.model.features.hash,
+                keys=dict(one.keys),
+                fields=dict(one.fields),
+                watermark=found.watermark,
+                values=list(row),
+                statuses=status.tobytes(),
+                score=score,
+                decision=score >= served.threshold,
+                replayed=self._replay,
+            )
+            records.append(encode(record))
+            answers.append(self._answer(record, served.version.number, names))
+        self._log.append(records)
+        return answers
+
+    def _answer(self, record: Prediction, number: int, names: Sequence[str]) -> dict[str, Any]:
+        statuses: Mapping[str, str] = {
+            name: self._status_names[status] for name, status in zip(names, record.statuses, strict=True) if status
+        }
+        return {
+            "prediction_id": record.id,
+            "model": record.model,
+            "version": number,
+            "score": record.score,
+            "decision": record.decision,
+            "at": record.at,
+            "statuses": statuses,
+        }
+
+
+def plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """Feature columns as they are logged: times as integer microseconds, everything else as it is."""
+    times = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
+    return frame.with_columns(pl.col(times).dt.epoch("us")) if times else frame

@@ -1,0 +1,194 @@
+"""Request bodies, checked field by field: what comes out is of the declared types, or the error names the field.
+
+The body of an entity-keyed request:
+
+    {"keys": {"carrier": "UA", ...}, "fields": {"distance": 1400, ...}}
+
+`keys` are the entity keys (null where there is none), `fields` the request-time inputs. `at` (T) is taken in replay
+only; in production T is the server's clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from backstay.core.errors import InputError
+from backstay.core.times import instant
+from backstay.definitions import EventSource, Model
+from backstay.features.lookup import Asked
+
+_decode = msgspec.json.Decoder().decode
+
+
+def body(data: bytes) -> dict[str, Any]:
+    """The JSON object in a request body."""
+    try:
+        value = _decode(data)
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"the body is not JSON: {error}", where="body", expected="a JSON object (NaN and Infinity are not JSON)"
+        ) from None
+    except RecursionError:
+        raise InputError("the body is nested too deeply", where="body", expected="a flat JSON object") from None
+    if not isinstance(value, dict):
+        raise InputError(f"the body is {_kind(value)}", where="body", expected='an object such as {"keys": {...}}')
+    return value
+
+
+class RequestParser:
+    """Parses the requests of one model."""
+
+    def __init__(self, model: Model, *, replay: bool) -> None:
+        self._replay = replay
+        schemas: dict[str, pl.DataType] = {model.label.key: model.ask.source.schema[model.label.key]}
+        for view in reversed(model.features.views):
+            schemas |= {key: view.source.schema[key] for key in view.entity.keys}
+        self._keys = {name: (_reader(schemas[name]), True) for name in model.keys}
+        self._fields = {f.name: (_reader(f.dtype), f.optional) for f in model.features.requests}
+        self._allowed = {"keys", "fields", "at"} if replay else {"keys", "fields"}
+
+    def parse(self, data: bytes, now: int) -> Asked:
+        """One request; T is `now`, or the request's own `at` in replay."""
+        request = body(data)
+        _only(request, self._allowed, "body", "at" if not self._replay else None)
+        keys = _values(_object(request, "keys"), self._keys, "keys")
+        fields = _values(_object(request, "fields") if self._fields or "fields" in request else {}, self._fields, "fields")
+        at = now
+        if self._replay:
+            if not isinstance(request.get("at"), (str, int)):
+                raise InputError("a replayed request needs its own T", where="at", expected="an ISO 8601 time with a zone")
+            at = instant(request["at"], where="at")
+        return Asked(keys, fields, at)
+
+
+def _object(request: Mapping[str, Any], name: str) -> dict[str, Any]:
+    if name not in request:
+        raise InputError(f"{name!r} is missing", where=name, expected="an object", fix=f'send {{"{name}": {{...}}}}')
+    value = request[name]
+    if not isinstance(value, dict):
+        raise InputError(f"{name!r} is {_kind(value)}", where=name, expected="an object")
+    return value
+
+
+def _only(given: Mapping[str, Any], allowed: Mapping[str, Any] | set[str], where: str, refused: str | None = None) -> None:
+    for name in given:
+        if name not in allowed:
+            if name == refused:
+                raise InputError(
+                    "a client's own T is taken in replay only", where=name, fix="leave it out: T is the server's clock"
+                )
+            raise InputError(
+                f"{name!r} is unknown", where=f"{where}.{name}", expected=f"only {', '.join(sorted(allowed))}", fix="remove it"
+            )
+
+
+Reader = Callable[[Any, str], Any]
+
+
+def _values(given: Mapping[str, Any], declared: Mapping[str, tuple[Reader, bool]], where: str) -> dict[str, Any]:
+    out = {}
+    for name, (read, optional) in declared.items():
+        try:
+            value = given[name]
+        except KeyError:
+            raise InputError(
+                f"{name!r} is missing",
+                where=f"{where}.{name}",
+                expected=f"{where} to have {', '.join(declared)}",
+                fix="add it, or send null if there is none" if optional else "add it",
+            ) from None
+        if value is None and not optional:
+            raise InputError(f"{name!r} is null", where=f"{where}.{name}", expected="a value")
+        out[name] = None if value is None else read(value, f"{where}.{name}")
+    if len(out) != len(given):
+        _only(given, declared.keys() | set(), where)
+    return out
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f"{_shown(value)} is not finite", where=where, expected="a finite number")
+    return number
+
+
+def _integer(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"{_shown(value)} is not an integer", where=where, expected="an integer")
+    if not -(2**63) <= value < 2**63:
+        raise InputError(f"{_shown(value)} is too large", where=where, expected="a 64-bit integer")
+    return value
+
+
+def _boolean(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="true or false")
+    return value
+
+
+def _string(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="a string")
+    return value
+
+
+def _time(value: Any, where: str) -> int:
+    if not isinstance(value, str):
+        raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="an ISO 8601 time with a zone")
+    return instant(value, where=where)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _reader(kind: pl.DataType) -> Reader:
+    if isinstance(kind, pl.Datetime):
+        return _time
+    readers: dict[str, Reader] = {"Float64": _number, "Int64": _integer, "Boolean": _boolean, "String": _string}
+    return readers[str(kind)]
+
+
+class EventParser:
+    """Parses pushed events of one source: `{"events": [{...}, ...]}` into a frame."""
+
+    def __init__(self, source: EventSource, *, replay: bool) -> None:
+        self._schema = source.schema
+        self._readers = {name: (_reader(kind), True) for name, kind in source.schema.items()}
+        self._times = {"event_time": (_time, False)}
+        if replay:
+            self._times |= {"known_time": (_time, False)}
+            self._readers |= {"sequence": (_integer, False)}
+
+    def parse(self, data: bytes) -> pl.DataFrame:
+        request = body(data)
+        _only(request, {"events"}, "body")
+        events = request.get("events")
+        if not isinstance(events, list):
+            raise InputError(f"'events' is {_kind(events)}", where="events", expected="a list of objects")
+        readers = {**self._times, **self._readers}
+        rows = []
+        for place, event in enumerate(events):
+            if not isinstance(event, dict):
+                raise InputError(f"the event is {_kind(event)}", where=f"events[{place}]", expected="an object")
+            rows.append(_values(event, readers, f"events[{place}]"))
+        times = {name for name in self._times} | {n for n, kind in self._schema.items() if isinstance(kind, pl.Datetime)}
+        schema = {name: pl.Int64() if name in times or name == "sequence" else self._schema[name] for name in readers}
+        frame = pl.DataFrame({name: [row[name] for row in rows] for name in readers}, schema=schema)
+        return frame.with_columns(pl.col(sorted(times)).cast(pl.Datetime("us", "UTC")))

@@ -1,0 +1,29 @@
+"""The local backend: one directory, no server, several processes at once.
+
+    events       a Delta table a source, numbered under a lock
+    predictions  framed, checksummed segment files, one series a writer
+    ledger       SQLite in WAL mode, append-only by trigger, hash-chained
+    artifacts    files named by their SHA-256
+    online       LMDB
+
+All of it needs a local disk: file locks and memory maps do not hold on a network mount. Each store's driver is imported
+when the store is first asked for, so that reading the ledger does not load Delta, nor serving SQLAlchemy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backstay.storage.backends.local.artifacts import LocalArtifacts
+    from backstay.storage.backends.local.events import LocalEvents
+    from backstay.storage.backends.local.ledger import LocalLedger
+    from backstay.storage.backends.local.online import LocalOnline
+    from backstay.storage.backends.local.predictions import LocalPredictions
+
+__all__ = ["LocalArtifacts", "LocalEvents", "LocalLedger", "LocalOnline", "LocalPredictions"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{name.removeprefix('Local').lower()}"), name)

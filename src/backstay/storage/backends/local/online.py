@@ -1,0 +1,223 @@
+"""Online state in LMDB: a memory map that many processes read without waiting, while one of them writes.
+
+The map begins small and doubles when it is full. Other processes notice at their next transaction and follow. Growing
+needs a moment without any transaction in this process, so reads pass through one lock and writes through another:
+a read never waits for a write, only (rarely) for a growth.
+
+LMDB forbids opening the same files twice in a process, since closing one would drop the locks of the other: all
+`LocalOnline` of the same files in a process share one environment, which closes with the last of them.
+
+A memory map is not coherent over a network: a path on such a mount is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import TypeVar
+
+import lmdb
+
+from backstay.core.errors import BackstayError, InputError, NotFoundError
+from backstay.storage.backends.local.files import failures
+
+FIRST_MAP_BYTES = 16 * 1024 * 1024
+_MAX_KEY = 511
+_HASHED = b"\x00backstay:"  # a key that begins so is hashed too: a hashed key never meets a plain one
+_READERS = 1024
+_NETWORK = frozenset(
+    {
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "gfs2",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "smb2",
+        "smb3",
+        "smbfs",
+    }
+)
+_LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs"})  # the root of rootless containers
+
+_T = TypeVar("_T")
+
+
+class LocalOnline:
+    """`OnlineState` in an LMDB environment, a directory of its own.
+
+    With `readonly` nothing is created and writing is refused; what another process writes is seen at the next read.
+    """
+
+    def __init__(self, path: str | Path, readonly: bool = False) -> None:
+        self._path = Path(path).absolute()
+        self._readonly = readonly
+        self._open: _Shared | None = _acquire(self._path, readonly)
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        stored = [_key(key) for key in keys]
+        return self._shared().read(lambda transaction: [transaction.get(key) for key in stored])
+
+    def write(self, values: Mapping[bytes, bytes]) -> None:
+        pairs = [(_key(key), _value(value)) for key, value in values.items()]
+
+        def put(transaction: lmdb.Transaction[bytes]) -> None:
+            for key, value in pairs:
+                transaction.put(key, value)
+
+        self._shared(write=True).write(put)
+
+    def clear(self) -> None:
+        shared = self._shared(write=True)
+        shared.write(lambda transaction: transaction.drop(shared.database, delete=False))
+
+    def close(self) -> None:
+        shared, self._open = self._open, None
+        if shared is not None:
+            _release(shared)
+
+    def _shared(self, *, write: bool = False) -> _Shared:
+        if self._open is None:
+            raise BackstayError("the online state is closed", where=str(self._path))
+        if write and (self._readonly or not self._open.writable):
+            raise InputError("the online state was opened to read only", where=str(self._path))
+        return self._open
+
+
+class _Shared:
+    """One environment and its two locks, shared by all users of its files in this process."""
+
+    def __init__(self, path: Path, *, writable: bool) -> None:
+        self.users = 0
+        self.path, self.writable = path, writable
+        self.reading, self.writing = threading.Lock(), threading.Lock()
+        self.env = lmdb.open(
+            str(path),
+            map_size=FIRST_MAP_BYTES,
+            readonly=not writable,
+            create=writable,
+            max_readers=_READERS,
+            max_spare_txns=1,
+            readahead=False,
+        )
+        self.database = self.env.open_db()
+
+    def read(self, work: Callable[[lmdb.Transaction[bytes]], _T]) -> _T:
+        while True:
+            try:
+                with self.reading, self.env.begin() as transaction:
+                    return work(transaction)
+            except lmdb.MapResizedError:
+                with self.writing, self.reading:
+                    self.env.set_mapsize(0)  # take over the size that another process gave it
+            except lmdb.Error as error:
+                raise self._failure(error) from error
+
+    def write(self, work: Callable[[lmdb.Transaction[bytes]], None]) -> None:
+        with self.writing:
+            while not self._written(work):
+                pass
+
+    def _written(self, work: Callable[[lmdb.Transaction[bytes]], None]) -> bool:
+        """One attempt; False if the map had to change its size first."""
+        try:
+            try:
+                with self.env.begin(write=True) as transaction:
+                    work(transaction)
+                return True
+            except lmdb.MapFullError:
+                size = 2 * max(self.env.info()["map_size"], FIRST_MAP_BYTES)
+            except lmdb.MapResizedError:
+                size = 0
+            with self.reading:
+                self.env.set_mapsize(size)
+            return False
+        except lmdb.Error as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: lmdb.Error) -> BackstayError:
+        return BackstayError(f"the online state failed: {error}", where=str(self.path), fix="free space, then retry")
+
+
+_OPEN: dict[tuple[int, int], _Shared] = {}  # by the identity of the data file, not by its name
+_OPEN_LOCK = threading.Lock()
+
+
+def _acquire(path: Path, readonly: bool) -> _Shared:
+    data = path / "data.mdb"
+    with _OPEN_LOCK, failures(path):
+        refuse_network(path)
+        if readonly and not data.exists():
+            raise NotFoundError("there is no online state yet", where=str(path), fix="open it for writing first")
+        shared = _OPEN.get(_identity(data)) if data.exists() else None
+        if shared is None:
+            # Opened for writing where possible, even for a reader: this process may open it only once.
+            writable = not readonly or (os.access(path, os.W_OK) and os.access(data, os.W_OK))
+            if writable:
+                path.mkdir(parents=True, exist_ok=True)
+            try:
+                shared = _Shared(path, writable=writable)
+            except lmdb.Error as error:
+                raise BackstayError(f"the online state cannot be opened: {error}", where=str(path)) from error
+            _OPEN[_identity(data)] = shared
+        shared.users += 1
+        return shared
+
+
+def _release(shared: _Shared) -> None:
+    with _OPEN_LOCK:
+        shared.users -= 1
+        if shared.users == 0:
+            for identity in [identity for identity, other in _OPEN.items() if other is shared]:
+                del _OPEN[identity]
+            with shared.writing, shared.reading:
+                shared.env.close()
+
+
+def _identity(data: Path) -> tuple[int, int]:
+    status = data.stat()
+    return status.st_dev, status.st_ino
+
+
+def _key(key: bytes) -> bytes:
+    if not isinstance(key, bytes):
+        raise InputError(f"a key is a {type(key).__name__}", where="keys", expected="bytes")
+    if 0 < len(key) <= _MAX_KEY and not key.startswith(_HASHED):
+        return key
+    return _HASHED + blake2b(key).digest()
+
+
+def _value(value: bytes) -> bytes:
+    if not isinstance(value, bytes):
+        raise InputError(f"a value is a {type(value).__name__}", where="values", expected="bytes")
+    return value
+
+
+def refuse_network(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
+    """Raise `InputError` if the path lies on a network mount. Where the mounts cannot be listed, nothing is refused."""
+    try:
+        table = mounts.read_text(errors="surrogateescape")
+    except OSError:
+        return
+    place = path.resolve()
+    kind, deepest = "", -1
+    for line in table.splitlines():
+        _, point, filesystem = line.split(" ")[:3]
+        mount = Path(point.encode(errors="surrogateescape").decode("unicode_escape"))  # blanks are written \040
+        if place.is_relative_to(mount) and len(mount.parts) >= deepest:
+            kind, deepest = filesystem, len(mount.parts)
+    if kind in _NETWORK or (kind.startswith("fuse.") and kind not in _LOCAL_FUSE):
+        raise InputError(
+            f"{path} is on a network mount ({kind})",
+            where=str(path),
+            expected="a local disk: a memory map is not coherent over a network",
+            fix="move the project to a local disk, or use a shared online store",
+        )

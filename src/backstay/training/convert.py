@@ -1,0 +1,119 @@
+"""From a trained estimator to an ONNX file that gives the same scores.
+
+LightGBM compares a feature to a 64-bit threshold, ONNX to a 32-bit one. Rounding the threshold to the nearest sends a
+row whose value lies between the two down the other branch, and its score may move by anything. Rounding it *down* does
+not: for a 32-bit x, `x <= threshold` and `x <= floor32(threshold)` are the same question.
+
+    ok      0.1 -> 0.099999994     the largest float32 that is not above
+    not ok  0.1 -> 0.100000001     the nearest float32: a feature of just that value changes sides
+
+A feature that was never missing in training reads a missing value as 0.0 in LightGBM; the file is told so, too. What
+is left is rounding in the sum over trees: less than 1e-6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backstay.core.errors import BackstayError
+from backstay.training.packages import need
+
+_OPSET = 15
+_OPSET_ML = 3
+
+
+def float32_floor(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """The largest float32 that is not above each value.
+
+    >>> float(float32_floor([0.1])[0]) <= 0.1 < float(np.float32(0.1))
+    True
+    """
+    exact = np.asarray(values, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        nearest = exact.astype(np.float32)
+        below = np.nextafter(nearest, np.float32(-np.inf))
+    return np.where(nearest.astype(np.float64) > exact, below, nearest).astype(np.float32)
+
+
+def lightgbm_to_onnx(text: str, width: int) -> bytes:
+    """The ONNX file of a binary LightGBM model in its text form; the same text gives the same bytes."""
+    types = need("onnxmltools.convert.common.data_types")
+    booster = need("lightgbm").Booster(model_str=text)
+    dump = booster.dump_model()
+    if not str(dump.get("objective", "")).startswith("binary"):
+        raise _unsupported(f"the LightGBM objective {dump.get('objective')!r}", "the objective 'binary'")
+    converted = need("onnxmltools").convert_lightgbm(
+        booster,
+        name="model",
+        initial_types=[("x", types.FloatTensorType([None, width]))],
+        target_opset=_OPSET,
+        zipmap=False,
+    )
+    _mend_trees(converted, dump)
+    return bytes(converted.SerializeToString(deterministic=True))
+
+
+def sklearn_to_onnx(estimator: Any, width: int) -> bytes:
+    """The ONNX file of a scikit-learn classifier or pipeline, where skl2onnx can write one."""
+    skl2onnx = need("skl2onnx")
+    types = need("skl2onnx.common.data_types")
+    try:
+        converted = skl2onnx.convert_sklearn(
+            estimator,
+            name="model",
+            initial_types=[("x", types.FloatTensorType([None, width]))],
+            options={id(estimator): {"zipmap": False}},
+            target_opset={"": _OPSET, "ai.onnx.ml": _OPSET_ML},
+        )
+    except Exception as error:  # what it raises for a part that it does not know is not one type
+        kind = type(estimator).__qualname__
+        raise _unsupported(
+            f"{kind}: {(str(error).splitlines() or [''])[0]}",
+            "LGBMClassifier, or a scikit-learn classifier or pipeline that skl2onnx converts",
+        ) from error
+    return bytes(converted.SerializeToString(deterministic=True))
+
+
+def _mend_trees(converted: Any, dump: dict[str, Any]) -> None:
+    """Write the floored thresholds and the branches of missing values into the graph, in place."""
+    (trees,) = (node for node in converted.graph.node if node.op_type == "TreeEnsembleClassifier")
+    parts = {attribute.name: attribute for attribute in trees.attribute}
+    nodes = zip(parts["nodes_treeids"].ints, parts["nodes_nodeids"].ints, strict=True)
+    places = {node: place for place, node in enumerate(nodes)}
+    values, tracks = parts["nodes_values"].floats, parts["nodes_missing_value_tracks_true"].ints
+    features, modes = parts["nodes_featureids"].ints, parts["nodes_modes"].strings
+    for place, split in _splits(dump, places, parts["nodes_truenodeids"].ints, parts["nodes_falsenodeids"].ints):
+        if split["decision_type"] != "<=" or split["missing_type"] == "Zero":
+            raise _unsupported("a categorical split, or zero_as_missing", "numeric splits with NaN as missing")
+        if modes[place] != b"BRANCH_LEQ" or features[place] != split["split_feature"]:
+            raise BackstayError("the converted trees are not those that were trained", fix="report this as a bug")
+        values[place] = float(float32_floor(split["threshold"]))
+        left_if_missing = split["default_left"] if split["missing_type"] == "NaN" else split["threshold"] >= 0.0
+        tracks[place] = int(left_if_missing)
+
+
+def _splits(
+    dump: dict[str, Any], places: dict[tuple[int, int], int], left: Any, right: Any
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each split of the trained trees, with its place in the arrays of the graph."""
+    for tree, info in enumerate(dump["tree_info"]):
+        todo = [(info["tree_structure"], 0)]
+        while todo:
+            split, node = todo.pop()
+            if "split_feature" in split:
+                place = places[tree, node]
+                todo += [(split["left_child"], left[place]), (split["right_child"], right[place])]
+                yield place, split
+
+
+def _unsupported(what: str, expected: str) -> BackstayError:
+    return BackstayError(
+        f"no ONNX file can be written for {what}",
+        where="estimator",
+        expected=expected,
+        fix="choose another estimator; move what a pipeline computes into Derived features",
+    )

@@ -1,0 +1,76 @@
+"""One training run: fit, and the manifest of what came out and what went in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backstay.core.identity import sha256
+from backstay.definitions import Model
+from backstay.features.trainingset import TrainingSet
+from backstay.registry import Dataset, Environment, Features, Manifest, Scoring
+from backstay.registry.manifest import DIFF
+from backstay.storage.digest import frame_digest
+from backstay.training.fit import fit
+
+
+def train(
+    model: Model,
+    data: TrainingSet,
+    *,
+    environment: Environment,
+    as_of: int,
+    since: int | None = None,
+    until: int | None = None,
+    seed: int = 0,
+    metrics: Mapping[str, Any] | None = None,
+    note: str = "",
+    cutoff: int | None = None,
+    attach: Mapping[str, bytes] | None = None,
+) -> tuple[Manifest, dict[str, bytes]]:
+    """Fit the model, and assemble its manifest and files, ready for `Registry.register`.
+
+    `as_of`, `since` and `until` are those that `data` was made with. `cutoff` is the last moment at which anything in it
+    became known: `as_of`, unless later rows were held out. `attach` adds files to the version. `metrics` are the
+    caller's, from rows that were held out. The training set itself is not among the files: its digest and the versions
+    of its sources say how to make it again.
+    """
+    fitted = fit(model, data, seed)
+    files = {**fitted.files, **(attach or {})}
+    if environment.diff is not None:
+        files[DIFF] = environment.diff
+    manifest = Manifest(
+        model=model.name,
+        files={name: sha256(content) for name, content in files.items()},
+        dataset=_dataset(data, as_of, since, until),
+        cutoff=as_of if cutoff is None else cutoff,
+        feature_set=Features(
+            model.features.name, model.features.hash, list(model.features.vector), model.features.canonical()
+        ),
+        label=model.label.canonical(),
+        estimator=fitted.estimator,
+        parameters=fitted.parameters,
+        seed=seed,
+        code=environment.code,
+        metrics=dict(metrics or {}),
+        scorer=Scoring("onnx", fitted.max_difference, fitted.checked),
+        base_rate=fitted.base_rate,
+        threshold=model.threshold,
+        note=note,
+    )
+    return manifest, files
+
+
+def _dataset(data: TrainingSet, as_of: int, since: int | None, until: int | None) -> Dataset:
+    return Dataset(
+        digest=frame_digest(data.frame),
+        rows=data.rows,
+        asked=data.asked,
+        void=data.void,
+        immature=data.immature,
+        unlabelled=data.unlabelled,
+        as_of=as_of,
+        since=since,
+        until=until,
+        sources=dict(data.versions),
+    )

@@ -1,0 +1,69 @@
+"""One suite for every backend: each fixture makes one empty store of a port, once a backend.
+
+A new backend adds itself to `_BACKENDS`, with a maker for each port that it implements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstay.storage.backends import local, memory
+from backstay.storage.ports import Artifacts, EventStore, Ledger, OnlineState, PredictionLog
+
+_BACKENDS: dict[str, dict[str, Callable[[Path], Any]]] = {
+    "memory": {
+        "events": lambda _: memory.MemoryEvents(),
+        "predictions": lambda _: memory.MemoryPredictions(),
+        "ledger": lambda _: memory.MemoryLedger(),
+        "artifacts": lambda _: memory.MemoryArtifacts(),
+        "online": lambda _: memory.MemoryOnline(),
+    },
+    "local": {
+        "events": lambda path: local.LocalEvents(path / "events"),
+        "predictions": lambda path: local.LocalPredictions(path / "predictions"),
+        "ledger": lambda path: local.LocalLedger(path / "ledger.db"),
+        "artifacts": lambda path: local.LocalArtifacts(path / "artifacts"),
+        "online": lambda path: local.LocalOnline(path / "online"),
+    },
+}
+
+
+@pytest.fixture(params=sorted(_BACKENDS))
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def _made(backend: str, port: str, path: Path) -> Iterator[Any]:
+    store = _BACKENDS[backend][port](path)
+    yield store
+    if hasattr(store, "close"):
+        store.close()
+
+
+@pytest.fixture
+def events(backend: str, tmp_path: Path) -> Iterator[EventStore]:
+    yield from _made(backend, "events", tmp_path)
+
+
+@pytest.fixture
+def predictions(backend: str, tmp_path: Path) -> Iterator[PredictionLog]:
+    yield from _made(backend, "predictions", tmp_path)
+
+
+@pytest.fixture
+def ledger(backend: str, tmp_path: Path) -> Iterator[Ledger]:
+    yield from _made(backend, "ledger", tmp_path)
+
+
+@pytest.fixture
+def artifacts(backend: str, tmp_path: Path) -> Iterator[Artifacts]:
+    yield from _made(backend, "artifacts", tmp_path)
+
+
+@pytest.fixture
+def online(backend: str, tmp_path: Path) -> Iterator[OnlineState]:
+    yield from _made(backend, "online", tmp_path)

@@ -1,0 +1,173 @@
+"""Events in Delta tables: several processes, kills between the steps, and files that were meddled with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from backstay.core.errors import ConflictError, IntegrityError
+from backstay.storage.backends.local import LocalEvents
+from backstay.storage.backends.local import events as module
+
+INSTANT = pl.Datetime("us", "UTC")
+
+WRITER = """
+import sys
+sys.modules["pyarrow"] = None  # it may not be needed
+import polars as pl
+from backstay.storage.backends.local import LocalEvents
+store, me = LocalEvents(sys.argv[1]), int(sys.argv[2])
+sys.stdin.readline()
+for n in range(15):
+    times = pl.Series([n, n]).cast(pl.Datetime("us", "UTC"))
+    done = store.append("s", pl.DataFrame({"event_time": times, "known_time": times, "by": [me, me]}))
+    print(done.first, done.last)
+assert store.read("s", known_after=13, columns=["by"]).height
+"""
+
+
+def frame(*known: int) -> pl.DataFrame:
+    times = pl.Series(known, dtype=pl.Int64).cast(INSTANT)
+    return pl.DataFrame({"event_time": times, "known_time": times})
+
+
+def test_processes_append_without_gaps(tmp_path: Path, start: Any, outcome: Callable[..., str]) -> None:
+    processes = [start(WRITER, tmp_path, n) for n in range(3)]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    acknowledged = {}
+    for n, process in enumerate(processes):
+        for line in outcome(process).splitlines():
+            first, last = map(int, line.split())
+            acknowledged |= {sequence: n for sequence in range(first, last + 1)}
+    read = LocalEvents(tmp_path).read("s")
+    assert read["sequence"].to_list() == list(range(1, 91))
+    assert dict(zip(read["sequence"], read["by"], strict=True)) == acknowledged
+
+
+def test_a_long_lived_reader_sees_what_another_appends(tmp_path: Path) -> None:
+    reader, writer = LocalEvents(tmp_path), LocalEvents(tmp_path)
+    for n in range(1, 60):  # past several checkpoints
+        writer.append("s", frame(n))
+        assert reader.last_sequence("s") == n
+        assert reader.version("s") == n - 1
+    assert reader.read("s", known_after=57).rows() == writer.read("s").tail(2).rows()
+    fresh = LocalEvents(tmp_path)
+    assert fresh.read("s", sequence_until=30)["sequence"].to_list() == list(range(1, 31))
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_kill_before_the_commit_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    store = LocalEvents(tmp_path)
+    for n in range(before):
+        store.append("s", frame(n))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_write_commit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.append("s", frame(7, 8))
+    assert len(list((tmp_path / "s").glob("*.parquet"))) == before + 1
+    again = LocalEvents(tmp_path)
+    assert again.last_sequence("s") == before
+    assert again.append("s", frame(9)).first == before + 1
+    assert again.read("s").height == before + 1
+
+
+def test_a_failure_after_the_commit_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalEvents(tmp_path)
+    store.append("s", frame(1))
+    commit = module._write_commit
+
+    def landed(*arguments: Any) -> None:
+        commit(*arguments)
+        raise OSError("the checkpoint failed")
+
+    monkeypatch.setattr(module, "_write_commit", landed)
+    assert store.append("s", frame(2, 3)).last == 3
+    assert store.read("s")["sequence"].to_list() == [1, 2, 3]
+
+
+def test_a_writer_past_the_lock_conflicts_instead_of_numbering_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the lock prevents on one machine, Delta itself refuses: as if two machines shared the directory."""
+    slow, fast = LocalEvents(tmp_path), LocalEvents(tmp_path)
+    slow.append("s", frame(1))
+    write = module._write_file
+
+    def overtaken(root: Path, rows: pl.DataFrame) -> Any:
+        action = write(root, rows)
+        monkeypatch.setattr(module, "_write_file", write)
+        view = fast._view("s")
+        numbered = frame(5).with_columns(sequence=pl.lit(2, dtype=pl.Int64))
+        fast._commit("s", numbered, view)
+        return action
+
+    monkeypatch.setattr(module, "_write_file", overtaken)
+    with pytest.raises(ConflictError, match="not committed"):
+        slow.append("s", frame(6, 7))
+    assert slow.read("s")["sequence"].to_list() == [1, 2]
+    assert slow.append("s", frame(8)).first == 3
+
+
+def test_foreign_rows_are_noticed(tmp_path: Path) -> None:
+    store = LocalEvents(tmp_path)
+    store.append("s", frame(1))
+    write_deltalake(str(tmp_path / "s"), frame(2).with_columns(sequence=pl.lit(9, dtype=pl.Int64)), mode="append")
+    with pytest.raises(IntegrityError, match="2 rows but numbers 1"):
+        store.read("s")
+
+
+def test_a_compacted_table_reads_the_same(tmp_path: Path) -> None:
+    store = LocalEvents(tmp_path)
+    for n in range(12):
+        store.append("s", frame(n, 100 - n))
+    before = store.read("s")
+    DeltaTable(str(tmp_path / "s")).optimize.compact()
+    for reader in (store, LocalEvents(tmp_path)):
+        assert reader.read("s").equals(before)
+        assert reader.append("s", frame(1)).first == reader.last_sequence("s")
+        assert reader.read("s", sequence_until=24).equals(before)
+
+
+def test_a_damaged_file_is_an_integrity_error(tmp_path: Path) -> None:
+    store = LocalEvents(tmp_path)
+    store.append("s", frame(1, 2))
+    (file,) = (tmp_path / "s").glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        store.read("s")
+    file.unlink()
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        store.read("s")
+
+
+def test_it_is_an_ordinary_delta_table(tmp_path: Path) -> None:
+    odd = tmp_path / "a b#%[1]é"
+    store = LocalEvents(odd)
+    store.append("s", frame(3, 1))
+    store.append("s", frame(2))
+    assert pl.scan_delta(str(odd / "s")).sort("sequence").collect().equals(store.read("s"))
+    assert DeltaTable(str(odd / "s")).metadata().configuration["delta.appendOnly"] == "true"
+
+
+def test_reads_skip_files_that_hold_nothing_asked_for(tmp_path: Path) -> None:
+    store = LocalEvents(tmp_path)
+    for n in range(5):
+        store.append("s", frame(n * 1_000_000))
+    (wanted,) = (tmp_path / "s" / path for path in store._view("s").files["path"][3:4])  # type: ignore[union-attr]
+    for file in (tmp_path / "s").glob("*.parquet"):
+        if file != wanted:
+            file.unlink()
+    assert store.read("s", known_after=2_500_000, known_until=3_500_000)["sequence"].to_list() == [4]

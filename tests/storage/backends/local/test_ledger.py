@@ -1,0 +1,111 @@
+"""The ledger in SQLite: many processes, and hands that should not be in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstay.core.errors import IntegrityError
+from backstay.storage.backends.local import LocalLedger
+
+WRITER = """
+import sys
+from backstay.core.errors import ConflictError
+from backstay.storage.backends.local import LocalLedger
+sys.stdin.readline()
+ledger, me = LocalLedger(sys.argv[1]), sys.argv[2]
+for n in range(10):
+    ledger.append("note", me, {"n": n}, at=n, actor=me)
+try:
+    ledger.append("alias", "champion", {"by": me}, at=0, actor=me, expect=0)
+    print("won")
+except ConflictError:
+    print("lost")
+ledger.close()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[LocalLedger]:
+    ledger = LocalLedger(path)
+    for n in range(5):
+        ledger.append("k", "s", {"n": n}, at=n, actor="ann")
+    yield ledger
+    ledger.close()
+
+
+def test_sixteen_processes_open_a_fresh_ledger_and_one_wins(path: Path, start: Any, outcome: Callable[..., str]) -> None:
+    processes = [start(WRITER, path, f"writer {n}") for n in range(16)]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    results = sorted(outcome(process).strip() for process in processes)
+    assert results == ["lost"] * 15 + ["won"]
+    ledger = LocalLedger(path)
+    assert ledger.verify() == ledger.revision() == 16 * 10 + 1
+    for n in range(16):
+        assert [entry.body["n"] for entry in ledger.entries(subject=f"writer {n}")] == list(range(10))
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ledger SET actor = 'eve' WHERE id = 2",
+        "DELETE FROM ledger WHERE id = 5",
+        "INSERT OR REPLACE INTO ledger SELECT id, at, 'eve', kind, subject, body, previous, digest FROM ledger WHERE id=2",
+        "INSERT INTO ledger SELECT id + 6, at, actor, kind, subject, body, previous, digest FROM ledger WHERE id=2",
+    ],
+)
+def test_changing_it_is_refused(ledger: LocalLedger, path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        raw.execute(statement)
+    assert ledger.verify() == 5
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE ledger SET actor = 'eve' WHERE id = 2", "entry 2"),
+        ("UPDATE ledger SET at = 9 WHERE id = 3", "entry 3"),
+        ("""UPDATE ledger SET body = '{"n":7}' WHERE id = 4""", "entry 4"),
+        ("""UPDATE ledger SET body = '{"n": 3}' WHERE id = 4""", "text of entry 4"),
+        ("UPDATE ledger SET body = '{' WHERE id = 4", "body of entry 4"),
+        ("DELETE FROM ledger WHERE id = 3", "entry 3 of the ledger is missing"),
+        ("DELETE FROM ledger WHERE id = 1", "entry 1 of the ledger is missing"),
+    ],
+)
+def test_verify_names_what_was_changed_behind_its_back(
+    ledger: LocalLedger, path: Path, statement: str, named: str
+) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {trigger}")
+        raw.execute(statement)
+        raw.commit()
+    with pytest.raises(IntegrityError, match=named):
+        ledger.verify()
+
+
+def test_a_file_that_is_no_ledger(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"not a database, not even nearly" * 100)
+    with pytest.raises(IntegrityError, match=r"ledger\.db"):
+        LocalLedger(tmp_path / "ledger.db")
+
+
+def test_its_settings(ledger: LocalLedger, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with ledger._transaction() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000

@@ -1,0 +1,164 @@
+"""Online state in LMDB: a map that grows, several processes, one environment a process, local disks only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstay.core.errors import InputError, NotFoundError
+from backstay.storage.backends.local import LocalOnline
+from backstay.storage.backends.local import online as module
+
+READER = """
+import sys
+from backstay.storage.backends.local import LocalOnline
+online = LocalOnline(sys.argv[1], readonly=True)
+for line in sys.stdin:
+    value = online.read([line.strip().encode()])[0]
+    print("" if value is None else f"{len(value)} {value[:10].decode()}", flush=True)
+"""
+
+WRITER = """
+import sys
+from backstay.storage.backends.local import LocalOnline
+online = LocalOnline(sys.argv[1])
+sys.stdin.readline()
+for n in range(100):
+    online.write({b"%s %d" % (sys.argv[2].encode(), n): b"." * 400_000})
+online.close()
+"""
+
+
+def ask(process: Any, key: str) -> str:
+    process.stdin.write(key + "\n")
+    process.stdin.flush()
+    return str(process.stdout.readline()).strip()
+
+
+def test_a_reader_process_follows_the_writer_and_the_growing_map(tmp_path: Path, start: Any) -> None:
+    online = LocalOnline(tmp_path / "o")
+    reader = start(READER, tmp_path / "o")
+    assert ask(reader, "a") == ""
+    online.write({b"a": b"first"})
+    assert ask(reader, "a") == "5 first"
+    for n in range(4):
+        online.write({b"big %d" % n: b"%d" % n * 20_000_000})
+        assert ask(reader, f"big {n}") == f"20000000 {str(n) * 10}"
+    online.clear()
+    assert ask(reader, "a") == ""
+    online.close()
+
+
+def test_writer_processes_grow_the_map_together(tmp_path: Path, start: Any, outcome: Callable[..., str]) -> None:
+    online = LocalOnline(tmp_path)
+    writers = [start(WRITER, tmp_path, name) for name in ("x", "y")]
+    for process in writers:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in writers:
+        outcome(process)
+    found = online.read([b"%s %d" % (name, n) for name in (b"x", b"y") for n in range(100)])
+    assert found == [b"." * 400_000] * 200
+    online.write({b"more": b"." * 40_000_000})
+    online.close()
+
+
+def test_threads_read_while_the_map_grows(tmp_path: Path) -> None:
+    online = LocalOnline(tmp_path)
+    online.write({b"a": b"0", b"b": b"0"})
+    done, torn = threading.Event(), []
+
+    def read() -> None:
+        while not done.is_set():
+            a, b = online.read([b"a", b"b"])
+            if a != b:
+                torn.append((a, b))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for thread in readers:
+        thread.start()
+    for n in range(30):
+        online.write({b"a": b"%d" % n, b"b": b"%d" % n, b"fill %d" % n: b"." * 3_000_000})
+    done.set()
+    for thread in readers:
+        thread.join()
+    assert torn == []
+    online.close()
+
+
+def test_a_path_opened_twice_shares_one_environment(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "real").mkdir()
+    first = LocalOnline(tmp_path / "real")
+    second = LocalOnline(tmp_path / "link")
+    reader = LocalOnline(tmp_path / "real", readonly=True)
+    second.write({b"a": b"1"})
+    assert first.read([b"a"]) == reader.read([b"a"]) == [b"1"]
+    first.close()
+    second.close()
+    assert reader.read([b"a"]) == [b"1"]
+    with pytest.raises(InputError, match="read only"):
+        reader.write({b"a": b"2"})
+    with pytest.raises(InputError, match="read only"):
+        reader.clear()
+    again = LocalOnline(tmp_path / "real")
+    again.write({b"a": b"3"})
+    assert reader.read([b"a"]) == [b"3"]
+    reader.close()
+    again.close()
+    assert module._OPEN == {}
+
+
+def test_a_directory_made_anew_is_another_environment(tmp_path: Path) -> None:
+    old = LocalOnline(tmp_path / "o")
+    old.write({b"a": b"old"})
+    shutil.rmtree(tmp_path / "o")
+    new = LocalOnline(tmp_path / "o")
+    assert new.read([b"a"]) == [None]
+    assert old.read([b"a"]) == [b"old"]
+    old.close()
+    new.write({b"a": b"new"})
+    new.close()
+
+
+def test_readonly_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        LocalOnline(tmp_path / "none", readonly=True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_reader_without_permission_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    LocalOnline(tmp_path).close()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    reader = LocalOnline(tmp_path, readonly=True)
+    writer = LocalOnline(tmp_path)
+    assert reader.read([b"a"]) == [None]
+    with pytest.raises(InputError, match="read only"):
+        writer.write({b"a": b"1"})
+    reader.close()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [("nfs4", True), ("cifs", True), ("smb3", True), ("fuse.sshfs", True), ("fuse.fuse-overlayfs", False), ("xfs", False)],
+)
+def test_network_mounts_are_refused(tmp_path: Path, kind: str, refused: bool) -> None:
+    place = tmp_path / "a b"
+    place.mkdir()
+    mounts = tmp_path / "mounts"
+    escaped = str(place).replace(" ", "\\040")
+    mounts.write_text(f"/dev/a / ext4 rw 0 0\nhost:/x {escaped} {kind} rw 0 0\nhost:/y {escaped}c nfs rw 0 0\n")
+    module.refuse_network(tmp_path, mounts)
+    module.refuse_network(tmp_path, tmp_path / "no mounts here")
+    if refused:
+        with pytest.raises(InputError, match="network mount"):
+            module.refuse_network(place / "online", mounts)
+    else:
+        module.refuse_network(place / "online", mounts)
