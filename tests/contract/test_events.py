@@ -81,7 +81,10 @@ def test_columns_in_the_order_asked(events: EventStore) -> None:
 def test_every_type_comes_back(events: EventStore) -> None:
     columns = {
         "b": pl.Series([True, None]),
-        **{f"i{n}": pl.Series([-1, None], dtype=dtype) for n, dtype in enumerate((pl.Int8, pl.Int16, pl.Int32, pl.Int64))},
+        **{
+            f"i{n}": pl.Series([-1, None], dtype=dtype)
+            for n, dtype in enumerate((pl.Int8, pl.Int16, pl.Int32, pl.Int64))
+        },
         "f": pl.Series([0.1, None], dtype=pl.Float32),
         "g": pl.Series([float("nan"), -0.0]),
         "s": pl.Series(["é", None]),

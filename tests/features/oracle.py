@@ -59,7 +59,9 @@ def latest(events: list[Event], at: int, max_age: int | None, column: str) -> tu
     return (value, "OK") if value is not None else (None, "NULL")
 
 
-def answer(events: list[Event], keys: dict[str, str | None], at: int, spec: tuple[Any, ...]) -> tuple[float | None, str]:
+def answer(
+    events: list[Event], keys: dict[str, str | None], at: int, spec: tuple[Any, ...]
+) -> tuple[float | None, str]:
     """`spec` is ("windowed", window, kind, column) or ("latest", max_age, column)."""
     seen = visible(events, keys, at)
     if spec[0] == "windowed":

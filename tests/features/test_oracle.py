@@ -17,7 +17,9 @@ from backstay.storage.backends.memory import MemoryEvents
 HOUR = 3_600_000_000
 START = 1_362_272_400_000_000  # three hours before New York's clocks went forward, 2013-03-10
 
-SOURCE = EventSource("things", schema={"a": "string", "b": "string", "x": "float", "y": "float"}, known_time="known_time")
+SOURCE = EventSource(
+    "things", schema={"a": "string", "b": "string", "x": "float", "y": "float"}, known_time="known_time"
+)
 SINGLE, PAIR = Entity("a"), Entity("pair", keys=["a", "b"])
 WINDOWS = ("1h", "3h", "1d")
 AGGREGATES = {"count": Count(), "sum": Sum("x"), "mean": Mean("y"), "share": Share(pl.col("x") >= 30)}
@@ -37,12 +39,16 @@ LENGTH = {"1h": HOUR, "3h": 3 * HOUR, "1d": 24 * HOUR}
 KEYS = st.sampled_from(["1", "11", "2", None])
 MOMENTS = st.integers(0, 60).map(lambda step: START + step * HOUR // 2) | st.integers(START, START + 30 * HOUR)
 LATENESS = st.sampled_from([0, 0, 0, 1, HOUR // 2, HOUR, 5 * HOUR, 30 * HOUR, -HOUR])
-NUMBERS = st.none() | st.integers(-5, 90).map(float) | st.floats(-1e6, 1e6) | st.sampled_from([0.1, 1e-300, 1e17, -1e17])
+NUMBERS = (
+    st.none() | st.integers(-5, 90).map(float) | st.floats(-1e6, 1e6) | st.sampled_from([0.1, 1e-300, 1e17, -1e17])
+)
 
 
 @st.composite
 def events(draw: st.DrawFn) -> list[oracle.Event]:
-    rows = draw(st.lists(st.tuples(MOMENTS, LATENESS, KEYS, st.sampled_from(["12", "2", None]), NUMBERS, NUMBERS), max_size=40))
+    rows = draw(
+        st.lists(st.tuples(MOMENTS, LATENESS, KEYS, st.sampled_from(["12", "2", None]), NUMBERS, NUMBERS), max_size=40)
+    )
     return [
         oracle.Event(at, at + late, place + 1, {"a": a, "b": b}, {"x": x, "y": y})
         for place, (at, late, a, b, x, y) in enumerate(rows)
@@ -60,8 +66,12 @@ def store(rows: list[oracle.Event]) -> MemoryEvents:
         pl.DataFrame(
             [(e.event_time, e.known_time, e.keys["a"], e.keys["b"], e.values["x"], e.values["y"]) for e in rows],
             schema={
-                "event_time": pl.Int64, "known_time": pl.Int64,
-                "a": pl.String, "b": pl.String, "x": pl.Float64, "y": pl.Float64,
+                "event_time": pl.Int64,
+                "known_time": pl.Int64,
+                "a": pl.String,
+                "b": pl.String,
+                "x": pl.Float64,
+                "y": pl.Float64,
             },  # fmt: skip
             orient="row",
         ).with_columns(pl.col("event_time", "known_time").cast(time)),
@@ -88,22 +98,29 @@ def bits(value: float | None) -> bytes | None:
 
 @settings(max_examples=150, deadline=None)
 @given(events(), ASKED)
-def test_every_value_and_status_is_the_oracles(rows: list[oracle.Event], asked: list[tuple[int, str | None, str]]) -> None:
+def test_every_value_and_status_is_the_oracles(
+    rows: list[oracle.Event], asked: list[tuple[int, str | None, str]]
+) -> None:
     frame = pl.DataFrame(asked, schema={"at": pl.Int64, "a": pl.String, "b": pl.String}, orient="row")
-    got = feature_rows(FEATURES, frame, store(rows))
+    got = feature_rows(FEATURES, frame, store(rows)).rows
+    values = got.frame()
     for place, (at, a, b) in enumerate(asked):
         want = expected(rows, at, a, b)
         for column, feature in enumerate(FEATURES):
             value, status = want[feature.name]
             context = (feature.name, at, a, b)
-            assert (bits(got.frame[feature.name][place]), *context) == (bits(value), *context)
+            assert (bits(values[feature.name][place]), *context) == (bits(value), *context)
             assert (Status(got.statuses[place, column]).name, *context) == (status, *context)
 
 
 @settings(max_examples=40, deadline=None)
 @given(events(), ASKED)
-def test_a_row_does_not_depend_on_the_others(rows: list[oracle.Event], asked: list[tuple[int, str | None, str]]) -> None:
+def test_a_row_does_not_depend_on_the_others(
+    rows: list[oracle.Event], asked: list[tuple[int, str | None, str]]
+) -> None:
     frame = pl.DataFrame(asked, schema={"at": pl.Int64, "a": pl.String, "b": pl.String}, orient="row")
-    whole = feature_rows(FEATURES, frame, store(rows)).frame
-    single = pl.concat([feature_rows(FEATURES, frame[place], store(rows)).frame for place in range(frame.height)])
+    whole = feature_rows(FEATURES, frame, store(rows)).rows.frame()
+    single = pl.concat(
+        [feature_rows(FEATURES, frame[place], store(rows)).rows.frame() for place in range(frame.height)]
+    )
     assert whole.equals(single, null_equal=True)

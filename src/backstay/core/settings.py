@@ -76,5 +76,7 @@ def _check(name: str, value: object, path: Path) -> None:
     kind = str if setting.default is None else type(setting.default)
     if type(value) is not kind:
         raise InputError(
-            f"{name} is {value!r}", where=str(path), expected={str: "a text", int: "a whole number", bool: "true or false"}[kind]
+            f"{name} is {value!r}",
+            where=str(path),
+            expected={str: "a text", int: "a whole number", bool: "true or false"}[kind],
         )

@@ -161,7 +161,10 @@ class View:
             ) from None
         if not (kind.is_numeric() or kind == pl.Boolean):
             raise DefinitionError(
-                f"the value is of type {kind}", where=where, expected="a number or a condition", fix="encode it as a number"
+                f"the value is of type {kind}",
+                where=where,
+                expected="a number or a condition",
+                fix="encode it as a number",
             )
 
     @property
@@ -213,9 +216,7 @@ class FeatureSet:
             for name, value in block.values.items():
                 full = f"{block.entity.name}_{name}"
                 column = view.column(value, self._where(full))
-                self._append(
-                    Feature(full, "latest", pl.Float64(), index, column, max_age=block.max_age)
-                )
+                self._append(Feature(full, "latest", pl.Float64(), index, column, max_age=block.max_age))
         elif isinstance(block, Request):
             for name, kind in block.fields.items():
                 self._append(Feature(name, "request", kind, optional=name in block.optional))
@@ -338,5 +339,7 @@ def _typed_default(value: Any, feature: Feature, where: str) -> Any:
         "String": isinstance(value, str),
     }.get(str(feature.dtype), False)
     if not fits or value != value:
-        raise DefinitionError(f"the default {value!r} does not fit", where=where, expected=f"a value of type {feature.dtype}")
+        raise DefinitionError(
+            f"the default {value!r} does not fit", where=where, expected=f"a value of type {feature.dtype}"
+        )
     return float(value) if feature.dtype == pl.Float64 else value

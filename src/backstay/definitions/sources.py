@@ -74,7 +74,9 @@ class EventSource:
     ) -> None:
         self.name = check_name(name, "source")
         where = f"source {name!r}"
-        self.schema = {check_name(c, "column"): dtype(kind, where=f"{where}, column {c!r}") for c, kind in schema.items()}
+        self.schema = {
+            check_name(c, "column"): dtype(kind, where=f"{where}, column {c!r}") for c, kind in schema.items()
+        }
         if known_time is not None and delay is not None:
             raise DefinitionError(
                 "known_time and delay are both given", where=where, expected="one of them", fix="remove one"

@@ -43,7 +43,12 @@ class History:
             event_time, known_time, sequence
         )  # fmt: skip
         if order is not None:
-            segment, event_time, known_time, values = segment[order], event_time[order], known_time[order], values[order]
+            segment, event_time, known_time, values = (
+                segment[order],
+                event_time[order],
+                known_time[order],
+                values[order],
+            )
         self.segments = segments
         self.event_time = event_time
         self.values = values
@@ -54,17 +59,19 @@ class History:
         self._lateness = int((self._visible - event_time).max()) if len(segment) else 0
         self._axes: dict[int, _Axis] = {}
 
-    def last(self, segment: Ints, at: Ints) -> Ints:
-        """Index of the last visible event of each asked (segment, T) in canonical order; -1: nothing is visible."""
-        count, base = self._full.visible.count(segment, at, right=True)
-        found: Ints = np.full(len(at), -1, np.int64)
-        some = count > 0
-        found[some] = self._latest[(base + count)[some] - 1]
-        return found
-
-    def windows(self, segment: Ints, at: Ints, lengths: tuple[int, ...]) -> list[Totals]:
-        """Exact totals over `[T - w, T)` for each asked (segment, T), one `Totals` a window length."""
-        return [self._axis(length).totals(segment, at, length) for length in lengths]
+    def ask(self, segment: Ints, at: Ints, lengths: Ints) -> Answer:
+        """The last visible event, and exact totals over `[T - w, T)` for each length w, of each (segment, T)."""
+        entered, base = self._full.visible.count(segment, at, right=True)
+        seen = entered > 0
+        last = self._latest[base + entered - 1]  # where nothing is seen this is any event: `seen` says so
+        if not len(lengths):
+            count, valid, sums = _no_totals(len(at), self.values.shape[1])
+        elif self._lateness <= lengths.min():
+            count, valid, sums = self._full.totals(segment, at, lengths)
+        else:
+            parts = [self._axis(length).totals(segment, at, lengths[[place]]) for place, length in enumerate(lengths)]
+            count, valid, sums = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+        return Answer(seen, np.where(seen, self.event_time[last], -1), self.values[last], count, valid, sums)
 
     def _axis(self, length: int) -> _Axis:
         if self._lateness <= length:
@@ -78,14 +85,39 @@ class History:
 
 
 @dataclass(slots=True)
-class Totals:
-    """Totals over windows, one row an asked (segment, T)."""
+class Answer:
+    """What a history says about asked (segment, T), one row each."""
 
+    seen: Bools
+    """whether anything is visible"""
+    event_time: Ints
+    """when the last visible event happened; -1 where nothing is visible"""
+    last: Floats
+    """shape (rows, columns): its values"""
     count: Ints
+    """shape (rows, windows): events in the window"""
     valid: Ints
-    """shape (rows, columns): how many of the values are not null"""
+    """shape (rows, windows, columns): how many of the values are not null"""
     sums: Floats
-    """shape (rows, columns): the exact sum of the non-null values, rounded once"""
+    """shape (rows, windows, columns): the exact sum of the non-null values, rounded once"""
+
+    @classmethod
+    def nothing(cls, rows: int, windows: int, columns: int) -> Answer:
+        """The answer about entities that were never seen."""
+        count, shape = np.zeros((rows, windows), np.int64), (rows, windows, columns)
+        return cls(
+            np.zeros(rows, bool), np.full(rows, -1, np.int64), np.full((rows, columns), np.nan),
+            count, np.zeros(shape, np.int64), np.zeros(shape),
+        )  # fmt: skip
+
+    def put(self, rows: Any, part: Answer) -> None:
+        """Write the answers of some rows."""
+        self.seen[rows], self.event_time[rows], self.last[rows] = part.seen, part.event_time, part.last
+        self.count[rows], self.valid[rows], self.sums[rows] = part.count, part.valid, part.sums
+
+
+def _no_totals(rows: int, columns: int) -> tuple[Ints, Ints, Floats]:
+    return np.empty((rows, 0), np.int64), np.empty((rows, 0, columns), np.int64), np.empty((rows, 0, columns))
 
 
 def _order(event_time: Ints, known_time: Ints, sequence: Ints) -> Ints | None:
@@ -113,65 +145,86 @@ class _Times:
             self._offsets = np.searchsorted(segment, np.arange(segments))
 
     def count(self, segment: Ints, at: Ints, *, right: bool) -> tuple[Ints, Ints]:
-        """How many times of the segment are < `at` (<= with `right`), and where the segment begins."""
+        """How many times of the segment are < `at` (<= with `right`), and where the segment begins.
+
+        `segment` has the shape of `at`, or broadcasts to it.
+        """
         side: Any = "right" if right else "left"
         if self._codes is None:
-            return np.searchsorted(self._times, at, side), np.zeros(len(at), np.int64)
-        rank = np.searchsorted(self._distinct, at, side)
+            return self._times.searchsorted(at, side), _ZERO
+        rank = self._distinct.searchsorted(at, side)
         base = self._offsets[segment]
-        return np.searchsorted(self._codes, segment * (len(self._distinct) + 1) + rank) - base, base
+        return self._codes.searchsorted(segment * (len(self._distinct) + 1) + rank) - base, base
+
+
+_ZERO = np.zeros(1, np.int64)
 
 
 @dataclass(slots=True)
 class _Axis:
-    """Prefix sums along both orders: by the time events become visible, and by event time."""
+    """Prefix sums along both orders: by the time events become visible, and by event time.
+
+    The matrices hold the events, the non-null values a column, and the scaled values a column, side by side; `exact`
+    holds the columns whose sums need more than 64 bits.
+    """
 
     visible: _Times
     events: _Times
     by_visible: Ints
-    entering: list[npt.NDArray[Any]]
-    leaving: list[npt.NDArray[Any]]
-    scales: list[int]
+    entering: Ints
+    leaving: Ints
+    scales: Ints
+    exact: dict[int, tuple[npt.NDArray[Any], npt.NDArray[Any], int]]
 
     @classmethod
     def build(cls, segment: Ints, event_time: Ints, visible: Ints, values: Floats, segments: int) -> _Axis:
         # Canonical order is event-time order, so only the visible order has to be made.
-        if segments > 1:
-            by_visible = np.lexsort((visible, segment))
-        elif len(visible) < 2 or np.diff(visible).min() >= 0:
-            by_visible = np.arange(len(visible))
-        else:
-            by_visible = np.argsort(visible, kind="stable")
+        rows, columns = values.shape
+        in_order = segments == 1 and (rows < 2 or bool((visible[1:] >= visible[:-1]).all()))
+        by_visible = np.arange(rows) if in_order else np.lexsort((visible, segment))
         null = np.isnan(values)
-        numbers, scales = [np.column_stack((np.ones(len(values), np.int64), ~null))], []
-        for column in range(values.shape[1]):
-            integers, scale = _integers(np.where(null[:, column], 0.0, values[:, column]))
-            numbers.append(integers.reshape(-1, 1))
-            scales.append(scale)
+        filled = np.where(null, 0.0, values)
+        numbers = np.empty((rows, 1 + 2 * columns), np.int64)
+        numbers[:, 0] = 1
+        numbers[:, 1 : 1 + columns] = ~null
+        scales, exact = np.zeros(columns, np.int64), {}
+        for column in range(columns):
+            integers, scale = _integers(filled[:, column])
+            if integers.dtype == object:
+                exact[column] = (_prefix(integers[by_visible]), _prefix(integers), scale)
+                integers = np.zeros(rows, np.int64)
+            else:
+                scales[column] = scale
+            numbers[:, 1 + columns + column] = integers
+        leaving = _prefix(numbers)
         return cls(
-            _Times(segment, visible[by_visible], segments),
+            _Times(segment, visible if in_order else visible[by_visible], segments),
             _Times(segment, event_time, segments),
             by_visible,
-            [_prefix(part[by_visible]) for part in numbers],
-            [_prefix(part) for part in numbers],
+            leaving if in_order else _prefix(numbers[by_visible]),
+            leaving,
             scales,
+            exact,
         )
 
-    def totals(self, segment: Ints, at: Ints, length: int) -> Totals:
+    def totals(self, segment: Ints, at: Ints, lengths: Ints) -> tuple[Ints, Ints, Floats]:
+        """Counts (rows, windows), non-null counts and sums (rows, windows, columns)."""
         entered, base = self.visible.count(segment, at, right=True)
-        left, _ = self.events.count(segment, at - length, right=False)
-        entered, left = entered + base, left + base
-        counts: Ints = self.entering[0][entered] - self.leaving[0][left]
-        sums = np.empty((len(at), len(self.scales)))
-        for column, scale in enumerate(self.scales):
-            total = self.entering[column + 1][entered, 0] - self.leaving[column + 1][left, 0]
-            sums[:, column] = _rounded(total, scale)
-        return Totals(counts[:, 0], counts[:, 1:], sums)
+        left, left_base = self.events.count(segment[:, None], at[:, None] - lengths, right=False)
+        entered, left = (entered + base)[:, None], left + left_base
+        total = self.entering[entered] - self.leaving[left]
+        columns = len(self.scales)
+        sums = total[:, :, 1 + columns :].astype(np.float64)
+        if self.scales.any():
+            sums = np.ldexp(sums, -self.scales)
+        for column, (entering, leaving, scale) in self.exact.items():
+            sums[:, :, column] = _rounded(entering[entered] - leaving[left], scale)
+        return total[:, :, 0], total[:, :, 1 : 1 + columns], sums
 
 
 def _prefix(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Prefix sums with a leading zero. 64-bit sums over many segments may wrap; their differences do not."""
-    out = np.zeros((len(numbers) + 1, numbers.shape[1]), numbers.dtype)
+    out = np.zeros((len(numbers) + 1, *numbers.shape[1:]), numbers.dtype)
     np.cumsum(numbers, axis=0, out=out[1:])
     return out
 
@@ -194,12 +247,9 @@ def _integers(values: Floats) -> tuple[npt.NDArray[Any], int]:
 
 
 def _rounded(total: npt.NDArray[Any], scale: int) -> Floats:
-    """Integers times 2^-scale as floats, correctly rounded."""
-    if total.dtype != object:
-        as_float: Floats = total.astype(np.float64)
-        return as_float if scale == 0 else np.ldexp(as_float, -scale)
+    """Python's integers times 2^-scale as floats, correctly rounded."""
     unit = 1 << scale
-    return np.array([_divide(int(number), unit) for number in total], np.float64)
+    return np.array([_divide(int(number), unit) for number in total.ravel()], np.float64).reshape(total.shape)
 
 
 def _divide(number: int, unit: int) -> float:

@@ -47,7 +47,9 @@ def _require(events: pl.DataFrame, name: str, where: str) -> pl.DataType:
 def _time(source: EventSource, events: pl.DataFrame, name: str, where: str) -> pl.Expr:
     kind = _require(events, name, where)
     if not isinstance(kind, pl.Datetime):
-        raise InputError(f"column {name!r} is of type {kind}", where=where, expected="a time", fix="parse it to a datetime")
+        raise InputError(
+            f"column {name!r} is of type {kind}", where=where, expected="a time", fix="parse it to a datetime"
+        )
     if kind.time_zone is not None:
         return pl.col(name).dt.convert_time_zone("UTC").cast(UTC)
     if source.timezone is None:

@@ -20,8 +20,8 @@ from backstay.core.times import instant_text
 from backstay.definitions import FeatureSet
 from backstay.features.history import History
 from backstay.features.online import Packed, entity_key, unpack, view_id, watermark_key
-from backstay.features.rows import RowEngine
-from backstay.features.views import Computed, Statuses, ViewPlan
+from backstay.features.rows import RowEngine, Rows
+from backstay.features.views import Computed, ViewPlan
 from backstay.storage.ports import OnlineState
 
 _HEADER_BYTES = 16
@@ -41,9 +41,7 @@ class Asked:
 class Found:
     """The features of some requests, in their order, and how far the state had read: per source the sequence."""
 
-    frame: pl.DataFrame
-    statuses: Statuses
-    vector: npt.NDArray[np.float32]
+    rows: Rows
     watermark: dict[str, int]
     computed: list[Computed]
 
@@ -75,14 +73,17 @@ class OnlineLookup:
 
         Raises `InputError` for a T older than the state keeps.
         """
-        keys = [self._keys(plan, identity, asked) for plan, identity in zip(self._engine.plans, self._identities, strict=True)]
+        keys = [
+            self._keys(plan, identity, asked)
+            for plan, identity in zip(self._engine.plans, self._identities, strict=True)
+        ]
         watermark, histories = self._snapshot({key for per_view in keys for key in per_view if key is not None})
         at = np.array([one.at for one in asked], np.int64)
         computed = [
-            self._compute(plan, per_view, at, histories) for plan, per_view in zip(self._engine.plans, keys, strict=True)
+            self._compute(plan, per_view, at, histories)
+            for plan, per_view in zip(self._engine.plans, keys, strict=True)
         ]
-        frame, statuses = self._engine.rows(computed, self._request_frame(asked))
-        return Found(frame, statuses, self._engine.vector(frame), watermark, computed)
+        return Found(self._engine.rows(computed, self._request_frame(asked)), watermark, computed)
 
     def _keys(self, plan: ViewPlan, identity: bytes, asked: Sequence[Asked]) -> list[bytes | None]:
         names = plan.view.entity.keys
@@ -133,7 +134,7 @@ class OnlineLookup:
         at: npt.NDArray[np.int64],
         histories: Mapping[bytes, _Prepared],
     ) -> Computed:
-        out = plan.compute(None, np.full(len(at), -1, np.int64), at)
+        answer = plan.nothing(len(at))
         places: dict[bytes, list[int]] = {}
         for place, key in enumerate(keys):
             if key is not None and key in histories:
@@ -148,9 +149,8 @@ class OnlineLookup:
                     expected=f"a time from {instant_text(ready.complete_from)} on",
                     fix="compute old rows from the events record",
                 )
-            part = plan.compute(ready.history, np.zeros(len(rows), np.int64), part_at)
-            out.values[rows], out.statuses[rows], out.event_time[rows] = part.values, part.statuses, part.event_time
-        return out
+            answer.put(rows, ready.history.ask(np.zeros(len(rows), np.int64), part_at, plan.lengths))
+        return plan.compute(answer, at)
 
     def _request_frame(self, asked: Sequence[Asked]) -> pl.DataFrame:
         if not self._requests:

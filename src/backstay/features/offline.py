@@ -16,8 +16,8 @@ import polars as pl
 from backstay.core.errors import InputError
 from backstay.definitions import FeatureSet, View
 from backstay.features.history import History, Ints
-from backstay.features.rows import RowEngine
-from backstay.features.views import Computed, Statuses, ViewPlan
+from backstay.features.rows import RowEngine, Rows
+from backstay.features.views import Computed, ViewPlan
 
 
 class EventReader(Protocol):
@@ -38,10 +38,7 @@ class EventReader(Protocol):
 class FeatureRows:
     """The features of asked rows, in the order asked."""
 
-    frame: pl.DataFrame
-    """one column a feature"""
-    statuses: Statuses
-    """shape (rows, features)"""
+    rows: Rows
     computed: list[Computed]
     """per view, with the time of the last event used"""
 
@@ -69,11 +66,8 @@ def feature_rows(
         for source in features.sources
     }
     computed = [_view(plan, asked, at, tables[plan.view.source.name]) for plan in engine.plans]
-    requests = asked.select([feature.name for feature in features.requests])
-    if not requests.width:
-        requests = pl.DataFrame({"": pl.Series(np.zeros(asked.height, np.int8))})
-    frame, statuses = engine.rows(computed, requests)
-    return FeatureRows(frame, statuses, computed)
+    requests = asked.select("at", *(feature.name for feature in features.requests))
+    return FeatureRows(engine.rows(computed, requests), computed)
 
 
 def _check(features: FeatureSet, asked: pl.DataFrame) -> None:
@@ -82,7 +76,9 @@ def _check(features: FeatureSet, asked: pl.DataFrame) -> None:
         if name not in asked.columns:
             raise InputError(f"there is no column {name!r}", where=where, fix="add it to the frame")
     if asked.schema["at"] != pl.Int64:
-        raise InputError(f"column 'at' is of type {asked.schema['at']}", where=where, expected="Int64 microseconds, UTC")
+        raise InputError(
+            f"column 'at' is of type {asked.schema['at']}", where=where, expected="Int64 microseconds, UTC"
+        )
     if asked.get_column("at").null_count():
         raise InputError("some rows have no 'at'", where=where, fix="drop them or give them a time")
 
@@ -92,7 +88,7 @@ def _view(plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataFrame) -
     events = events.drop_nulls(keys)
     entities = events.select(keys).unique(maintain_order=True).with_row_index("_segment")
     if not entities.height:
-        return plan.compute(None, np.full(asked.height, -1, np.int64), at)
+        return plan.compute(plan.nothing(asked.height), at)
     segment = _segments(events, entities, keys)
     history = History(
         segment,
@@ -102,7 +98,7 @@ def _view(plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataFrame) -
         view_values(plan.view, events),
         entities.height,
     )
-    return plan.compute(history, _segments(asked, entities, keys), at)
+    return plan.compute(plan.ask(history, _segments(asked, entities, keys), at), at)
 
 
 def _segments(frame: pl.DataFrame, entities: pl.DataFrame, keys: list[str]) -> Ints:

@@ -15,7 +15,7 @@ import polars as pl
 
 from backstay.definitions import FeatureSet
 from backstay.features.offline import EventReader, FeatureRows, feature_rows
-from backstay.features.views import Computed
+from backstay.features.rows import RowEngine
 
 _NEVER = np.iinfo(np.int64).max
 
@@ -31,14 +31,18 @@ def recompute(
     for place, late in enumerate(lagging):
         mark = tuple(sorted(watermarks[place].items())) if late else None
         groups.setdefault(mark, []).append(place)
-    parts = [
-        (places, feature_rows(features, asked[places], reader, watermark=dict(mark) if mark else None))
-        for mark, places in groups.items()
-    ]
-    if len(parts) == 1:
-        return parts[0][1]
-    order = np.argsort(np.concatenate([places for places, _ in parts]), kind="stable")
-    return _joined([part for _, part in parts], order)
+    if len(groups) == 1:
+        (mark,) = groups
+        return feature_rows(features, asked, reader, watermark=dict(mark) if mark else None)
+    engine = RowEngine(features)
+    computed = [plan.compute(plan.nothing(asked.height), asked.get_column("at").to_numpy()) for plan in engine.plans]
+    for mark, places in groups.items():
+        part = feature_rows(features, asked[places], reader, watermark=dict(mark) if mark else None)
+        for whole, one in zip(computed, part.computed, strict=True):
+            whole.values[places], whole.statuses[places] = one.values, one.statuses
+            whole.event_time[places] = one.event_time
+    requests = asked.select("at", *(feature.name for feature in features.requests))
+    return FeatureRows(engine.rows(computed, requests), computed)
 
 
 def _lagging(
@@ -55,18 +59,6 @@ def _lagging(
         marks = np.array([mark.get(source.name, 0) for mark in watermarks], np.int64)
         out |= earliest[np.searchsorted(sequence, marks, "right")] <= at
     return out
-
-
-def _joined(parts: list[FeatureRows], order: npt.NDArray[np.int64]) -> FeatureRows:
-    computed = [
-        Computed(*(np.concatenate([getattr(one, name) for one in views])[order] for name in Computed.__slots__))
-        for views in zip(*(part.computed for part in parts), strict=True)
-    ]
-    return FeatureRows(
-        pl.concat([part.frame for part in parts])[order],
-        np.concatenate([part.statuses for part in parts])[order],
-        computed,
-    )
 
 
 class _Once:

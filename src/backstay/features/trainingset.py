@@ -14,7 +14,6 @@ from backstay.core.times import instant_text
 from backstay.definitions import Model
 from backstay.features.labels import join_labels
 from backstay.features.offline import EventReader, feature_rows
-from backstay.features.rows import RowEngine
 from backstay.features.rowwise import check_rowwise
 
 
@@ -83,10 +82,9 @@ def training_set(
     A row is in it if its label is mature at `as_of`, known and not void. Derived features are checked to be row-wise.
     Raises `InputError` if nothing is left.
     """
-    versions = {
-        source.name: events.version(source.name)
-        for source in {s.name: s for s in (*model.features.sources, model.ask.source, model.label.source)}.values()
-    }
+    label = model.label
+    read = [*model.features.sources, model.ask.source, label.source, *([label.void] if label.void else [])]
+    versions = {source.name: events.version(source.name) for source in read}
     asked = asked_rows(model, events, since=since, until=as_of if until is None else min(until, as_of), as_of=as_of)
     labelled = join_labels(asked, model.label, events, as_of=as_of)
     kept = labelled.filter(pl.col("mature") & pl.col("label").is_not_null())
@@ -96,20 +94,23 @@ def training_set(
             where=f"training set of model {model.name!r}",
             fix="ingest its sources first, or ask for an earlier period",
         )
-    features = feature_rows(model.features, kept, events, known_until=as_of)
+    rows = feature_rows(model.features, kept, events, known_until=as_of).rows
+    features = rows.frame()
     base = [f.name for f in model.features if f.kind != "derived"]
-    check_rowwise(model.features, features.frame.select(base))
-    keys = [key for key in ("at", *model.keys) if key not in features.frame.columns]
-    frame = pl.concat([kept.select(keys), features.frame, kept.select("label")], how="horizontal")
+    check_rowwise(model.features, features.select(base))
+    keys = [key for key in ("at", *model.keys) if key not in features.columns]
+    frame = pl.concat([kept.select(keys), features, kept.select("label")], how="horizontal")
     return TrainingSet(
         frame=frame,
-        vector=RowEngine(model.features).vector(features.frame),
+        vector=rows.vector(),
         outcome=kept.get_column("label").cast(pl.Int8).to_numpy(),
         versions=versions,
         asked=asked.height,
         void=int(labelled.get_column("void").sum()),
         immature=int((~labelled.get_column("mature") & ~labelled.get_column("void")).sum()),
         unlabelled=int(
-            (labelled.get_column("mature") & ~labelled.get_column("void") & labelled.get_column("label").is_null()).sum()
+            (
+                labelled.get_column("mature") & ~labelled.get_column("void") & labelled.get_column("label").is_null()
+            ).sum()
         ),
     )

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backstay.definitions import Feature, FeatureSet
-from backstay.features.history import Bools, Floats, History, Ints, Totals
+from backstay.features.history import Answer, Bools, Floats, History, Ints
 
 Statuses = npt.NDArray[np.uint8]
 
@@ -47,60 +47,80 @@ class ViewPlan:
     def __init__(self, features: FeatureSet, view: int) -> None:
         self.view = features.views[view]
         self.features: list[Feature] = [feature for feature in features if feature.view == view]
-        self.lengths = tuple(dict.fromkeys(f.window for f in self.features if f.window is not None))
+        self.columns = len(self.view.values)
+        lengths = list(dict.fromkeys(f.window for f in self.features if f.window is not None))
+        self.lengths = np.array(lengths, np.int64)
+        self._of_kind = {
+            kind: _Places(
+                np.array([place for place, f in enumerate(self.features) if f.kind in kinds], np.intp),
+                np.array(
+                    [lengths.index(f.window) if f.window else 0 for f in self.features if f.kind in kinds], np.intp
+                ),
+                np.array([f.column for f in self.features if f.kind in kinds], np.intp),
+            )
+            for kind, kinds in {
+                "count": ("count",),
+                "sum": ("sum",),
+                "mean": ("mean", "share"),
+                "latest": ("latest",),
+            }.items()
+        }
+        ages = [f.max_age for f in self.features if f.kind == "latest"]
+        self._max_age = np.array([_FOREVER if age is None else age for age in ages], np.int64)
 
-    def compute(self, history: History | None, segment: Ints, at: Ints) -> Computed:
-        """The features for each asked (segment, T); a segment of -1 is an entity that was never seen."""
+    def nothing(self, rows: int) -> Answer:
+        return Answer.nothing(rows, len(self.lengths), self.columns)
+
+    def ask(self, history: History | None, segment: Ints, at: Ints) -> Answer:
+        """What the history says at each (segment, T); a segment of -1 is an entity that was never seen."""
         known = segment >= 0
-        if history is None or not known.any():
-            return self._nothing(len(at))
-        if known.all():
-            return self._compute(history, segment, at)
-        out = self._nothing(len(at))
-        part = self._compute(history, segment[known], at[known])
-        out.values[known], out.statuses[known], out.event_time[known] = part.values, part.statuses, part.event_time
+        if history is not None and known.all():
+            return history.ask(segment, at, self.lengths)
+        out = self.nothing(len(at))
+        if history is not None and known.any():
+            out.put(known, history.ask(segment[known], at[known], self.lengths))
         return out
 
-    def _nothing(self, rows: int) -> Computed:
-        empty = [0.0 if feature.kind in ("count", "sum") else np.nan for feature in self.features]
-        return Computed(
-            np.tile(np.array(empty), (rows, 1)),
-            np.full((rows, len(empty)), Status.MISSING, np.uint8),
-            np.full(rows, -1, np.int64),
-        )
-
-    def _compute(self, history: History, segment: Ints, at: Ints) -> Computed:
-        last = history.last(segment, at)
-        seen = last >= 0
-        times = np.where(seen, history.event_time[last], -1)
-        totals = dict(zip(self.lengths, history.windows(segment, at, self.lengths), strict=True))
-        out = Computed(np.empty((len(at), len(self.features))), np.empty((len(at), len(self.features)), np.uint8), times)
-        for place, feature in enumerate(self.features):
-            if feature.kind == "latest":
-                value, status = _latest(feature, history.values[last, feature.column], at - times, seen)
+    def compute(self, answer: Answer, at: Ints) -> Computed:
+        """The features, from what the history says."""
+        rows, seen = len(at), answer.seen[:, None]
+        values = np.empty((rows, len(self.features)))
+        statuses = np.empty((rows, len(self.features)), np.uint8)
+        statuses[:] = np.where(seen, _OK, _MISSING)
+        for kind, of in self._of_kind.items():
+            if not len(of.place):
+                continue
+            if kind == "count":
+                values[:, of.place] = answer.count[:, of.window]
+            elif kind == "sum":
+                values[:, of.place] = answer.sums[:, of.window, of.column]
+            elif kind == "mean":
+                valid = answer.valid[:, of.window, of.column]
+                empty = valid == 0
+                mean = answer.sums[:, of.window, of.column] / np.where(empty, 1, valid)
+                mean[empty] = np.nan
+                values[:, of.place] = mean
+                statuses[:, of.place] = np.where(seen, np.where(empty, _NULL, _OK), _MISSING)
             else:
-                assert feature.window is not None
-                value, status = _windowed(feature, totals[feature.window], seen)
-            out.values[:, place], out.statuses[:, place] = value, status
-        return out
+                values[:, of.place], statuses[:, of.place] = self._latest(answer, at, of, seen)
+        return Computed(values, statuses, answer.event_time)
+
+    def _latest(self, answer: Answer, at: Ints, of: _Places, seen: Bools) -> tuple[Floats, Statuses]:
+        value = answer.last[:, of.column]
+        status = np.where(np.isnan(value), _NULL, _OK)
+        status[(at - answer.event_time)[:, None] > self._max_age] = _EXPIRED
+        status = np.where(seen, status, _MISSING)
+        return np.where(status == _OK, value, np.nan), status
 
 
-def _latest(feature: Feature, value: Floats, age: Ints, seen: Bools) -> tuple[Floats, Statuses]:
-    status = np.where(np.isnan(value), Status.NULL, Status.OK).astype(np.uint8)
-    if feature.max_age is not None:
-        status[age > feature.max_age] = Status.EXPIRED
-    status[~seen] = Status.MISSING
-    return np.where(status == Status.OK, value, np.nan), status
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Features of one kind: their places in the view, and the window and value column of each."""
+
+    place: npt.NDArray[np.intp]
+    window: npt.NDArray[np.intp]
+    column: npt.NDArray[np.intp]
 
 
-def _windowed(feature: Feature, totals: Totals, seen: Bools) -> tuple[Floats, Statuses]:
-    status = np.where(seen, Status.OK, Status.MISSING).astype(np.uint8)
-    if feature.kind == "count":
-        return totals.count.astype(np.float64), status
-    total, valid = totals.sums[:, feature.column], totals.valid[:, feature.column]
-    if feature.kind == "sum":
-        return total, status
-    value = np.full(len(total), np.nan)
-    np.divide(total, valid, out=value, where=valid > 0)
-    status[(valid == 0) & seen] = Status.NULL
-    return value, status
+_FOREVER = np.iinfo(np.int64).max
+_OK, _NULL, _MISSING, _EXPIRED = (np.uint8(status) for status in Status)

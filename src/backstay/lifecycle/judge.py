@@ -17,7 +17,6 @@ from backstay.core.times import DAY, duration, duration_text, instant_text
 from backstay.definitions import Model
 from backstay.features.labels import join_labels
 from backstay.features.offline import feature_rows
-from backstay.features.rows import RowEngine
 from backstay.features.trainingset import asked_rows
 from backstay.lifecycle.candidates import reference_sample
 from backstay.lifecycle.records import Records
@@ -117,7 +116,7 @@ def _rows(records: Records, model: Model, start: int, until: int, as_of: int) ->
     usable = labelled.filter(pl.col("mature") & pl.col("label").is_not_null())
     features = feature_rows(model.features, usable, records.events, known_until=as_of)
     return _Rows(
-        RowEngine(model.features).vector(features.frame),
+        features.rows.vector(),
         usable.get_column("label").cast(pl.Int8).to_numpy(),
         usable.get_column("at").to_numpy() // DAY,
     )
@@ -126,7 +125,8 @@ def _rows(records: Records, model: Model, start: int, until: int, as_of: int) ->
 def _sight(model: Model, start: int, end: int, as_of: int, final: bool) -> Check:
     evidence = {"start": start, "end": end, "as_of": as_of}
     if final:
-        text = f"every row from {instant_text(start)[:10]} to {instant_text(end)[:10]} is mature or void"
+        until = min(end, as_of - model.label.maturity)
+        text = f"every row asked from {instant_text(start)[:10]} to {instant_text(until)[:10]} is mature"
         return Check("period_mature", Verdict.PASS, text, evidence)
     text = (
         f"the policy judges on {model.gate.judge_after} of rows from {instant_text(start)[:10]}, which are mature on "

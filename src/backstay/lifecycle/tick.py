@@ -65,5 +65,3 @@ def open_candidates(records: Records, model: Model) -> list[ModelVersion]:
         for version in records.registry.versions(model.name)
         if f"{model.name}/{version.number}" not in answered and version.number not in promoted
     ]
-
-

@@ -126,9 +126,7 @@ def _version(version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def _promotion(
-    records: Records, model: Model, prediction: Prediction, version: ModelVersion
-) -> dict[str, Any] | None:
+def _promotion(records: Records, model: Model, prediction: Prediction, version: ModelVersion) -> dict[str, Any] | None:
     """The last move that made this version champion before it served this prediction."""
     moves = [move for move in records.registry.history(model.name, "champion") if move.to == version.number]
     if not moves:
@@ -167,5 +165,3 @@ def _label(records: Records, model: Model, prediction: Prediction) -> dict[str, 
         "mature": row["mature"],
         "matures": instant_text(prediction.at + model.label.maturity),
     }
-
-

@@ -18,9 +18,8 @@ import polars as pl
 from backstay.core.errors import InputError
 from backstay.core.identity import canonical_json, sha256
 from backstay.definitions import Model
-from backstay.features.offline import FeatureRows
 from backstay.features.parity import recompute
-from backstay.features.rows import RowEngine
+from backstay.features.rows import Rows, plain
 from backstay.features.views import Status
 from backstay.lifecycle.records import Records
 from backstay.runtimes.onnx import OnnxScorer
@@ -106,10 +105,10 @@ def asked_frame(model: Model, group: list[Prediction]) -> pl.DataFrame:
 
 
 def _compare(records: Records, model: Model, digest: str, group: list[Prediction], report: ParityReport) -> None:
-    rows = recompute(model.features, asked_frame(model, group), [p.watermark for p in group], records.events)
+    rows = recompute(model.features, asked_frame(model, group), [p.watermark for p in group], records.events).rows
     version = records.registry.by_digest(digest)
     scorer = OnnxScorer(records.registry.file(version, "model.onnx"), len(model.features.vector))
-    scores = scorer.score(RowEngine(model.features).vector(rows.frame))
+    scores = scorer.score(rows.vector())
     differs: dict[int, dict[str, Any]] = {}
     for place, name, told in _feature_differences(model, group, rows):
         differs.setdefault(place, {})[name] = told
@@ -130,22 +129,23 @@ def _compare(records: Records, model: Model, digest: str, group: list[Prediction
 
 
 def _feature_differences(
-    model: Model, group: list[Prediction], rows: FeatureRows
+    model: Model, group: list[Prediction], rows: Rows
 ) -> Iterable[tuple[int, str, Mapping[str, Any]]]:
     statuses = np.frombuffer(b"".join(p.statuses for p in group), np.uint8).reshape(len(group), -1)
+    frame = rows.frame()
     for column, feature in enumerate(model.features):
-        again = _plain(rows.frame.get_column(feature.name))
+        again = plain(frame.get_column(feature.name))
         logged = pl.Series([p.values[column] for p in group], dtype=again.dtype, strict=True)
         same = _bits(again).eq_missing(_bits(logged)).to_numpy() & (statuses[:, column] == rows.statuses[:, column])
         for place in np.flatnonzero(~same).tolist():
-            yield place, feature.name, {
-                "logged": _shown(logged[place], statuses[place, column]),
-                "recomputed": _shown(again[place], rows.statuses[place, column]),
-            }
-
-
-def _plain(column: pl.Series) -> pl.Series:
-    return column.dt.epoch("us") if isinstance(column.dtype, pl.Datetime) else column
+            yield (
+                place,
+                feature.name,
+                {
+                    "logged": _shown(logged[place], statuses[place, column]),
+                    "recomputed": _shown(again[place], rows.statuses[place, column]),
+                },
+            )
 
 
 def _bits(column: pl.Series) -> pl.Series:

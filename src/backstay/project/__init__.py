@@ -3,6 +3,6 @@
 `Project` is the façade: every verb of the command line is one call on it. It lists names and holds no logic.
 """
 
-from backstay.project.project import Project
+from backstay.project.project import GateRefused, Project
 
-__all__ = ["Project"]
+__all__ = ["GateRefused", "Project"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from backstay.core.errors import InputError
+from backstay.core.errors import BackstayError, InputError
 from backstay.core.times import instant_text
 from backstay.definitions import EventSource, FeatureSet
 from backstay.features.ingest import prepare
@@ -21,12 +21,13 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of one source: events `added` now, and events it holds in all."""
+    """What became of one source: events `added` now, events it holds in all, and when the last became known."""
 
     source: str
     added: int
     events: int
     version: int
+    known_until: int | None = None
 
 
 def ingest_source(source: EventSource, events: EventStore) -> Ingested:
@@ -39,7 +40,7 @@ def ingest_source(source: EventSource, events: EventStore) -> Ingested:
         raise InputError(
             "the source does not say how its history is read", where=f"source {source.name!r}", fix="give it read=..."
         )
-    frame = prepare(source, source.read()).sort("known_time", "event_time", maintain_order=True)
+    frame = prepare(source, _history(source)).sort("known_time", "event_time", maintain_order=True)
     have = events.last_sequence(source.name)
     if have:
         held = events.read(source.name).drop("sequence")
@@ -53,7 +54,25 @@ def ingest_source(source: EventSource, events: EventStore) -> Ingested:
     fresh = frame[have:]
     if fresh.height or not have:
         events.append(source.name, fresh)
-    return Ingested(source.name, fresh.height, frame.height, events.version(source.name))
+    known_until = int(frame.get_column("known_time").dt.epoch("us")[-1]) if frame.height else None
+    return Ingested(source.name, fresh.height, frame.height, events.version(source.name), known_until)
+
+
+def _history(source: EventSource) -> pl.DataFrame:
+    """What the user's function returns."""
+    assert source.read is not None
+    where = f"source {source.name!r}"
+    try:
+        history = source.read()
+    except BackstayError:
+        raise
+    except Exception as error:
+        raise InputError(f"its history cannot be read: {type(error).__name__}: {error}", where=where) from error
+    if not isinstance(history, pl.DataFrame):
+        raise InputError(
+            f"read() returns {type(history).__name__}", where=where, expected="a polars.DataFrame", fix="convert it"
+        )
+    return history
 
 
 def backfill(

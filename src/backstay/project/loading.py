@@ -62,8 +62,9 @@ def _import(project: Path, path: Path) -> ModuleType:
         sys.modules[path.stem] = module
         spec.loader.exec_module(module)
         return module
-    except BackstayError:
-        raise
+    except BackstayError as error:
+        place = ", ".join(filter(None, (error.where, _line(error, project))))
+        raise type(error)(error.what, where=place, expected=error.expected, fix=error.fix) from error
     except Exception as error:
         line = _line(error, project)
         raise DefinitionError(
@@ -75,10 +76,12 @@ def _import(project: Path, path: Path) -> ModuleType:
 
 def _line(error: BaseException, project: Path) -> str:
     """The last line of the user's own files in the error's trace."""
+    if isinstance(error, SyntaxError) and error.filename and error.filename.startswith(str(project)):
+        return f"{error.filename}:{error.lineno}"
     found, trace = "", error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if file.startswith(str(project)):
+        if file.startswith(str(project)) and "site-packages" not in file:
             found = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.core.clock import Clock, SystemClock
-from backstay.core.errors import ConflictError, InputError
+from backstay.core.errors import BackstayError, InputError
 from backstay.core.settings import read_settings
 from backstay.core.times import duration, instant
 from backstay.definitions import Model
@@ -22,12 +22,18 @@ from backstay.lifecycle.verify import ParityReport, verify
 from backstay.monitoring.quality import Cohort
 from backstay.project.ingestion import Ingested, Progress, backfill, ingest_source
 from backstay.project.loading import Definitions, load_definitions
-from backstay.project.serving import serve
+from backstay.project.serving import Ready, announce, serve
 from backstay.project.services import Services
 from backstay.project.status import Status, project_status, quality
 from backstay.registry.environment import Environment, capture
 from backstay.registry.versions import AliasMove, ModelVersion, Registry
 from backstay.rollout import Verdict
+
+
+class GateRefused(BackstayError):  # noqa: N818  an answer, not a mistake
+    """A promotion that the gate did not let through; `judgement` is its answer, which stands in the ledger."""
+
+    judgement: Judgement | None = None
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:
@@ -49,7 +55,12 @@ class Project:
     """
 
     def __init__(
-        self, path: str | Path = ".", *, home: str | Path | None = None, clock: Clock | None = None, actor: str | None = None
+        self,
+        path: str | Path = ".",
+        *,
+        home: str | Path | None = None,
+        clock: Clock | None = None,
+        actor: str | None = None,
     ) -> None:
         self.path = Path(path).resolve()
         self.settings: Mapping[str, Any] = read_settings(self.path)
@@ -94,9 +105,7 @@ class Project:
         """Bring the online state up to the events record (as known at `until`)."""
         sets = {model.features.hash: model.features for model in self.definitions.models.values()}
         moment = None if until is None else instant(until, where="until")
-        return backfill(
-            sets.values(), self.services.events, self.services.online, until=moment, progress=progress
-        )
+        return backfill(sets.values(), self.services.events, self.services.online, until=moment, progress=progress)
 
     def train(
         self,
@@ -126,14 +135,16 @@ class Project:
         return judge(self.records, self.model(model), number, as_of=self._moment(as_of))
 
     def promote(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> AliasMove:
-        """Judge a version and make it champion if it passes; `ConflictError` with the gate's reason if it does not."""
+        """Judge a version and make it champion if it passes; `GateRefused` with the gate's reason if it does not."""
         one = self.model(model)
         judgement = judge(self.records, one, number, as_of=self._moment(as_of))
         if judgement.decision.verdict is not Verdict.PASS:
-            raise ConflictError(
+            refused = GateRefused(
                 f"the gate answers {judgement.decision.verdict.value}: {judgement.decision.reason}",
                 where=f"{one.name}/{number}",
             )
+            refused.judgement = judgement
+            raise refused
         return promote(self.records, one, judgement)
 
     def tick(self, model: str | None = None) -> Ticked:
@@ -147,7 +158,9 @@ class Project:
             self.records, list(found.models.values()), list(found.sources.values()), as_of=self._moment(as_of)
         )
 
-    def quality(self, model: str | None = None, *, as_of: str | int | None = None, start: int | None = None) -> list[Cohort]:
+    def quality(
+        self, model: str | None = None, *, as_of: str | int | None = None, start: int | None = None
+    ) -> list[Cohort]:
         """Realised quality by week, on mature cohorts."""
         return quality(self.records, self.model(model), as_of=self._moment(as_of), start=start)
 
@@ -164,9 +177,20 @@ class Project:
         """Every registered version of a model."""
         return self.records.registry.versions(self.model(model).name)
 
-    def serve(self, *, host: str | None = None, port: int | None = None, replay: bool = False) -> None:
-        """Run the server until it is told to stop."""
-        serve(self.services, self.definitions, self.settings, self.clock, host=host, port=port, replay=replay)
+    def serve(
+        self,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        replay: bool = False,
+        ready: Ready = announce,
+        progress: Progress = _silent,
+    ) -> None:
+        """Run the server until it is told to stop. `ready` is told where it listens, once requests are taken."""
+        serve(
+            self.services, self.definitions, self.settings, self.clock,
+            host=host, port=port, replay=replay, ready=ready, progress=progress,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Release the stores."""

@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from backstay.core.clock import Clock
 from backstay.core.errors import InputError
 from backstay.features.online import OnlineWriter
-from backstay.project.ingestion import backfill
+from backstay.project.ingestion import Progress, backfill
 from backstay.project.loading import Definitions
 from backstay.project.services import Services
 from backstay.registry.versions import Registry
+
+Ready = Callable[[Mapping[str, Any]], None]
+
+
+def announce(told: Mapping[str, Any]) -> None:
+    """Where the server listens, as one line of JSON on standard output."""
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
 
 
 def serve(
@@ -26,6 +34,8 @@ def serve(
     host: str | None,
     port: int | None,
     replay: bool,
+    ready: Ready,
+    progress: Progress,
 ) -> None:
     """Serve every model of the project. In production the online state is first brought up to the record."""
     from backstay.serving.server import listen, loopback, run  # uvicorn only where a server is wanted
@@ -40,20 +50,17 @@ def serve(
     if not replay:
         backfill(
             [one for one in sets.values() if all(services.events.version(s.name) >= 0 for s in one.sources)],
-            services.events, services.online, until=None, progress=lambda *_: None,
+            services.events, services.online, until=None, progress=progress,
         )  # fmt: skip
     app = _app(services, definitions, settings, clock, OnlineWriter(services.online, sets.values()), replay)
     listener = listen(host, port)
     address = listener.getsockname()[:2]
     token = services.home / "token"
 
-    def ready() -> None:
-        told = {"url": f"http://{address[0]}:{address[1]}", "pid": os.getpid(), "replay": replay, "token": str(token)}
-        sys.stdout.write(json.dumps(told) + "\n")
-        sys.stdout.flush()
-
+    name = f"[{address[0]}]" if ":" in address[0] else address[0]
+    told = {"url": f"http://{name}:{address[1]}", "pid": os.getpid(), "replay": replay, "token": str(token)}
     try:
-        run(app, listener, ready)
+        run(app, listener, lambda: ready(told))
     finally:
         listener.close()
 

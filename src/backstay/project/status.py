@@ -75,7 +75,9 @@ def _source(events: EventStore, source: EventSource, as_of: int) -> dict[str, An
     row: dict[str, Any] = {"source": source.name, "events": count, "last_event": None, "last_known": None, "age": None}
     if not count:
         return row
-    recent = events.read(source.name, columns=["event_time", "known_time"], known_until=as_of, known_after=as_of - 4 * WEEK)
+    recent = events.read(
+        source.name, columns=["event_time", "known_time"], known_until=as_of, known_after=as_of - 4 * WEEK
+    )
     if not recent.height:
         recent = events.read(source.name, columns=["event_time", "known_time"], known_until=as_of)
     if recent.height:

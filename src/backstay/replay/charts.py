@@ -1,7 +1,7 @@
 """The report's charts: plain data in, the text of one `<svg>` out. No I/O, no script, no library.
 
-A chart names classes and never colours: the page's style sheet knows light, dark and paper. What a chart is told is text
-that anyone may have written, so all of it is escaped here, and every mark carries a `<title>` that says it in words.
+A chart names classes and never colours: the page's style sheet knows light, dark and paper. What a chart is told is
+text that anyone may have written, so all of it is escaped here; every mark has a `<title>` that says it in words.
 
     weeks       a metric with its interval by week, promotions as vertical marks, label maturity below on the same axis
     forest      one row a candidate: the gain with its interval, against zero and the margin
@@ -19,7 +19,6 @@ import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from html import escape
 from typing import NamedTuple
 
@@ -57,7 +56,7 @@ class Bin(NamedTuple):
 
     low: float
     high: float
-    count: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +107,16 @@ class Scale:
         return self.left + share * (self.right - self.left)
 
 
-def element(tag: str, *children: str, **attributes: object) -> str:
-    """One element; the children are markup already, the attributes are escaped here (`class_` is `class`).
+def element(tag: str, *children: str, title: str = "", **attributes: object) -> str:
+    """One element; the children are markup already, title and attributes are escaped here (`class_` is `class`).
 
     >>> element("text", "late", class_='a"b', text_anchor="end", x=1.25)
     '<text class="a&quot;b" text-anchor="end" x="1.2">late</text>'
     """
     names = {name: name.rstrip("_").replace("_", "-") for name in attributes}
     written = "".join(f' {names[name]}="{_plain(value)}"' for name, value in attributes.items() if value != "")
-    return f"<{tag}{written}>{''.join(children)}</{tag}>" if children else f"<{tag}{written}/>"
+    inside = (f"<title>{_plain(title)}</title>" if title else "") + "".join(children)
+    return f"<{tag}{written}>{inside}</{tag}>" if inside else f"<{tag}{written}/>"
 
 
 def _plain(value: object) -> str:
@@ -130,22 +130,20 @@ def text(x: float, y: float, content: str, class_: str = "", anchor: str = "") -
 
 
 def line(x1: float, y1: float, x2: float, y2: float, class_: str, title: str = "") -> str:
-    """A straight line, with its title if it has one."""
-    said = [element("title", _plain(title))] if title else []
-    return element("line", *said, x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=class_)
+    """A straight line."""
+    return element("line", title=title, x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=class_)
 
 
 def rect(x1: float, y1: float, x2: float, y2: float, class_: str, title: str = "") -> str:
-    """A rectangle between two corners, with its title if it has one."""
-    said = [element("title", _plain(title))] if title else []
+    """A rectangle between two corners."""
     size = {"width": float(max(x2 - x1, 0.0)), "height": float(max(y2 - y1, 0.0))}
-    return element("rect", *said, x=float(x1), y=float(y1), class_=class_, **size)
+    return element("rect", title=title, x=float(x1), y=float(y1), class_=class_, **size)
 
 
 def drawing(kind: str, height: float, title: str, parts: Iterable[str]) -> str:
     """The `<svg>` around the parts; its title is what a screen reader says."""
     box = f"0 0 {WIDTH} {math.ceil(height)}"
-    return element("svg", element("title", _plain(title)), *parts, class_=f"chart {kind}", viewBox=box, role="img")
+    return element("svg", *parts, title=title, class_=f"chart {kind}", viewBox=box, role="img")
 
 
 def ticks(low: float, high: float, about: int = 5) -> tuple[list[float], int]:
@@ -176,13 +174,24 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def signed(value: float, decimals: int = 4) -> str:
-    """With its sign, and a true minus.
+    r"""With its sign, and a true minus.
 
-    >>> signed(0.00212), signed(-0.5, 1), signed(0.0, 2)
-    ('+0.0021', '−0.5', '0.00')
+    >>> signed(0.00212), signed(-0.5, 1) == "\u22120.5", signed(0.0, 2)
+    ('+0.0021', True, '0.00')
     """
     written = f"{abs(value):.{decimals}f}"
     return ("" if float(written) == 0 else "+" if value > 0 else "\u2212") + written
+
+
+def percent(part: float) -> str:
+    """A share as people read it: only all of it is 100%, only none of it is 0%.
+
+    >>> percent(0.78), percent(1), percent(0.99999), percent(0.00001)
+    ('78.0%', '100%', '>99.9%', '<0.1%')
+    """
+    if 0 < part < 0.001 or 0.999 < part < 1:
+        return "<0.1%" if part < 0.5 else ">99.9%"
+    return f"{100 * part:.0f}%" if part in (0, 1) else f"{100 * part:.1f}%"
 
 
 def lanes(starts: Sequence[float], widths: Sequence[float]) -> list[int]:
@@ -204,17 +213,15 @@ def _marks(marks: Sequence[Mark], scale: Scale, height: float) -> tuple[list[str
     """The marks with their labels above a plot of that height, and how much room the labels took."""
     marks = sorted(marks, key=lambda mark: mark.at)
     widths = [LETTER * len(mark.label) + 8 for mark in marks]
-    starts = [min(scale(mark.at), WIDTH - width) for mark, width in zip(marks, widths, strict=True)]
+    places = [(scale(mark.at), width) for mark, width in zip(marks, widths, strict=True)]
+    starts = [at if at + width <= WIDTH else at - width for at, width in places]
     rows = lanes(starts, widths)
     room = (max(rows, default=-1) + 1) * LINE + 8.0
-    lines = [
-        line(scale(mark.at), row * LINE + 2, scale(mark.at), room + height, f"mark {mark.kind}".strip(), mark.title)
-        for mark, row in zip(marks, rows, strict=True)
-    ]
-    labels = [
-        text(start + 4, row * LINE + 11, mark.label, f"flag {mark.kind}".strip())
-        for mark, start, row in zip(marks, starts, rows, strict=True)
-    ]
+    lines, labels = [], []
+    for mark, start, row in zip(marks, starts, rows, strict=True):
+        at, y = scale(mark.at), row * LINE
+        lines.append(line(at, y + 2, at, room + height, f"mark {mark.kind}".strip(), mark.title))
+        labels.append(text(start + 4, y + 11, mark.label, f"flag {mark.kind}".strip()))
     return [*lines, *labels], room
 
 
@@ -252,22 +259,21 @@ def _metric_limits(rows: Sequence[Week]) -> tuple[float, float]:
 def _metric(rows: Sequence[Week], x: Scale, y: Scale) -> list[str]:
     """The points with their bars: as known in the end (filled), and as seen then (hollow, a little to the left)."""
     step = (x.right - x.left) / len(rows)
-    radius, shift = (3.6, 7.0) if step > 24 else (2.2, min(step / 4, 3.0))
+    radius, shift, dense = (3.6, 7.0, "") if step > 24 else (2.0, min(step / 4, 3.0), " dense")
     points = [(x((row.start + row.end) / 2), row) for row in rows]
     path = " ".join(f"{at:.1f},{y(row.final.estimate):.1f}" for at, row in points if row.final)
     parts = [element("polyline", points=path, class_="thread")] if path else []
     for at, row in points:
-        title = element("title", _plain(row.title))
         marks = [rect(at - step / 2, y.right, at + step / 2, y.left, "hover")]
         if row.then:
-            marks.append(line(at - shift, y(row.then.low), at - shift, y(row.then.high), "bar then"))
+            marks.append(line(at - shift, y(row.then.low), at - shift, y(row.then.high), f"bar then{dense}"))
             marks.append(element("circle", cx=at - shift, cy=y(row.then.estimate), r=radius - 0.4, class_="dot then"))
         if row.final:
-            marks.append(line(at, y(row.final.low), at, y(row.final.high), "bar"))
+            marks.append(line(at, y(row.final.low), at, y(row.final.high), f"bar{dense}"))
             marks.append(element("circle", cx=at, cy=y(row.final.estimate), r=radius, class_="dot"))
         else:
             marks.append(element("path", d=f"M{at - 3:.1f} {y.left - 9:.1f}l6 6m0 -6l-6 6", class_="none"))
-        parts.append(element("g", title, *marks))
+        parts.append(element("g", *marks, title=row.title))
     return parts
 
 
@@ -292,13 +298,11 @@ def _dates(rows: Sequence[Week], x: Scale, foot: float) -> list[str]:
     for row in sorted(rows, key=lambda row: row.start):
         at, day = x(row.start), instant_datetime(row.start)
         parts.append(line(at, foot, at, foot + 4, "grid"))
-        if at < free or at > WIDTH - 40:
-            continue
-        free = at + 54
-        parts.append(text(at, foot + 16, f"{day.day} {day:%b}", "tick", "start" if at < 60 else "middle"))
-        if day.year != year:
-            parts.append(text(at, foot + 30, str(day.year), "tick", "start" if at < 60 else "middle"))
-            year = (day + timedelta(days=0)).year
+        if free <= at <= WIDTH - 36:
+            free = at + 54
+            parts.append(text(at, foot + 16, f"{day.day} {day:%b}", "tick"))
+            parts += [text(at, foot + 30, str(day.year), "tick")] if day.year != year else []
+            year = day.year
     return parts
 
 
@@ -313,13 +317,12 @@ def forest(rows: Sequence[Row], margin: float | None, metric: str, title: str) -
     parts += [text(x(value), base + 15, signed(value, decimals), "tick", "middle") for value in values]
     parts += [text(left, base + 31, "\u2190 worse", "axis"), text(right, base + 31, "better \u2192", "axis", "end")]
     parts.append(text((left + right) / 2, base + 31, f"gain in {metric}", "axis", "middle"))
-    if margin is not None:
-        parts.append(rect(x(margin), top, right, base, "room"))
     parts.append(line(x(0), top, x(0), base, "zero", "no difference"))
     if margin is not None:
-        flip = x(margin) > right - 100
-        parts.append(line(x(margin), top - 12, x(margin), base, "margin", f"margin {margin:+g}"))
-        parts.append(text(x(margin) + (-5 if flip else 5), top - 5, f"margin {margin:+g}", "flag", "end" if flip else ""))
+        at, said = x(margin), f"margin {signed(margin, 9).rstrip('0').rstrip('.') or '0'}"
+        side, anchor = (-5, "end") if at > right - 100 else (5, "")
+        parts.append(rect(at, top, right, base, "room"))
+        parts += [line(at, top - 12, at, base, "margin", said), text(at + side, top - 5, said, "flag", anchor)]
     y = top
     for row, height in zip(rows, heights, strict=True):
         parts.append(_candidate(row, x, y, height))
@@ -340,7 +343,7 @@ def _gain_limits(spans: Sequence[Span], margin: float) -> tuple[float, float]:
 def _candidate(row: Row, x: Scale, y: float, height: float) -> str:
     """One row: its name and verdict, its interval, and its numbers. An end beyond the axis is an arrow."""
     kind, middle = VERDICTS.get(row.verdict, "insufficient"), y + 12
-    parts = [element("title", _plain(row.title)), rect(0, y + 1, WIDTH, y + height - 1, "planted" if row.note else "hover")]
+    parts = [rect(0, y + 1, WIDTH, y + height - 1, "planted" if row.note else "hover")]
     parts += [text(6, middle + 4, row.label, "name"), _shape(kind, 50, middle)]
     parts.append(text(61, middle + 4, row.verdict, f"verdict {kind}"))
     if row.promoted:
@@ -350,13 +353,12 @@ def _candidate(row: Row, x: Scale, y: float, height: float) -> str:
     parts.append(text(WIDTH - 6, middle + 4, row.text, "value" if row.span else "muted", "end"))
     if row.span:
         parts.append(line(x(row.span.low), middle, x(row.span.high), middle, f"gain {kind}"))
-        if row.span.low < x.low:
-            parts.append(element("path", d=f"M{x.left - 4:.1f} {middle}l7 -4v8z", class_=f"arrow {kind}"))
-        if row.span.high > x.high:
-            parts.append(element("path", d=f"M{x.right + 4:.1f} {middle}l-7 -4v8z", class_=f"arrow {kind}"))
+        for beyond, end, back in ((row.span.low < x.low, x.left - 4, 7), (row.span.high > x.high, x.right + 4, -7)):
+            if beyond:
+                parts.append(element("path", d=f"M{end:.1f} {middle}l{back} -4v8z", class_=f"arrow {kind}"))
         if x.low <= row.span.estimate <= x.high:
             parts.append(_shape(kind, x(row.span.estimate), middle))
-    return element("g", *parts)
+    return element("g", *parts, title=row.title)
 
 
 def _shape(kind: str, x: float, y: float) -> str:
@@ -367,28 +369,31 @@ def _shape(kind: str, x: float, y: float) -> str:
 
 
 def histogram(bins: Sequence[Bin], marks: Sequence[Mark], unit: str, title: str) -> str:
-    """Counts over a logarithmic axis, with the marks above it."""
-    bins, marks = [item for item in bins if item.count], [mark for mark in marks if mark.at > 0]
+    """Counts over a logarithmic axis, with the marks above it: a bar's area is its count, however wide it is."""
+    bins, marks = [item for item in bins if item.size], [mark for mark in marks if mark.at > 0]
     if not bins:
         return drawing("histogram", 40, title, [text(WIDTH / 2, 24, "nothing was timed", "muted", "middle")])
-    height, left, right = 130, 52, WIDTH - 8
+    height, left, right = 140, 4, WIDTH - 8
     low = min([item.low for item in bins] + [mark.at / 1.2 for mark in marks])
     high = max([item.high for item in bins] + [mark.at * 1.2 for mark in marks])
     x = Scale(low, high, left, right, log=True)
     flags, top = _marks(marks, x, height)
     base = top + height
-    y = Scale(0, max(item.count for item in bins) * 1.04, base, top)
-    values, _ = ticks(0, y.high, 4)
-    parts = [line(left, y(value), right, y(value), "grid") for value in values]
-    parts += [text(left - 8, y(value) + 4, f"{value:,.0f}", "tick", "end") for value in values]
-    for item in bins:
-        said = f"{item.count:,} from {item.low:.3g} to {item.high:.3g} {unit}"
-        parts.append(rect(x(item.low) + 0.5, min(y(item.count), base - 1), x(item.high) - 0.5, base, "count", said))
+    total, density = sum(item.size for item in bins), [item.size / math.log(item.high / item.low) for item in bins]
+    y = Scale(0, max(density), base, top + 18)
+    parts = [line(left, base, right, base, "grid")]
+    for item, dense in zip(bins, density, strict=True):
+        said = f"{item.size:,} of {total:,} from {item.low:.3g} to {item.high:.3g} {unit}"
+        start, end, level = x(item.low), x(item.high), min(y(dense), base - 1)
+        parts.append(rect(start + 0.5, level, end - 0.5, base, "count", said))
+        label = percent(item.size / total) if item.size < total / 10 else f"{item.size / total:.0%}"
+        if end - start > LETTER * len(label):
+            parts.append(text((start + end) / 2, level - 5, label, "tick", "middle"))
     for value in log_ticks(low, high):
         parts.append(line(x(value), base, x(value), base + 4, "grid"))
         parts.append(text(x(value), base + 16, f"{value:g}", "tick", "middle"))
     parts.append(text(right, base + 32, f"{unit}, logarithmic", "axis", "end"))
-    return drawing("histogram", base + 38, title, [*parts, *flags])
+    return drawing("histogram", base + 38, title, [*parts[:1], *flags[: len(marks)], *parts[1:], *flags[len(marks) :]])
 
 
 def share(part: float, whole: float, title: str) -> str:

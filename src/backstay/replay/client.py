@@ -16,6 +16,7 @@ import msgspec
 from backstay.core.errors import BackstayError
 
 _KEPT = 5
+_IDLE_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -88,6 +89,10 @@ class Client:
 
     def _send(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         connection = getattr(self._own, "connection", None)
+        if connection is not None and time.monotonic() - self._own.used > _IDLE_SECONDS:
+            connection.close()  # the server may close an idle connection; a request must not meet that moment
+            connection = None
+        self._own.used = time.monotonic()
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection(self._host, self._port, timeout=60)
         try:

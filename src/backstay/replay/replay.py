@@ -123,9 +123,7 @@ def _play(out: Replayed, part: Slice, client: Client, watch: Watch) -> None:
     watch("served", answered.served + answered.errors)
 
 
-def _turn(
-    project: Project, out: Replayed, now: int, client: Client, faults: list[Planted], watch: Watch
-) -> None:
+def _turn(project: Project, out: Replayed, now: int, client: Client, faults: list[Planted], watch: Watch) -> None:
     """What happens between slices once a retraining interval has passed."""
     assert isinstance(project.clock, ReplayClock)
     project.clock.advance(now)

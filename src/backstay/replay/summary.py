@@ -18,7 +18,9 @@ from backstay.replay.replay import Replayed, Week
 _BOUNDS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 25, 35, 50, 75, 100, 250, 1_000)
 
 
-def summarise(project: Project, replayed: Replayed, parity: Mapping[str, Any], seconds: Mapping[str, float]) -> dict[str, Any]:
+def summarise(
+    project: Project, replayed: Replayed, parity: Mapping[str, Any], seconds: Mapping[str, float]
+) -> dict[str, Any]:
     """Everything that a replay showed. `parity` is a parity report as data, `seconds` how long each step took."""
     model = replayed.model
     records = project.records

@@ -67,6 +67,8 @@ class App:
         self._authorization = f"Bearer {token}".encode()
         self._body_limit, self._push_limit = body_limit, push_limit
         self._batchers: dict[str, Batcher] = {}
+        self.failure: BackstayError | None = None
+        """Why the start failed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -81,7 +83,8 @@ class App:
         try:
             self._champions.start(self._batchers)
         except BackstayError as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            self.failure = error
+            await send({"type": "lifespan.startup.failed", "message": ""})
             return
         follower = asyncio.create_task(self._champions.follow(self._batchers))
         await send({"type": "lifespan.startup.complete"})
@@ -121,7 +124,9 @@ class App:
             _method(method, "GET")
             return self._health(parts[2])
         if not hmac.compare_digest(dict(scope["headers"]).get(b"authorization", b""), self._authorization):
-            raise Refusal(401, "the token is missing or wrong", field="authorization", fix="send Authorization: Bearer TOKEN")
+            raise Refusal(
+                401, "the token is missing or wrong", field="authorization", fix="send Authorization: Bearer TOKEN"
+            )
         match parts:
             case ["v1", "models", name]:
                 _method(method, "GET")
@@ -148,9 +153,13 @@ class App:
     def _batcher(self, name: str) -> Batcher:
         batcher = self._batchers.get(name)
         if batcher is None:
-            raise Refusal(404, f"there is no model {name!r}", field="model", expected=f"one of {sorted(self._batchers)}")
+            raise Refusal(
+                404, f"there is no model {name!r}", field="model", expected=f"one of {sorted(self._batchers)}"
+            )
         if batcher.served is None:
-            raise Refusal(503, f"model {name!r} has no champion", field="model", fix=f"backstay promote {name} VERSION")
+            raise Refusal(
+                503, f"model {name!r} has no champion", field="model", fix=f"backstay promote NUMBER --model {name}"
+            )
         return batcher
 
     def _model(self, name: str) -> Any:
@@ -173,7 +182,9 @@ class App:
     def _push(self, name: str, data: bytes) -> Any:
         push = self._pushes.get(name)
         if push is None:
-            raise Refusal(404, f"there is no source {name!r}", field="source", expected=f"one of {sorted(self._pushes)}")
+            raise Refusal(
+                404, f"there is no source {name!r}", field="source", expected=f"one of {sorted(self._pushes)}"
+            )
         return push.take(data)
 
 

@@ -26,9 +26,7 @@ _logger = logging.getLogger("backstay.serving")
 class Champions:
     """Loads champions and keeps the batchers on them."""
 
-    def __init__(
-        self, models: Mapping[str, Model], registry: Registry, ledger: Ledger, online: OnlineState
-    ) -> None:
+    def __init__(self, models: Mapping[str, Model], registry: Registry, ledger: Ledger, online: OnlineState) -> None:
         self._models, self._registry, self._ledger = models, registry, ledger
         self._lookups = {name: OnlineLookup(model.features, online) for name, model in models.items()}
         self._revision = -1
@@ -41,7 +39,7 @@ class Champions:
         move = self._registry.alias(name, "champion")
         if move is None:
             raise NotFoundError(
-                f"model {name!r} has no champion", fix=f"promote a version first: backstay promote {name} 1"
+                f"model {name!r} has no champion", fix=f"promote a version first: backstay promote 1 --model {name}"
             )
         version = self._registry.get(name, move.to)
         honoured(model, version)

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
 from backstay.core.clock import Clock
 from backstay.core.errors import IntegrityError
 from backstay.core.identity import new_id
@@ -53,12 +51,12 @@ class Core:
     def predict(self, served: ServedModel, route: str, asked: Sequence[Asked]) -> list[dict[str, Any]]:
         """Answers in the order asked; all of them are durable when this returns."""
         found = served.lookup.lookup(asked)
-        scores = served.scorer.score(found.vector).tolist()
-        values = plain(found.frame).rows()
+        scores = served.scorer.score(found.rows.vector()).tolist()
+        values = found.rows.values()
         now = self._clock.now()
         names = [feature.name for feature in served.model.features]
         records, answers = [], []
-        for one, row, status, score in zip(asked, values, found.statuses, scores, strict=True):
+        for one, row, status, score in zip(asked, values, found.rows.statuses, scores, strict=True):
             record = Prediction(
                 id=new_id(),
                 at=one.at,
@@ -71,7 +69,7 @@ class Core:
                 keys=dict(one.keys),
                 fields=dict(one.fields),
                 watermark=found.watermark,
-                values=list(row),
+                values=row,
                 statuses=status.tobytes(),
                 score=score,
                 decision=score >= served.threshold,
@@ -95,9 +93,3 @@ class Core:
             "at": record.at,
             "statuses": statuses,
         }
-
-
-def plain(frame: pl.DataFrame) -> pl.DataFrame:
-    """Feature columns as they are logged: times as integer microseconds, everything else as it is."""
-    times = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
-    return frame.with_columns(pl.col(times).dt.epoch("us")) if times else frame

@@ -57,11 +57,15 @@ class RequestParser:
         request = body(data)
         _only(request, self._allowed, "body", "at" if not self._replay else None)
         keys = _values(_object(request, "keys"), self._keys, "keys")
-        fields = _values(_object(request, "fields") if self._fields or "fields" in request else {}, self._fields, "fields")
+        fields = _values(
+            _object(request, "fields") if self._fields or "fields" in request else {}, self._fields, "fields"
+        )
         at = now
         if self._replay:
             if not isinstance(request.get("at"), (str, int)):
-                raise InputError("a replayed request needs its own T", where="at", expected="an ISO 8601 time with a zone")
+                raise InputError(
+                    "a replayed request needs its own T", where="at", expected="an ISO 8601 time with a zone"
+                )
             at = instant(request["at"], where="at")
         return Asked(keys, fields, at)
 
@@ -75,7 +79,9 @@ def _object(request: Mapping[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def _only(given: Mapping[str, Any], allowed: Mapping[str, Any] | set[str], where: str, refused: str | None = None) -> None:
+def _only(
+    given: Mapping[str, Any], allowed: Mapping[str, Any] | set[str], where: str, refused: str | None = None
+) -> None:
     for name in given:
         if name not in allowed:
             if name == refused:
@@ -83,7 +89,10 @@ def _only(given: Mapping[str, Any], allowed: Mapping[str, Any] | set[str], where
                     "a client's own T is taken in replay only", where=name, fix="leave it out: T is the server's clock"
                 )
             raise InputError(
-                f"{name!r} is unknown", where=f"{where}.{name}", expected=f"only {', '.join(sorted(allowed))}", fix="remove it"
+                f"{name!r} is unknown",
+                where=f"{where}.{name}",
+                expected=f"only {', '.join(sorted(allowed))}",
+                fix="remove it",
             )
 
 
@@ -188,7 +197,9 @@ class EventParser:
             if not isinstance(event, dict):
                 raise InputError(f"the event is {_kind(event)}", where=f"events[{place}]", expected="an object")
             rows.append(_values(event, readers, f"events[{place}]"))
-        times = {name for name in self._times} | {n for n, kind in self._schema.items() if isinstance(kind, pl.Datetime)}
+        times = {name for name in self._times} | {
+            n for n, kind in self._schema.items() if isinstance(kind, pl.Datetime)
+        }
         schema = {name: pl.Int64() if name in times or name == "sequence" else self._schema[name] for name in readers}
         frame = pl.DataFrame({name: [row[name] for row in rows] for name in readers}, schema=schema)
         return frame.with_columns(pl.col(sorted(times)).cast(pl.Datetime("us", "UTC")))

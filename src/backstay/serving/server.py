@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import ipaddress
+import signal
 import socket
 from collections.abc import Callable
 
@@ -60,6 +61,11 @@ def run(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
         server_header=False, date_header=False, timeout_graceful_shutdown=10,
     )  # fmt: skip
     server = _Server(config, ready)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn drains on these and then raises them again; a drained server has ended well.
+        signal.signal(number, lambda *_: None)
     server.run([listener])
+    if app.failure is not None:
+        raise app.failure
     if not server.started:
         raise BackstayError("the server did not start", fix="see the message above")

@@ -17,7 +17,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """`start(code, *arguments)`: the code finds its arguments in `sys.argv[1:]`; what still runs is killed at the end."""
+    """`start(code, *arguments)`: the arguments are in `sys.argv[1:]`; what still runs at the end is killed."""
     running: list[subprocess.Popen[str]] = []
     environment = {**os.environ, "PYTHONPATH": str(Path(backstay.__file__).parents[1])}
 

@@ -44,7 +44,9 @@ def ledger(path: Path) -> Iterator[LocalLedger]:
     ledger.close()
 
 
-def test_sixteen_processes_open_a_fresh_ledger_and_one_wins(path: Path, start: Any, outcome: Callable[..., str]) -> None:
+def test_sixteen_processes_open_a_fresh_ledger_and_one_wins(
+    path: Path, start: Any, outcome: Callable[..., str]
+) -> None:
     processes = [start(WRITER, path, f"writer {n}") for n in range(16)]
     for process in processes:
         process.stdin.write("go\n")
@@ -63,7 +65,7 @@ def test_sixteen_processes_open_a_fresh_ledger_and_one_wins(path: Path, start: A
     [
         "UPDATE ledger SET actor = 'eve' WHERE id = 2",
         "DELETE FROM ledger WHERE id = 5",
-        "INSERT OR REPLACE INTO ledger SELECT id, at, 'eve', kind, subject, body, previous, digest FROM ledger WHERE id=2",
+        "INSERT OR REPLACE INTO ledger SELECT id, at, 'eve', kind, subject, body, previous, digest FROM ledger LIMIT 1",
         "INSERT INTO ledger SELECT id + 6, at, actor, kind, subject, body, previous, digest FROM ledger WHERE id=2",
     ],
 )

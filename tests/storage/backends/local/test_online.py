@@ -147,7 +147,14 @@ def test_a_reader_without_permission_to_write(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("kind", "refused"),
-    [("nfs4", True), ("cifs", True), ("smb3", True), ("fuse.sshfs", True), ("fuse.fuse-overlayfs", False), ("xfs", False)],
+    [
+        ("nfs4", True),
+        ("cifs", True),
+        ("smb3", True),
+        ("fuse.sshfs", True),
+        ("fuse.fuse-overlayfs", False),
+        ("xfs", False),
+    ],
 )
 def test_network_mounts_are_refused(tmp_path: Path, kind: str, refused: bool) -> None:
     place = tmp_path / "a b"

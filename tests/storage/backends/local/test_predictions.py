@@ -88,14 +88,8 @@ def test_any_flipped_bit_is_damage(tmp_path: Path) -> None:
     for at in range(len(whole)):
         for bit in (0, 7):
             segment.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
-            try:
-                found = list(LocalPredictions(tmp_path).scan())
-            except IntegrityError as error:
-                assert "w-000001.seg, offset" in error.where
-            else:
-                # A length of the last frame that grew is a torn write for all that anybody can tell.
-                assert found == [b"first", b"second"]
-                assert 27 <= at < 31
+            with pytest.raises(IntegrityError, match=r"w-000001\.seg, offset \d+"):
+                list(LocalPredictions(tmp_path).scan())
 
 
 def test_zeros_are_damage_not_empty_records(tmp_path: Path) -> None:
@@ -105,16 +99,14 @@ def test_zeros_are_damage_not_empty_records(tmp_path: Path) -> None:
         list(LocalPredictions(tmp_path).scan())
 
 
-def test_a_torn_tail_that_is_not_the_last_segment_is_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_torn_tail_that_is_not_the_last_segment_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SEGMENT_BYTES", 30)
     segment = filled(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == ["w-000001.seg", "w-000002.seg"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["w-000001.seg", "w-000002.seg"]
     filled(tmp_path, "x")
     assert list(LocalPredictions(tmp_path).scan()) == [b"first", b"second", b"third"] * 2
     segment.write_bytes(segment.read_bytes()[:-1])
-    with pytest.raises(IntegrityError, match="w-000001.seg, offset 13"):
+    with pytest.raises(IntegrityError, match=r"w-000001\.seg, offset 13"):
         list(LocalPredictions(tmp_path).scan())
 
 
@@ -149,7 +141,7 @@ def test_a_full_disk_acknowledges_nothing_and_leaves_no_tail(tmp_path: Path, mon
 
     with monkeypatch.context() as patched:
         patched.setattr(files_module.os, "write", nearly_full)
-        with pytest.raises(BackstayError, match="No space left on device.*nothing of this batch was acknowledged"):
+        with pytest.raises(BackstayError, match=r"No space left on device.*nothing of this batch was acknowledged"):
             log.append([b"lost", b"too"])
     assert (tmp_path / "w-000001.seg").stat().st_size == 13
     log.append([b"second"])

@@ -203,7 +203,10 @@ def _frame_at(data: bytes, offset: int) -> bytes | None:
 
 def _is_torn(data: bytes, offset: int) -> bool:
     """Whether what begins here is a frame cut short: longer than what is left, and no whole frame within it."""
-    left = len(data) - offset - _HEADER.size
-    if left >= 0 and _LENGTH.unpack_from(data, offset)[0] <= left:
-        return False
+    begin = offset + _HEADER.size
+    left = len(data) - begin
+    if left >= 0:
+        length, check = _HEADER.unpack_from(data, offset)
+        if length <= left or _check(_LENGTH.pack(left), data[begin:]) == check:  # whole, but for its length
+            return False
     return all(_frame_at(data, later) is None for later in range(offset + 1, len(data) - _HEADER.size + 1))

@@ -1,0 +1,34 @@
+"""The question: asked two hours before it is due to leave, will this flight land 30 or more minutes late?"""
+
+from typing import Any
+
+import polars as pl
+
+from backstay.definitions import Ask, GatePolicy, Label, Model, RetrainPolicy
+from features import flight_features, landings, schedule, voids
+
+
+def boosted_trees() -> Any:
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(
+        n_estimators=250,
+        learning_rate=0.05,
+        num_leaves=31,
+        min_child_samples=200,
+        subsample=0.8,
+        subsample_freq=1,
+        colsample_bytree=0.7,
+        reg_lambda=5.0,
+    )
+
+
+late30 = Model(
+    "late30",
+    features=flight_features,
+    label=Label("late30", source=landings, key="flight", value=pl.col("arr_delay") >= 30, horizon="36h", void=voids),
+    ask=Ask(schedule, before="2h", fields={"scheduled_departure": "event_time"}),
+    estimator=boosted_trees,
+    gate=GatePolicy(metric="auc", margin=0.002, embargo="1d", judge_after="14d"),
+    retrain=RetrainPolicy(every="7d"),
+)

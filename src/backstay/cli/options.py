@@ -1,0 +1,42 @@
+"""The options and arguments that verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+WHERE = "Which project"
+
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--project", metavar="PATH", help="The project's folder; by default the nearest one above with a backstay.toml.",
+        show_default=False, rich_help_panel=WHERE,
+    ),
+]  # fmt: skip
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="PATH", help="Where its records are kept; by default the setting project.home.",
+        show_default=False, rich_help_panel=WHERE,
+    ),
+]  # fmt: skip
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Answer with one JSON object on standard output.", rich_help_panel=WHERE)
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME", help="The model, where the project has several.", show_default=False),
+]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of", metavar="T", help="The moment it is done as of: 2013-04-01 or 2013-04-01T12:00:00Z (default: now).",
+        show_default=False,
+    ),
+]  # fmt: skip
+NumberArgument = Annotated[
+    int, typer.Argument(metavar="NUMBER", help="The version's number; see: backstay versions.", show_default=False)
+]
