@@ -105,7 +105,7 @@ def _clock(hhmm: str) -> pl.Expr:
 
 
 def _utc(clock: pl.Expr, zone: str) -> pl.Expr:
-    """A time on the wall, in UTC. Of the hour that autumn repeats, the first; in the one spring skips, an hour later."""
+    """A time on the wall, in UTC: the first of the hour that autumn repeats, an hour later in the one spring skips."""
 
     def convert(time: pl.Expr) -> pl.Expr:
         return time.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
@@ -130,3 +130,15 @@ def _folder() -> Path:
     if found is None or found.origin is None:
         raise ModuleNotFoundError("the example's data is not installed. Fix: make .venv")
     return Path(found.origin).parent / "data"
+
+
+if __name__ == "__main__":
+    for source in (schedule, takeoffs, landings, voids, weather):
+        print(f"{source().height:9,}  {source.__name__}")
+    print(f"{voids().filter(kind='cancelled').height:9,}  cancelled")
+    print(f"{voids().filter(kind='diverted').height:9,}  diverted")
+    print(f"{flights()['tailnum'].null_count():9,}  flights without a tail number")
+    print(f"{flights()['dest'].is_in(list(UNDECLARED)).sum():9,}  flights to a destination whose zone is declared here")
+    print(f"{weather()['pressure'].null_count():9,}  hours of weather without a pressure")
+    late = (pl.col("arr_delay") >= 30).sum()
+    print(f"{landings().select(late).item():9,}  landings 30 or more minutes late")

@@ -3,7 +3,7 @@
 import data
 import polars as pl
 
-from backstay.definitions import Derived, Entity, EventSource, FeatureSet, Latest, Mean, Request, Share, Windowed
+from backstay import Derived, Entity, EventSource, FeatureSet, Latest, Mean, Request, Share, Windowed
 
 carrier = Entity("carrier")
 origin = Entity("origin")

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from backstay.definitions import Ask, GatePolicy, Label, Model, RetrainPolicy
+from backstay import Ask, GatePolicy, Label, Model, RetrainPolicy
 from features import flight_features, landings, schedule, voids
 
 

@@ -1,4 +1,7 @@
-"""A small model over four numbers, and training sets for it: enough for LightGBM to find something."""
+"""A small model over four numbers, and training sets for it: enough for LightGBM to find something.
+
+One thread: where tests run side by side, two threads a fit wait for each other most of the time.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ NAMES = ("a", "b", "c", "d")
 
 
 def small_lightgbm() -> LGBMClassifier:
-    return LGBMClassifier(n_estimators=30, num_leaves=15)
+    return LGBMClassifier(n_estimators=30, num_leaves=15, n_jobs=1)
 
 
 def make_model(estimator: Callable[[], Any] = small_lightgbm) -> Model:

@@ -10,11 +10,11 @@ from backstay.core.errors import BackstayError, ConflictError, IntegrityError
 FINE, NO, BAD, CONFLICT, BUG, INTERRUPTED, PIPE = 0, 1, 2, 3, 70, 130, 141
 
 CODES = (
-    (FINE, "done, or the answer is yes"),
-    (NO, "the answer is no: a gate says FAIL or INSUFFICIENT, parity does not hold"),
-    (BAD, "bad input, or what was named does not exist; nothing was changed"),
-    (CONFLICT, "a conflict (somebody moved first), or stored content is not what was recorded"),
-    (BUG, "a defect of Backstay or of the project's own code; the trace is printed"),
+    (FINE, "fine"),
+    (NO, "the answer is no (a gate's FAIL or INSUFFICIENT, parity that does not hold)"),
+    (BAD, "bad input or not found"),
+    (CONFLICT, "a conflict, or stored content that is not what was recorded"),
+    (BUG, "a defect, with its trace"),
     (INTERRUPTED, "interrupted"),
 )
 """What each exit code says; the help prints it."""
@@ -26,9 +26,7 @@ class ReaderGone(Exception):  # noqa: N818  not an error: whoever read our outpu
 
 def code_of(error: BackstayError) -> int:
     """The exit code of an error."""
-    if isinstance(error, ConflictError | IntegrityError):
-        return CONFLICT
-    return NO if type(error).__name__ == "GateRefused" else BAD
+    return CONFLICT if isinstance(error, ConflictError | IntegrityError) else BAD
 
 
 def report(what: str, *, where: str = "", expected: str = "", fix: str = "", as_json: bool) -> None:

@@ -7,24 +7,27 @@ from typing import Annotated
 
 import typer
 
-WHERE = "Which project"
+EVERYWHERE = "On every verb"
 
 ProjectOption = Annotated[
     Path | None,
     typer.Option(
-        "--project", metavar="PATH", help="The project's folder; by default the nearest one above with a backstay.toml.",
-        show_default=False, rich_help_panel=WHERE,
+        "--project", metavar="PATH", help="The project's folder; by default the nearest above with a backstay.toml.",
+        show_default=False, rich_help_panel=EVERYWHERE,
     ),
 ]  # fmt: skip
 HomeOption = Annotated[
     Path | None,
     typer.Option(
         "--home", metavar="PATH", help="Where its records are kept; by default the setting project.home.",
-        show_default=False, rich_help_panel=WHERE,
+        show_default=False, rich_help_panel=EVERYWHERE,
     ),
 ]  # fmt: skip
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Answer with one JSON object on standard output.", rich_help_panel=WHERE)
+    bool,
+    typer.Option(
+        "--json", metavar="", help="Answer with one JSON object on standard output.", rich_help_panel=EVERYWHERE
+    ),
 ]
 ModelOption = Annotated[
     str | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -68,9 +69,8 @@ class Shell:
     def show(self, answer: Mapping[str, Any], *parts: RenderableType | None) -> None:
         """The verb's answer: `answer` as JSON, or `parts` one below the other for people."""
         if self.as_json:
-            text = json.dumps(
-                _plain(answer), ensure_ascii=False, allow_nan=False, indent=2 if _terminal(sys.stdout) else None
-            )
+            indent = 2 if sys.stdout.isatty() else None
+            text = json.dumps(_plain(answer), ensure_ascii=False, allow_nan=False, indent=indent)
             try:
                 sys.stdout.write(text + "\n")
                 sys.stdout.flush()
@@ -78,11 +78,12 @@ class Shell:
                 raise ReaderGone from None
             return
         console = _Console(highlight=False, emoji=False, markup=False)
-        if not console.is_terminal and not console._environ.get("COLUMNS"):
+        if not console.is_terminal and "COLUMNS" not in os.environ:
             console.width = _WIDTH_OF_A_FILE
         for part in parts:
             if part is not None:
-                console.print(part)
+                wide = max(console.width, console.measure(part).minimum)
+                console.print(part, width=wide, crop=False)
 
     def note(self, text: str) -> None:
         """A remark for the person, on standard error; programs that asked for JSON need none."""
@@ -128,10 +129,6 @@ class Shell:
 def _nearest(folder: Path) -> Path:
     """The nearest folder, from this one upwards, that is a project; this one if none is, and the error names it."""
     return next((one for one in (folder, *folder.parents) if (one / FILE).is_file()), folder)
-
-
-def _terminal(stream: Any) -> bool:
-    return bool(stream.isatty())
 
 
 def _plain(value: Any) -> Any:

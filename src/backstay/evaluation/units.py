@@ -35,8 +35,8 @@ LEAST_FACTOR = 1.5
 """A factor between 1/1.5 and 1.5 is taken for drift."""
 LEAST_VALUES = 200
 """Values (finite, not zero) that each side needs."""
-LEAST_DISTINCT = 20
-"""Different values that each side needs; fewer is a flag or a code, which has no unit."""
+LEAST_DISTINCT = 13
+"""Different values that each side needs (the hours of a working day are some 18, and are judged; the 12 months are not)."""
 AGREEMENT = 4.0
 """How many times larger the factor must be than what the scale measures disagree by, both as logarithms."""
 SHRINKAGE = 3.0
@@ -179,7 +179,7 @@ def _one_factor(trained: Floats, served: Floats) -> float | None:
     centre = float(np.median(every))
     spread = float(np.sqrt(np.mean(np.square(every - centre))))
     disagreement = max(spread, abs(float(widths.mean() - sizes.mean())))  # counts that double grow less wide than large
-    if abs(centre) <= math.log(LEAST_FACTOR) or disagreement * AGREEMENT > abs(centre):
+    if abs(centre) <= math.log(LEAST_FACTOR) + 1e-9 or disagreement * AGREEMENT > abs(centre):
         return None
     return math.exp(centre)
 

@@ -1,4 +1,7 @@
-"""Reading the sources' histories into the events record, and the record into the online state. Both can be run again."""
+"""Reading the sources' histories into the events record, and the record into the online state.
+
+Both can be run again.
+"""
 
 from __future__ import annotations
 

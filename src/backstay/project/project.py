@@ -22,8 +22,8 @@ from backstay.lifecycle.verify import ParityReport, verify
 from backstay.monitoring.quality import Cohort
 from backstay.project.ingestion import Ingested, Progress, backfill, ingest_source
 from backstay.project.loading import Definitions, load_definitions
-from backstay.project.serving import Ready, announce, serve
 from backstay.project.services import Services
+from backstay.project.serving import Ready, announce, serve
 from backstay.project.status import Status, project_status, quality
 from backstay.registry.environment import Environment, capture
 from backstay.registry.versions import AliasMove, ModelVersion, Registry

@@ -12,7 +12,6 @@ from backstay.definitions import EventSource, Model
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.tick import open_candidates
 from backstay.monitoring.quality import WEEK, Cohort, weekly_quality
-from backstay.storage.ports import EventStore
 from backstay.storage.predictions import predictions
 
 
@@ -48,7 +47,7 @@ def project_status(records: Records, models: list[Model], sources: list[EventSou
     return Status(
         as_of=instant_text(as_of),
         models=[_model(records, model, as_of) for model in models],
-        sources=[_source(records.events, source, as_of) for source in sources],
+        sources=[_source(records, source, as_of) for source in sources],
     )
 
 
@@ -70,8 +69,11 @@ def _model(records: Records, model: Model, as_of: int) -> dict[str, Any]:
     }
 
 
-def _source(events: EventStore, source: EventSource, as_of: int) -> dict[str, Any]:
+def _source(records: Records, source: EventSource, as_of: int) -> dict[str, Any]:
+    events = records.events
     count = events.last_sequence(source.name)
+    if count and as_of < records.clock.now():
+        count = events.read(source.name, columns=["known_time"], known_until=as_of).height
     row: dict[str, Any] = {"source": source.name, "events": count, "last_event": None, "last_known": None, "age": None}
     if not count:
         return row

@@ -97,8 +97,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
         """The manifest's canonical JSON: what is stored, and what the digest is of."""
         try:
             # Through the declared types and back, so that 1 and 1.0 for a float are one manifest.
-            checked = msgspec.convert(msgspec.to_builtins(self), Manifest)
-            return canonical_json(msgspec.to_builtins(checked))
+            checked = msgspec.convert(msgspec.to_builtins(self, order="deterministic"), Manifest)
+            return canonical_json(msgspec.to_builtins(checked, order="deterministic"))
         except (TypeError, ValueError, msgspec.ValidationError) as error:
             raise InputError(
                 f"the manifest is not JSON: {error}",

@@ -20,16 +20,13 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import accumulate
 from typing import NamedTuple
 
 from backstay.core.times import instant_datetime
 
-WIDTH = 760
-"""Every chart is this wide in its own units, and as wide as the page allows on it."""
-LINE = 14
-"""The height of a line of text, in the same units."""
-LETTER = 6.8
-"""An upper limit for the mean width of a letter, in the same units: labels closer than this says would touch."""
+WIDTH, LINE, LETTER = 760, 14, 6.8
+"""In a chart's own units: how wide each is, how high a line of text, and how wide a letter at the most on average."""
 VERDICTS = {"PASS": "pass", "FAIL": "fail", "INSUFFICIENT": "insufficient"}
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -201,7 +198,7 @@ def lanes(starts: Sequence[float], widths: Sequence[float]) -> list[int]:
     [0, 1, 0]
     """
     ends: list[float] = []
-    chosen = []
+    chosen: list[int] = []
     for start, width in zip(starts, widths, strict=True):
         lane = next((lane for lane, end in enumerate(ends) if end <= start), len(ends))
         ends[lane : lane + 1] = [start + width]
@@ -262,7 +259,7 @@ def _metric(rows: Sequence[Week], x: Scale, y: Scale) -> list[str]:
     radius, shift, dense = (3.6, 7.0, "") if step > 24 else (2.0, min(step / 4, 3.0), " dense")
     points = [(x((row.start + row.end) / 2), row) for row in rows]
     path = " ".join(f"{at:.1f},{y(row.final.estimate):.1f}" for at, row in points if row.final)
-    parts = [element("polyline", points=path, class_="thread")] if path else []
+    parts = [element("polyline", points=path, class_="thread")]
     for at, row in points:
         marks = [rect(at - step / 2, y.right, at + step / 2, y.left, "hover")]
         if row.then:
@@ -306,10 +303,13 @@ def _dates(rows: Sequence[Week], x: Scale, foot: float) -> list[str]:
     return parts
 
 
-def forest(rows: Sequence[Row], margin: float | None, metric: str, title: str) -> str:
-    """The candidates' gains with their intervals, from worse than the champion on the left to better on the right."""
+def forest(rows: Sequence[Row], margin: float | None, metric: str, title: str, among: Sequence[Row] = ()) -> str:
+    """The candidates' gains with their intervals, worse than the champion on the left and better on the right.
+
+    `among` are the rows of all the plots that are to share one axis.
+    """
     left, right, top = 168, 556, 26.0
-    x = Scale(*_gain_limits([row.span for row in rows if row.span], margin or 0.0), left, right)
+    x = Scale(*_gain_limits([row.span for row in among or rows if row.span], margin or 0.0), left, right)
     heights = [38.0 if row.note else 24.0 for row in rows]
     base = top + sum(heights)
     values, decimals = ticks(x.low, x.high, 6)
@@ -323,19 +323,16 @@ def forest(rows: Sequence[Row], margin: float | None, metric: str, title: str) -
         side, anchor = (-5, "end") if at > right - 100 else (5, "")
         parts.append(rect(at, top, right, base, "room"))
         parts += [line(at, top - 12, at, base, "margin", said), text(at + side, top - 5, said, "flag", anchor)]
-    y = top
-    for row, height in zip(rows, heights, strict=True):
-        parts.append(_candidate(row, x, y, height))
-        y += height
+    tops = accumulate(heights, initial=top)
+    parts += [_candidate(row, x, y, height) for row, y, height in zip(rows, tops, heights, strict=False)]
     return drawing("forest", base + 38, title, parts)
 
 
 def _gain_limits(spans: Sequence[Span], margin: float) -> tuple[float, float]:
     """What the x axis shows: zero, the margin and the intervals, but not all of one far beyond the usual."""
     usual = 3 * statistics.median_high([max(abs(span.low), abs(span.high)) for span in spans] or [0.01])
-    low = max(min([span.low for span in spans], default=0.0), -usual)
-    high = min(max([span.high for span in spans], default=0.0), usual)
-    low, high = min(low, margin, 0.0), max(high, margin, 0.0)
+    low = min(0.0, margin, max(min([span.low for span in spans], default=0.0), -usual))
+    high = max(0.0, margin, min(max([span.high for span in spans], default=0.0), usual))
     pad = 0.05 * (high - low) or 0.01
     return low - pad, high + pad
 

@@ -117,6 +117,10 @@ def _versions(values: object) -> str:
     return ", ".join(f"v{version}" for version in found) or NONE
 
 
+def _verdict(row: Summary) -> str:
+    return str(row.get("verdict") or "INSUFFICIENT")
+
+
 def _span(interval: object) -> Span | None:
     """An interval's three numbers, if all three are there."""
     if not isinstance(interval, Mapping):
@@ -155,7 +159,7 @@ def _figures(summary: Summary) -> list[dict[str, Any]]:
     latency, candidates = _part(summary, "latency_ms"), _list(summary, "candidates")
     promotions = _list(summary, "promotions")
     stopped = [row for row in candidates if not row.get("promoted")]
-    kinds = Counter(str(row.get("verdict")) for row in stopped)
+    kinds = Counter(_verdict(row) for row in stopped)
     planted = [bool(row.get("promoted")) for row in candidates if row.get("note")]
     checked, equal = _number(summary.get("parity_checked")), _number(summary.get("parity_equal"))
     p99 = _number(latency.get("p99"))
@@ -165,12 +169,13 @@ def _figures(summary: Summary) -> list[dict[str, Any]]:
     errors, slow = _number(summary.get("errors")), p99 is not None and p99 >= LATENCY_BAR_MS
     if planted:
         reasons += "; a planted fault was promoted" if any(planted) else "; the planted fault among them"
+    limit = f"the bar is {LATENCY_BAR_MS:g} ms"
     rate, void, in_flight = (_count(summary.get(name)) for name in ("requests_per_second", "rows_void", "in_flight"))
     figures = [
         (_count(summary.get("served")), "predictions served", _said(rate, " a second"), False),
         (_count(errors), "errors", _said(void, " void outcomes"), bool(errors)),
         (_count(equal), "equal bit for bit", parity, bool(checked) and checked != equal),
-        (_ms(p99), "p99 latency", _said(in_flight, " requests in flight"), slow),
+        (_ms(p99), "p99 latency", limit if slow else _said(in_flight, " in flight"), slow),
         (_count(len(promotions)), "promotions", champion, False),
         (_count(len(stopped)), "candidates stopped", reasons, any(planted)),
     ]
@@ -240,7 +245,7 @@ def _candidates(summary: Summary) -> dict[str, Any]:
         for first in range(0, len(same), FOREST_ROWS):
             some = same[first : first + FOREST_ROWS]
             title = f"gain in {metric} of {some[0].label} to {some[-1].label} with intervals; the table has the reasons"
-            plots.append(Markup(charts.forest(some, margin, metric, title)))  # noqa: S704  escaped there
+            plots.append(Markup(charts.forest(some, margin, metric, title, among=same)))  # noqa: S704  escaped there
     levels = {level for row in _list(summary, "candidates") if (level := _number(_part(row, "interval").get("level")))}
     return {
         "plots": plots,
@@ -253,7 +258,7 @@ def _candidates(summary: Summary) -> dict[str, Any]:
 
 def _candidate(row: Summary) -> dict[str, Any]:
     interval, span = _part(row, "interval"), _span(row.get("interval"))
-    verdict, note = str(row.get("verdict") or "INSUFFICIENT"), str(row.get("note") or "")
+    verdict, note = _verdict(row), str(row.get("note") or "")
     name, reason = f"v{row.get('version')}", str(row.get("reason") or "no reason was recorded")
     against = f"v{row['against']}" if row.get("against") is not None else ""
     head = note.split(":")[0]
@@ -283,7 +288,10 @@ def _candidate(row: Summary) -> dict[str, Any]:
         "training_rows": _count(row.get("training_rows")),
         "judged": " · ".join(judged),
         "period": period,
-        "checks": _list(row, "checks"),
+        "checks": [
+            {name: str(check.get(name) or NONE) for name in ("name", "verdict", "reason")}
+            for check in _list(row, "checks")
+        ],
     }
 
 

@@ -315,7 +315,7 @@ def _gap(feature: str, trained: Obstacle | None, served: Obstacle | None) -> str
     """What keeps a feature from being judged though it should be, if anything."""
     if served is Obstacle.TOO_FEW and (trained is None or trained in UNITLESS):
         return f"feature {feature} was served too rarely ({served})"
-    if trained is None and served in UNITLESS:
+    if trained is None and served is Obstacle.CONSTANT:
         return f"feature {feature} varied in training, but what was served is {served}"
     return ""
 

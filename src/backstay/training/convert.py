@@ -7,8 +7,11 @@ not: for a 32-bit x, `x <= threshold` and `x <= floor32(threshold)` are the same
     ok      0.1 -> 0.099999994     the largest float32 that is not above
     not ok  0.1 -> 0.100000001     the nearest float32: a feature of just that value changes sides
 
-A feature that was never missing in training reads a missing value as 0.0 in LightGBM; the file is told so, too. What
-is left is rounding in the sum over trees: less than 1e-6.
+Two more habits of LightGBM are written into the file. A feature that was never missing in training reads a missing
+value as 0.0; and any value within 1e-35 of zero is read as zero, which matters where a threshold lies that close.
+
+What is left is rounding in the sum over trees: less than 1e-6. What the converter gets wrong altogether (random forests,
+linear trees) is not looked for here: `fit` compares the scores, and refuses.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from backstay.training.packages import need
 
 _OPSET = 15
 _OPSET_ML = 3
+_ZERO = np.float32(1e-35)  # LightGBM's kZeroThreshold: what is not further from zero is zero
 
 
 def float32_floor(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -37,6 +41,13 @@ def float32_floor(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
         nearest = exact.astype(np.float32)
         below = np.nextafter(nearest, np.float32(-np.inf))
     return np.where(nearest.astype(np.float64) > exact, below, nearest).astype(np.float32)
+
+
+def _threshold(value: float) -> float:
+    """The float32 that asks of a float32 what LightGBM asks with this threshold: see the module's text."""
+    if abs(value) <= float(_ZERO):
+        return float(_ZERO if value >= 0.0 else np.nextafter(-_ZERO, np.float32(-np.inf)))
+    return float(float32_floor(value))
 
 
 def lightgbm_to_onnx(text: str, width: int) -> bytes:
@@ -72,7 +83,7 @@ def sklearn_to_onnx(estimator: Any, width: int) -> bytes:
     except Exception as error:  # what it raises for a part that it does not know is not one type
         kind = type(estimator).__qualname__
         raise _unsupported(
-            f"{kind}: {(str(error).splitlines() or [''])[0]}",
+            f"{kind}: {(str(error).splitlines() or [''])[0][:200]}",
             "LGBMClassifier, or a scikit-learn classifier or pipeline that skl2onnx converts",
         ) from error
     return bytes(converted.SerializeToString(deterministic=True))
@@ -91,7 +102,7 @@ def _mend_trees(converted: Any, dump: dict[str, Any]) -> None:
             raise _unsupported("a categorical split, or zero_as_missing", "numeric splits with NaN as missing")
         if modes[place] != b"BRANCH_LEQ" or features[place] != split["split_feature"]:
             raise BackstayError("the converted trees are not those that were trained", fix="report this as a bug")
-        values[place] = float(float32_floor(split["threshold"]))
+        values[place] = _threshold(split["threshold"])
         left_if_missing = split["default_left"] if split["missing_type"] == "NaN" else split["threshold"] >= 0.0
         tracks[place] = int(left_if_missing)
 

@@ -9,6 +9,7 @@ with the estimator here, row by row, and refused if any score differs by more th
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,9 @@ def fit(model: Model, data: TrainingSet, seed: int = 0) -> Fitted:
     """
     names = list(model.features.vector)
     _check_data(model, data, len(names))
+    # Read when OpenMP is loaded with the library: threads that wait by spinning take the cores from whatever else runs
+    # (a server beside a retraining), and on busy cores train several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     estimator = _fresh(model)
     if isinstance(estimator, need("lightgbm").LGBMClassifier):
         _set(estimator, seed, boosted=True)

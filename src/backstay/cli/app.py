@@ -1,0 +1,161 @@
+"""The verbs in the order of a model's life, what they print as help, and where every run ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup, TyperOption
+
+from backstay import __version__
+from backstay.cli import data, models, serving, watching
+from backstay.cli.failures import BAD, BUG, CODES, INTERRUPTED, PIPE, ReaderGone, report, report_error
+from backstay.cli.options import HomeOption, JsonOption, ProjectOption
+from backstay.core.errors import BackstayError
+
+_FEED, _MODEL, _SERVE, _WATCH, _RECORD = (
+    "1. Feed: what happened, and the features made of it",
+    "2. Model: train a version, and let the gate decide",
+    "3. Serve: predictions, each written down",
+    "4. Watch: is it still good?",
+    "At any time",
+)
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # what Typer raises for a command line that is wrong
+
+
+class _Group(TyperGroup):
+    """A group that prints its help when it is called bare, and knows what an unknown verb may have meant."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            paths = dict(_paths(ctx.find_root().command))
+            near = get_close_matches(args[0], paths, n=1)
+            meant = f"; did you mean: backstay {paths[near[0]]}?" if near else ""
+            ctx.fail(f"there is no verb {args[0]!r}{meant}")
+        return super().resolve_command(ctx, args)
+
+
+def _paths(group: Any, before: str = "") -> Iterator[tuple[str, str]]:
+    """Every verb, by its last word, as it is written in full; what stands higher wins."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _paths(command, f"{before}{name} ")
+    for name in group.commands:
+        yield name, f"{before}{name}"
+
+
+def _epilog() -> str:
+    codes = "; ".join(f"[bold]{code}[/] {meaning}" for code, meaning in CODES)
+    more = "More on a verb: [bold]backstay VERB --help[/]. Completion: [bold]backstay --install-completion[/]."
+    return f"Exit codes: {codes}.\n\n{more}"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"backstay {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="backstay", cls=_Group, add_completion=True, rich_markup_mode="rich", epilog=_epilog(),
+    context_settings={"help_option_names": ["--help", "-h"]},
+)  # fmt: skip
+
+
+@app.callback()
+def backstay(
+    ctx: typer.Context,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """The production half of machine learning: features, models, gates, serving and proof, in one folder.
+
+    A first round, in a project's folder: [bold]ingest[/], [bold]train[/], [bold]judge[/], [bold]promote[/],
+    [bold]serve[/]. Each prints the command that comes next.
+    """
+
+
+def _add(to: typer.Typer, name: str, verb: Callable[..., None], panel: str | None, example: str) -> None:
+    to.command(name, rich_help_panel=panel, epilog=f"Example:  [bold]backstay {example}[/]")(verb)
+
+
+_features = typer.Typer(
+    cls=_Group, rich_markup_mode="rich", help="Features: what there is, the online state, and the proof of parity."
+)
+_ledger = typer.Typer(cls=_Group, rich_markup_mode="rich", help="The ledger: what was decided, and on what evidence.")
+
+_add(app, "ingest", data.ingest, _FEED, "ingest")
+_add(_features, "list", data.features_list, None, "features list")
+_add(_features, "backfill", data.features_backfill, None, "features backfill --until 2013-04-01")
+_add(_features, "verify", data.features_verify, None, "features verify --sample 10000")
+app.add_typer(_features, name="features", rich_help_panel=_FEED)
+_add(app, "train", models.train, _MODEL, "train --as-of 2013-04-01 --holdout 14d")
+_add(app, "versions", models.versions, _MODEL, "versions")
+_add(app, "judge", models.judge, _MODEL, "judge 1 --as-of 2013-04-01")
+_add(app, "promote", models.promote, _MODEL, "promote 1 --as-of 2013-04-01")
+_add(app, "tick", models.tick, _MODEL, "tick")
+_add(app, "serve", serving.serve, _SERVE, "serve --port 8000")
+_add(app, "predictions", serving.predictions, _SERVE, "predictions --limit 5")
+_add(app, "trace", serving.trace, _SERVE, "trace 0199c1f2a5c87d3e9b1a6f0c4d2e8b7a")
+_add(app, "status", watching.status, _WATCH, "status --as-of 2013-07-01")
+_add(app, "quality", watching.quality, _WATCH, "quality --as-of 2013-07-01")
+_add(_ledger, "show", watching.ledger_show, None, "ledger show --kind gate")
+app.add_typer(_ledger, name="ledger", rich_help_panel=_RECORD)
+_add(app, "settings", watching.settings, _RECORD, "settings")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line, and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
+    try:
+        code = _run(given, as_json)
+        sys.stdout.flush()
+    except (ReaderGone, BrokenPipeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # what is left in the buffer has no reader
+        os.dup2(nowhere, sys.stdout.fileno())
+        return PIPE
+    return code
+
+
+def _command() -> Any:
+    command = typer.main.get_command(app)
+    for option in command.params:
+        if isinstance(option, TyperOption) and "completion" in str(option.name):
+            option.hidden = True  # the epilog mentions it in one line
+    return command
+
+
+def _run(given: list[str], as_json: bool) -> int:
+    try:
+        code = _command().main(given, prog_name="backstay", standalone_mode=False)
+    except BackstayError as error:
+        return report_error(error, as_json=as_json)
+    except _UsageError as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "backstay")
+        said = error.format_message() if hasattr(error, "format_message") else str(error)
+        report(said, fix=f"see: {command} --help", as_json=as_json)
+        return BAD
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except (ReaderGone, BrokenPipeError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last line of defence: the trace is shown, and the exit code is no answer
+        traceback.print_exc()
+        report(f"{type(error).__name__}: {error}", fix="the trace above says where", as_json=as_json)
+        return BUG
+    if code == INTERRUPTED:
+        report("interrupted", as_json=as_json) if as_json else sys.stderr.write("interrupted\n")
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,136 @@
+"""Verbs that feed a project: `ingest`, and `features list | backfill | verify`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from backstay.cli import plain
+from backstay.cli.failures import NO
+from backstay.cli.options import HomeOption, JsonOption, ModelOption, ProjectOption
+from backstay.cli.shell import Shell
+from backstay.cli.tables import block, count, day_after, minute, table
+
+
+def ingest(
+    ctx: typer.Context,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="One source; by default all of them.", show_default=False)
+    ] = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the sources' histories into the events record.
+
+    Run it first, and again whenever there is more history: only what is new is added, nothing is ever changed.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("ingest") as progress:
+            done = shell.project.ingest(source, progress=progress)
+        answer = [plain.ingested(one) for one in done]
+        rows = [(one.source, count(one.added), count(one.events), minute(known["known_until"]))
+                for one, known in zip(done, answer, strict=True)]  # fmt: skip
+        columns = ("source", ">added", ">events", "known until")
+        shell.show({"sources": answer}, table(columns, rows, empty="no source says how its history is read (read=...)"))
+        shell.next("train", as_of=day_after(one["known_until"] for one in answer), holdout="14d")
+
+
+def features_list(
+    ctx: typer.Context, project: ProjectOption = None, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """List every feature: what it is made of, over what window, and what stands in when it is missing.
+
+    Use it to see what the project's definitions come to; nothing is computed or read.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("loading"):
+            models = list(shell.project.definitions.models.values())
+        sets = {model.features.hash: model.features for model in models}
+        answer = [plain.feature_set(one, models) for one in sets.values()]
+        shell.show({"feature_sets": answer}, *(_features(one) for one in answer))
+
+
+def _features(one: dict[str, Any]) -> Any:
+    rows = []
+    for feature in one["features"]:
+        made = f"{feature['source']} by {feature['entity']}"
+        if feature["source"] is None:
+            made = f"request field, {feature['type']}" if feature["kind"] == "request" else "an expression"
+        if not feature["in_vector"]:
+            made += "; not an input"
+        window = f"max age {feature['max_age']}" if feature["max_age"] else feature["window"]
+        rows.append((feature["name"], feature["kind"], window, feature["default"], made))
+    title = f"{one['name']}  {one['hash'][:12]}  (of model {', '.join(one['models'])})"
+    return table(("feature", "kind", "window", "default", "made of"), rows, title=title)
+
+
+def features_backfill(
+    ctx: typer.Context,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="T", help="Up to what was known at T (default: all).", show_default=False),
+    ] = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the online state, which serving reads, up to the events record.
+
+    Run it before a replay or to warm a new home; `backstay serve` does it by itself when it starts.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("backfill") as progress:
+            applied = shell.project.backfill(until=until, progress=progress)
+        rows = [(name, count(number)) for name, number in applied.items()]
+        shell.show({"applied": applied, "until": until}, table(("source", ">events applied"), rows))
+        shell.next("serve")
+
+
+def features_verify(
+    ctx: typer.Context,
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", metavar="N", min=1, help="Check N predictions (default: all).", show_default=False),
+    ] = None,
+    model: ModelOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove parity: compute served predictions again from the events record, and compare bit for bit.
+
+    Run it after serving, in CI for example: it exits with 1 if one value, status or score differs, or if there is none.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("computing predictions again"):
+            report = shell.project.verify(model, sample=sample)
+        answer = report.as_dict()
+        facts = {
+            "parity holds": report.holds, "served": count(report.logged), "checked": count(report.checked),
+            "equal bit for bit": count(report.equal),
+        }  # fmt: skip
+        differing = table(("differs", ">predictions"), answer["differences"].items()) if report.features else None
+        shell.show(answer, block(facts), differing, _examples(answer["examples"]))
+        if not report.checked:
+            shell.note("nothing has been served yet, so nothing is proven")
+            shell.next("serve")
+        elif report.holds:
+            shell.next("quality")
+        else:
+            shell.next("trace", answer["examples"][0]["prediction_id"])
+        if not report.holds:
+            raise typer.Exit(NO)
+
+
+def _examples(examples: list[dict[str, Any]]) -> Any:
+    def shown(value: Any) -> str:
+        return f"{value['value']} {value['status']}" if isinstance(value, dict) else str(value)
+
+    rows = [
+        (one["prediction_id"], name, shown(told["logged"]), shown(told["recomputed"]))
+        for one in examples
+        for name, told in one["differs"].items()
+    ]
+    return table(("prediction", "what", "logged", "recomputed"), rows) if rows else None

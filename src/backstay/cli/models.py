@@ -1,0 +1,225 @@
+"""Verbs that make models: `train`, `versions`, `judge`, `promote`, `tick`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backstay.cli import plain
+from backstay.cli.failures import NO
+from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, NumberArgument, ProjectOption
+from backstay.cli.shell import Shell
+from backstay.cli.tables import block, count, history, interval, minute, share, table, when
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from backstay.lifecycle.judge import Judgement
+    from backstay.registry.versions import ModelVersion
+
+
+def train(
+    ctx: typer.Context,
+    model: ModelOption = None,
+    as_of: AsOfOption = None,
+    holdout: Annotated[
+        str,
+        typer.Option("--holdout", metavar="DURATION", help="Keep back the last of the rows, to judge on, e.g. 14d."),
+    ] = "0s",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same model.")] = 0,
+    note: Annotated[
+        str, typer.Option("--note", metavar="TEXT", help="Kept with the version.", show_default=False)
+    ] = "",
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model on exactly what was known at a moment, and register it as a new version.
+
+    Run it after `ingest`. Hold out 14 days for a first version, so that the gate has rows to judge it on.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("training"):
+            version = shell.project.train(model, as_of=as_of, holdout=holdout, seed=seed, note=note)
+        shell.show(plain.version(version), _version(version))
+        shell.next("judge", version.number, model=model, as_of=as_of)
+
+
+def _version(version: ModelVersion) -> RenderableType:
+    manifest = version.manifest
+    data, features = manifest.dataset, manifest.feature_set
+    others = {"void": data.void, "immature": data.immature, "unlabelled": data.unlabelled}
+    left_out = [f"{count(number)} {name}" for name, number in others.items() if number]
+    rows = f"{count(data.rows)} of {count(data.asked)} asked"
+    code = manifest.code
+    commit = (code.commit or "not in git")[:12] + (" with uncommitted changes" if code.dirty else "")
+    facts = {
+        "as of": when(data.as_of),
+        "trained on": f"rows known by {when(manifest.cutoff)}",
+        "rows": f"{rows} ({', '.join(left_out)})" if left_out else rows,
+        "positives": share(manifest.base_rate),
+        "features": f"{len(features.vector)} inputs of {features.name} {features.hash[:12]}",
+        "estimator": f"{manifest.estimator.rpartition('.')[2]}, seed {manifest.seed}",
+        "dataset": data.digest[:12],
+        "commit": commit,
+        "digest": version.digest[:12],
+    }
+    if manifest.note:
+        facts["note"] = manifest.note
+    return block(facts, title=f"version {version.number} of {version.model}")
+
+
+def versions(
+    ctx: typer.Context,
+    model: ModelOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List every version of a model, with the gate's last answer and which one is champion.
+
+    Use it to find the number that `judge` and `promote` want.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("reading the registry"):
+            name = shell.project.model(model).name
+            found = shell.project.versions(model)
+            champion = shell.project.records.registry.alias(name, "champion")
+            gates = shell.project.services.ledger.entries(kind="gate")
+        answers = {entry.subject: entry.body["decision"]["verdict"] for entry in gates}
+        number = None if champion is None else champion.to
+        listed = [
+            {**plain.version(one), "verdict": answers.get(f"{name}/{one.number}"), "champion": one.number == number}
+            for one in found
+        ]
+        rows = [
+            (
+                one["number"],
+                "champion" if one["champion"] else None,
+                one["verdict"],
+                minute(one["cutoff"]),
+                count(one["dataset"]["rows"]),
+                one["digest"][:12],
+                one["note"],
+            )
+            for one in listed
+        ]
+        columns = (">version", "alias", "gate", "trained until", ">rows", "digest", "note")
+        answer = {"model": name, "champion": number, "versions": listed}
+        shell.show(answer, table(columns, rows, empty=f"model {name} has no versions yet"))
+        if not found:
+            shell.next("train", model=model)
+        elif listed[-1]["verdict"] is None:
+            shell.next("judge", found[-1].number, model=model, as_of=history(found[-1].manifest.dataset.as_of))
+
+
+def judge(
+    ctx: typer.Context,
+    number: NumberArgument,
+    model: ModelOption = None,
+    as_of: AsOfOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the gate about a version: PASS, FAIL or INSUFFICIENT, recorded with its evidence.
+
+    Run it after `train`, once rows after the training cut-off have labels. It exits with 1 unless the answer is PASS.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working(f"judging version {number}"):
+            judgement = shell.project.judge(number, model, as_of=as_of)
+        shell.show(plain.judgement(judgement), *_judgement(judgement))
+        if judgement.decision.verdict == "PASS":
+            shell.next("promote", number, model=model, as_of=as_of)
+            return
+        _after_no(shell, judgement, model)
+        raise typer.Exit(NO)
+
+
+def _judgement(judgement: Judgement) -> list[RenderableType]:
+    decision = judgement.decision
+    against = "the base rate" if judgement.against is None else f"champion {judgement.against}"
+    facts = {
+        "answer": decision.verdict.value,
+        "against": against,
+        "on": f"{count(judgement.rows)} rows asked from {when(judgement.start)} to {when(judgement.end)}",
+        "gain": interval(judgement.interval(), signed=True),
+    }
+    rows = [(check.name, check.verdict.value, check.reason) for check in decision.checks]
+    title = f"version {judgement.number} of {judgement.model}"
+    return [block(facts, title=title), "", table(("check", "answer", "reason"), rows)]
+
+
+def _after_no(shell: Shell, judgement: Judgement, model: str | None) -> None:
+    """What to do about a gate that did not let a version through."""
+    if judgement.decision.verdict == "INSUFFICIENT":
+        shell.note("the evidence does not suffice, see the reasons: judge it again when there is more")
+    shell.next("versions", model=model)
+
+
+def promote(
+    ctx: typer.Context,
+    number: NumberArgument,
+    model: ModelOption = None,
+    as_of: AsOfOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a version and, if it passes, make it champion: the one that is served.
+
+    A running server follows within a moment, without a failed request. It exits with 1 if the gate says no.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        from backstay.project import GateRefused
+
+        refused: Judgement | None = None
+        with shell.working(f"judging version {number}"):
+            try:
+                move = shell.project.promote(number, model, as_of=as_of)
+            except GateRefused as error:
+                refused = error.judgement
+        if refused is not None:
+            shell.show({"promoted": False, **plain.judgement(refused)}, *_judgement(refused))
+            shell.note("not promoted")
+            _after_no(shell, refused, model)
+            raise typer.Exit(NO)
+        facts = {
+            "champion": f"version {move.to}",
+            "before": None if move.previous is None else f"version {move.previous}",
+            "since": when(move.at),
+            "by": move.actor,
+            "evidence": f"ledger entry {move.evidence['gate']}: {move.evidence['reason']}",
+        }
+        shell.show({"promoted": True, **plain.move(move)}, block(facts, title=f"model {move.model}"))
+        shell.next("serve")
+
+
+def tick(
+    ctx: typer.Context,
+    model: ModelOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do what the policies say is due now: judge candidates, promote winners, train a new candidate.
+
+    Run it from a timer, once a day for example: a second run at the same moment finds nothing to do.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("doing what is due"):
+            ticked = shell.project.tick(model)
+        answer: dict[str, Any] = {
+            "judged": [plain.judgement(one) for one in ticked.judged],
+            "promoted": [plain.move(one) for one in ticked.promoted],
+            "trained": [plain.version(one) for one in ticked.trained],
+        }
+        rows: list[tuple[object, ...]] = [
+            ("judged", one.number, f"{one.decision.verdict.value}: {one.decision.reason}") for one in ticked.judged
+        ]
+        rows += [("promoted", one.to, "it is champion now") for one in ticked.promoted]
+        rows += [("trained", one.number, f"on {count(one.manifest.dataset.rows)} rows") for one in ticked.trained]
+        shell.show(answer, table(("done", ">version", "what came of it"), rows, empty="nothing is due"))
+        shell.next("status")

@@ -1,0 +1,203 @@
+"""Verbs about serving: `serve`, `predictions`, `trace`."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backstay.cli import plain
+from backstay.cli.options import HomeOption, JsonOption, ModelOption, ProjectOption
+from backstay.cli.shell import Shell
+from backstay.cli.tables import NONE, age, block, interval, keys, minute, real, table, when_text
+
+if TYPE_CHECKING:
+    from backstay.definitions import Model
+
+
+def serve(
+    ctx: typer.Context,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="ADDRESS", help="Default: the setting serving.host.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65_535,
+            show_default=False,
+            help="0 takes a free one. Default: the setting serving.port.",
+        ),
+    ] = None,
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay", metavar="", help="Take each request's own time: for replays of history, on loopback only."
+        ),
+    ] = False,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Serve the champions over HTTP until stopped, writing down every prediction before it is answered.
+
+    Run it once a version is promoted; later promotions are followed while it runs. When it takes requests it prints one
+    line of JSON: its url, and the file with the bearer token that requests need. SIGTERM and Ctrl-C end it cleanly.
+    """  # fmt: skip
+    with Shell(ctx, project, home, as_json) as shell, contextlib.ExitStack() as stack:
+        progress = stack.enter_context(shell.working("bringing the online state up to date"))
+        definitions = shell.project.definitions
+
+        def ready(told: Mapping[str, Any]) -> None:
+            stack.close()
+            sys.stdout.write(json.dumps(dict(told)) + "\n")
+            sys.stdout.flush()
+            for model in definitions.models.values():
+                shell.note(f"try: {_curl(told, model)}")
+            shell.note("Ctrl-C stops it")
+
+        shell.project.serve(host=host, port=port, replay=replay, ready=ready, progress=progress)
+        shell.note("stopped")
+        shell.next("predictions")
+
+
+def _curl(told: Mapping[str, Any], model: Model) -> str:
+    """A request to fill in."""
+    body: dict[str, Any] = {
+        "keys": dict.fromkeys(model.keys, "..."),
+        "fields": {feature.name: "..." for feature in model.features.requests},
+    }
+    if told["replay"]:
+        body["at"] = "..."
+    token, url = f"$(cat {shlex.quote(told['token'])})", f"{told['url']}/v1/models/{model.name}/predict"
+    return f"curl -H \"Authorization: Bearer {token}\" {url} -d '{json.dumps(body)}'"
+
+
+def predictions(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many.")] = 10,
+    model: ModelOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the predictions that were served last, the newest first.
+
+    Use it to find the id that `trace` wants.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("reading the predictions record"):
+            from backstay.storage.predictions import predictions as recorded
+
+            name = None if model is None else shell.project.model(model).name
+            record = recorded(shell.project.services.predictions, model=name)
+            last = heapq.nlargest(limit, record, key=lambda one: (one.served_at, one.id))
+            digests = {one.version for one in last}
+            numbers = {digest: shell.project.records.registry.by_digest(digest).number for digest in digests}
+        answer = [plain.prediction(one, numbers[one.version]) for one in last]
+        rows = [
+            (
+                one["id"],
+                minute(one["at"]),
+                f"{one['score']:.4f} {'yes' if one['decision'] else 'no'}",
+                keys(one["keys"]),
+            )
+            for one in answer
+        ]
+        columns = ("prediction", "asked at", "answer", "keys")
+        shell.show({"predictions": answer}, table(columns, rows, empty="nothing has been served yet"))
+        if last:
+            shell.next("trace", last[0].id)
+        else:
+            shell.next("serve")
+
+
+def trace(
+    ctx: typer.Context,
+    prediction_id: Annotated[
+        str, typer.Argument(metavar="PREDICTION_ID", help="The prediction_id of an answer; see: backstay predictions.")
+    ],
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show everything behind one prediction: feature values, model, data, code, evidence, and the label if it came.
+
+    Use it when somebody asks why. Every value comes with its status and the time of the event it rests on.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("tracing"):
+            found = shell.project.trace(prediction_id).as_dict()
+        shell.show(
+            found, _prediction(found["prediction"], found["label"]), "", _features(found["features"]), "",
+            _version(found["version"]), "", _evidence(found["promotion"], found["gate"]),
+        )  # fmt: skip
+        shell.next("features", "verify")
+
+
+def _prediction(prediction: dict[str, Any], label: dict[str, Any]) -> Any:
+    if label["value"] is not None:
+        outcome = f"{label['name']}: {'yes' if label['value'] else 'no'}"
+    elif label["void"]:
+        outcome = f"{label['name']}: void"
+    else:
+        came = "mature, and none came" if label["mature"] else f"matures at {when_text(label['matures'])}"
+        outcome = f"{label['name']}: not known ({came})"
+    facts = {
+        "model": prediction["model"],
+        "asked at": when_text(prediction["at"]) + (" (replayed)" if prediction["replayed"] else ""),  # type: ignore[operator]
+        "keys": keys(prediction["keys"]),
+        "score": real(prediction["score"]),
+        "decision": prediction["decision"],
+        "label": outcome,
+        "had read": ", ".join(f"{name} up to event {number}" for name, number in prediction["watermark"].items()),
+    }
+    return block(facts, title=f"prediction {prediction['id']}")
+
+
+def _features(features: list[dict[str, Any]]) -> Any:
+    rows = [
+        (one["feature"], real(one["value"]), one["status"], minute(one["event_time"]), age(one["age"]))
+        for one in features
+    ]
+    return table(("feature", "~>value", "status", "last event", ">age"), rows, title="features")
+
+
+def _version(version: dict[str, Any]) -> Any:
+    data, code = version["dataset"], version["code"]
+    shown = ("n_estimators", "num_leaves", "learning_rate", "max_depth")
+    told = {name: version["parameters"][name] for name in shown if name in version["parameters"]}
+    facts = {
+        "digest": version["digest"],
+        "trained on": f"{data['rows']:,} rows known by {when_text(version['cutoff'])}",
+        "dataset": data["digest"],
+        "feature set": f"{version['feature_set']['name']} {version['feature_set']['hash']}",
+        "commit": (code["commit"] or "not in git") + (" with uncommitted changes" if code["dirty"] else ""),
+        "estimator": version["estimator"],
+        "parameters": f"{keys(told)} ({len(version['parameters'])} in all: --json)",
+        "seed": version["seed"],
+    }
+    if version["note"]:
+        facts["note"] = version["note"]
+    return block(facts, title=f"version {version['number']}")
+
+
+def _evidence(promotion: dict[str, Any] | None, gate: dict[str, Any] | None) -> Any:
+    if promotion is None:
+        return block({"champion": "it never was"}, title="evidence")
+    before = NONE if promotion["previous"] is None else f"version {promotion['previous']}"
+    facts = {"champion": f"since {when_text(promotion['at'])}, by {promotion['by']}", "before": before}
+    facts["gain"] = interval(promotion["evidence"].get("interval"), signed=True) or NONE
+    if gate is not None:
+        facts["gate"] = f"{gate['verdict']} (ledger entry {gate['entry']})"
+        facts |= {check["name"]: f"{check['verdict']}: {check['reason']}" for check in gate["checks"]}
+    return block(facts, title="evidence")

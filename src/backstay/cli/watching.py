@@ -1,0 +1,183 @@
+"""Verbs that look at what is: `status`, `quality`, `ledger show`, `settings`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from backstay.cli import plain
+from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, ProjectOption
+from backstay.cli.shell import Shell
+from backstay.cli.tables import age, block, count, day_after, interval, minute, real, share, table, when, when_text
+
+
+def status(
+    ctx: typer.Context,
+    as_of: AsOfOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is champion, since when and on what evidence, how fresh the sources are, and how good the predictions.
+
+    Run it whenever you come back to a project; it says what to do next.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("looking"):
+            found = shell.project.status(as_of=as_of)
+        columns = ("source", ">events", "last event", "last known", ">age")
+        rows = [
+            (
+                one["source"],
+                count(one["events"]),
+                minute(one["last_event"]),
+                minute(one["last_known"]),
+                age(one["age"]),
+            )
+            for one in found.sources
+        ]
+        parts: list[Any] = [f"{shell.project.name}, as of {when_text(found.as_of)}"]
+        for model in found.models:
+            parts += ["", _model(model)]
+        shell.show({"project": shell.project.name, **found.as_dict()}, *parts, "", table(columns, rows))
+        if as_of is None:
+            _advise(shell, found.models, found.sources)
+
+
+def _model(model: dict[str, Any]) -> Any:
+    facts: dict[str, object] = {"champion": None}
+    if model["champion"] is not None:
+        facts = {
+            "champion": f"version {model['champion']}, since {when_text(model['since'])}, by {model['by']}",
+            "evidence": model["evidence"].get("reason"),
+            "gain": interval(model["evidence"].get("interval"), signed=True),
+        }
+    facts["open candidates"] = ", ".join(map(str, model["open_candidates"]))
+    facts["predictions"] = count(model["predictions"])
+    if model["quality"] is not None:
+        good = model["quality"]
+        facts["quality"] = (
+            f"AUC {interval(good['auc'])} in the week of {good['week']} ({share(good['maturity'])} mature)"
+        )
+    for cohort in model["maturing"]:
+        facts[f"week of {cohort['week']}"] = f"{count(cohort['served'])} served, {share(cohort['maturity'])} mature"
+    return block(facts, title=f"model {model['model']}")
+
+
+def _advise(shell: Shell, models: list[dict[str, Any]], sources: list[dict[str, Any]]) -> None:
+    idle = next((model for model in models if model["champion"] is None), None)
+    name = None if idle is None or len(models) == 1 else idle["model"]
+    if not any(source["events"] for source in sources):
+        shell.next("ingest")
+    elif idle is not None and idle["open_candidates"]:
+        shell.next("judge", idle["open_candidates"][-1], model=name)
+    elif idle is not None:
+        shell.next("train", model=name, as_of=day_after(source["last_known"] for source in sources), holdout="14d")
+    elif not any(model["predictions"] for model in models):
+        shell.next("serve")
+    else:
+        shell.next("quality", model=None if len(models) == 1 else models[0]["model"])
+
+
+def quality(
+    ctx: typer.Context,
+    model: ModelOption = None,
+    as_of: AsOfOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the realised quality of what was served, week by week, with intervals.
+
+    Use it once labels have come: only mature rows count, and how many are mature is shown.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("joining labels"):
+            name = shell.project.model(model).name
+            cohorts = [cohort.as_dict() for cohort in shell.project.quality(model, as_of=as_of)]
+        rows = [
+            (
+                one["week"],
+                *(count(one[name]) for name in ("served", "void", "labelled", "positives")),
+                share(one["maturity"]),
+                interval(one["auc"]),
+                real(one["log_loss"]),
+            )
+            for one in cohorts
+        ]
+        columns = ("week of", ">served", ">void", ">rows", ">yes", ">mature", "AUC", ">log loss")
+        why = {one["week"]: one["why"] for one in cohorts if one["why"]}
+        answer = {"model": name, "as_of": as_of, "cohorts": cohorts}
+        listed = table(columns, rows, empty="nothing has been served yet")
+        shell.show(answer, listed, block(why, title="not judged") if why else None)
+        shell.next("tick" if cohorts else "serve", model=model if cohorts else None)
+
+
+def ledger_show(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many.")] = 20,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="Of one kind only: version, gate, alias.", show_default=False),
+    ] = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the last entries of the ledger: what was decided, when, by whom and on what evidence.
+
+    Use it to see how things came to be as they are; entries are never changed.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("reading the ledger"):
+            entries = shell.project.services.ledger.entries(kind=kind)[-limit:]
+        rows = [
+            (one.id, minute(when(one.at)), one.actor, one.kind, one.subject, _told(one.kind, one.body))
+            for one in entries
+        ]
+        columns = (">entry", "at", "by", "kind", "subject", "what")
+        shell.show(
+            {"entries": [plain.entry(one) for one in entries]}, table(columns, rows, empty="the ledger is empty")
+        )
+
+
+def _told(kind: str, body: Any) -> str:
+    if kind == "gate":
+        verdict, against = body["decision"]["verdict"], body["against"]
+        if verdict == "PASS":
+            return (
+                f"PASS against {'the base rate' if against is None else f'version {against}'} on {body['rows']:,} rows"
+            )
+        return f"{verdict}: {body['decision']['reason']}"
+    if kind == "alias":
+        before = f", before {body['previous']}" if body["previous"] else ""
+        return f"to version {body['to']}{before}"
+    if kind == "version":
+        return f"number {body['number']}, manifest {body['manifest'][:12]}"
+    text = json.dumps(body, ensure_ascii=False)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def settings(
+    ctx: typer.Context, project: ProjectOption = None, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Show every setting there is: its value in this project, its default and what it means.
+
+    Use it to see what backstay.toml can say.
+    """
+    from backstay.core.settings import SETTINGS
+
+    with Shell(ctx, project, home, as_json) as shell:
+        values = shell.project.settings
+        listed = [
+            {"name": one.name, "value": values[one.name], "default": one.default, "meaning": one.meaning}
+            for one in SETTINGS
+        ]
+        rows = [
+            (one["name"], one["value"], one["default"] if one["default"] != one["value"] else "same", one["meaning"])
+            for one in listed
+        ]
+        answer = {"project": str(shell.project.path), "settings": listed}
+        shell.show(answer, table(("setting", "value", "default", "meaning"), rows))
