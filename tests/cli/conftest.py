@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from backstay import Ask, Count, Derived, Entity, EventSource, FeatureSet, GatePolicy, Label, Latest, Model, Request, Share
-from backstay import Windowed
+from backstay import Ask, Count, Derived, Entity, EventSource, FeatureSet, GatePolicy, Label, Latest, Model, Request
+from backstay import Share, Windowed
 
 
 def history() -> pl.DataFrame:
@@ -44,7 +44,11 @@ def history() -> pl.DataFrame:
 
 
 orders = EventSource(
-    "orders", schema={"shop": str, "order": str, "size": float, "late": bool}, event_time="paid", delay="1m", read=history
+    "orders",
+    schema={"shop": str, "order": str, "size": float, "late": bool},
+    event_time="paid",
+    delay="1m",
+    read=history,
 )
 shop = Entity("shop")
 features = FeatureSet(
@@ -140,16 +144,17 @@ class Server:
 
     def post(self, path: str, body: object) -> Any:
         token = Path(self.told["token"]).read_text()
-        request = urllib.request.Request(  # noqa: S310
+        request = urllib.request.Request(
             self.told["url"] + path, json.dumps(body).encode(), {"Authorization": f"Bearer {token}"}
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
 
 
 @pytest.fixture
-def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Run]:
-    """Run the command line in this process."""
+def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """Run the command line in this process, 120 columns wide."""
+    monkeypatch.setenv("COLUMNS", "120")
 
     def run(*words: object) -> Run:
         capfd.readouterr()
@@ -170,7 +175,7 @@ class Life:
 
 
 @pytest.fixture(scope="session")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     project = write_project(tmp_path_factory.mktemp("cli") / "shop")
     steps: dict[str, Run] = {}
 
@@ -192,4 +197,4 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             )
             for n in range(100)
         ]  # fmt: skip
-    yield Life(project, steps, answers, server)
+    return Life(project, steps, answers, server)

@@ -104,7 +104,8 @@ def test_the_settings_of_the_user_do_not_matter(project, monkeypatch):
     expected = capture(project)
     settings = (
         ("diff.noprefix", "true"), ("diff.context", "0"), ("color.ui", "always"), ("diff.external", "false"),
-        ("diff.algorithm", "patience"), ("core.abbrev", "4"), ("diff.relative", "true"), ("diff.mnemonicPrefix", "true"),
+        ("diff.algorithm", "patience"), ("core.abbrev", "4"), ("diff.relative", "true"),
+        ("diff.mnemonicPrefix", "true"),
     )  # fmt: skip
     for name, value in settings:
         git(project, "config", name, value)

@@ -57,7 +57,9 @@ def test_every_field_counts():
     assert len(digests) == len(changes) + 1
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32(0.5), object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), np.float32(0.5), object()], ids=lambda v: type(v).__name__
+)
 def test_what_json_cannot_say_is_refused(value):
     with pytest.raises(InputError, match=r"the manifest is not JSON.*manifest of model 'trips_late'"):
         make_manifest(metrics={"auc": value}).canonical()

@@ -59,7 +59,7 @@ class TestVersions:
         for number in (0, 2, -1):
             with pytest.raises(NotFoundError, match=f"has versions 1 to 1, none with number {number}"):
                 registry.get("trips_late", number)
-        with pytest.raises(NotFoundError, match="no file 'model.pkl'.*'model.onnx', 'model.txt'"):
+        with pytest.raises(NotFoundError, match=r"no file 'model\.pkl'.*'model\.onnx', 'model\.txt'"):
             registry.file(version, "model.pkl")
         with pytest.raises(NotFoundError, match="no version has the manifest"):
             registry.by_digest("0" * 64)
@@ -79,7 +79,7 @@ class TestVersions:
 
     def test_strict_refuses_incomplete_lineage_and_names_all_of_it(self, registry, stores):
         manifest = make_manifest(code=Code(None, None, None, "CPython", {"numpy": "2"}))
-        with pytest.raises(InputError, match="incomplete: code.commit, code.lock missing"):
+        with pytest.raises(InputError, match=r"incomplete: code\.commit, code\.lock missing"):
             registry.register(manifest, FILES, at=1, actor="ana", strict=True)
         assert stores[0].revision() == 0
         assert registry.register(manifest, FILES, at=1, actor="ana").number == 1

@@ -80,7 +80,7 @@ def test_a_model_of_another_width_is_refused(file):
 
 @pytest.mark.parametrize("cut", [0, 10, 2_000])
 def test_a_damaged_model_is_refused_in_silence(file, cut, capfd):
-    with pytest.raises(InputError, match="cannot load the model|the model takes"):
+    with pytest.raises(InputError, match=r"cannot load the model|the model takes"):
         OnnxScorer(file[:cut], 4)
     assert capfd.readouterr() == ("", "")
 

@@ -62,7 +62,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
 
 def test_the_threads_do_not_change_the_file():
     data = make_data()
-    one, two = (fit(make_model(lambda n=n: LGBMClassifier(n_estimators=20, n_jobs=n)), data) for n in (1, 2))
+    one, two = (fit(make_model(lambda n=n: LGBMClassifier(n_estimators=5, n_jobs=n)), data) for n in (1, 2))
     assert one.parameters["n_jobs"] == 1
     assert one.files["model.onnx"] == two.files["model.onnx"]
 

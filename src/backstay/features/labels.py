@@ -25,6 +25,7 @@ def join_labels(asked: pl.DataFrame, label: Label, events: EventReader, *, as_of
     """
     outcomes = (
         events.read(label.source.name, known_until=as_of)
+        .rechunk()
         .with_columns(label=label.value)
         .filter(pl.col("label").is_not_null())
         .sort("event_time", "known_time", "sequence")

@@ -16,7 +16,7 @@ import polars as pl
 from backstay.core.errors import InputError
 from backstay.definitions import FeatureSet, View
 from backstay.features.history import History, Ints
-from backstay.features.rows import RowEngine, Rows
+from backstay.features.rows import RowEngine, Rows, in_one_chunk
 from backstay.features.views import Computed, ViewPlan
 
 
@@ -108,12 +108,13 @@ def _segments(frame: pl.DataFrame, entities: pl.DataFrame, keys: list[str]) -> I
 
 
 def view_values(view: View, events: pl.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """The view's value columns for each event, as floats with NaN for null; a lone event in a frame of two."""
+    """The view's value columns for each event, as floats with NaN for null."""
     out = np.empty((events.height, len(view.values)))
     if not view.values or not events.height:
         return out
-    frame = pl.concat([events, events]) if events.height == 1 else events
-    values = frame.select(**{str(place): value for place, value in enumerate(view.values)}).cast(pl.Float64)
+    values = (
+        in_one_chunk(events).select(**{str(place): value for place, value in enumerate(view.values)}).cast(pl.Float64)
+    )
     for place in range(out.shape[1]):
         column = values.get_column(str(place)).head(events.height)
         out[:, place] = column.fill_nan(None).to_numpy()

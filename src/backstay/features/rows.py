@@ -3,8 +3,8 @@
 Only what derived features read goes through Polars; stored values stay in their matrix, since a frame of forty columns
 costs a lone request more than its features do.
 
-Polars evaluates some expressions over a frame of one row by another route than over several (`column / literal` differs
-in the last bit), so a lone row is evaluated in a frame of two.
+Polars evaluates some expressions over a chunk of one row by another route than over several (`column / literal` differs
+in the last bit), so what is evaluated stands in one chunk, and a lone row twice in it: see `in_one_chunk`.
 """
 
 from __future__ import annotations
@@ -63,13 +63,12 @@ class RowEngine:
         return pl.DataFrame(self._derived(base))
 
     def _derived(self, base: pl.DataFrame) -> dict[str, pl.Series]:
-        lone = base.height == 1
-        frame = pl.concat([base, base]) if lone else base
+        frame = in_one_chunk(base)
         for block in self.features.derivations:
             frame = frame.with_columns(**block)
         names = [name for block in self.features.derivations for name in block]
         columns = {name: frame.get_column(name) for name in names}
-        return {name: column.head(1) for name, column in columns.items()} if lone else columns
+        return {name: column.head(1) for name, column in columns.items()} if base.height == 1 else columns
 
     def _series(self, feature: Feature, stored: Floats) -> pl.Series:
         return _series(feature, stored[:, self._column[feature.name]])
@@ -138,6 +137,19 @@ class Rows:
             else:
                 columns.append(plain(self._others[name]).to_list())
         return [list(row) for row in zip(*columns, strict=True)]
+
+
+def in_one_chunk(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame as expressions are to be evaluated over it: in one chunk, which is never of one row.
+
+    A lone row is doubled; take the first row of the result. Chunks come from joined frames and from tables of many
+    files, and each is evaluated for itself: a chunk of one row would give other bits than the same row among others.
+    Columns are rebuilt one by one, because Polars keeps a joined pair of equal rows as one scalar, and evaluates that.
+    """
+    columns = frame.get_columns()
+    if frame.height == 1:
+        return pl.DataFrame([pl.concat([column, column], rechunk=True) for column in columns])
+    return pl.DataFrame([column.rechunk() for column in columns])
 
 
 def plain(column: pl.Series) -> pl.Series:

@@ -107,7 +107,7 @@ class App:
         except BackstayError as error:
             _logger.exception("a request failed")
             status, answer = 503, _error(error)
-        except Exception as error:  # noqa: BLE001 - the last line of defence: it answers, and logs the trace
+        except Exception as error:
             _logger.exception("a request failed")
             status, answer = 500, {"error": f"{type(error).__name__}: {error}", "field": "", "expected": "", "fix": ""}
         data = _encode(answer)

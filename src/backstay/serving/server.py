@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import ipaddress
 import signal
@@ -64,7 +65,8 @@ def run(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn drains on these and then raises them again; a drained server has ended well.
         signal.signal(number, lambda *_: None)
-    server.run([listener])
+    with contextlib.suppress(SystemExit):  # uvicorn's way to say that the start failed; below, ours
+        server.run([listener])
     if app.failure is not None:
         raise app.failure
     if not server.started:

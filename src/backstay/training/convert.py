@@ -10,8 +10,8 @@ not: for a 32-bit x, `x <= threshold` and `x <= floor32(threshold)` are the same
 Two more habits of LightGBM are written into the file. A feature that was never missing in training reads a missing
 value as 0.0; and any value within 1e-35 of zero is read as zero, which matters where a threshold lies that close.
 
-What is left is rounding in the sum over trees: less than 1e-6. What the converter gets wrong altogether (random forests,
-linear trees) is not looked for here: `fit` compares the scores, and refuses.
+What is left is rounding in the sum over trees: less than 1e-6. What the converter gets wrong altogether (random
+forests, linear trees) is not looked for here: `fit` compares the scores, and refuses.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def train(
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Fit the model, and assemble its manifest and files, ready for `Registry.register`.
 
-    `as_of`, `since` and `until` are those that `data` was made with. `cutoff` is the last moment at which anything in it
-    became known: `as_of`, unless later rows were held out. `attach` adds files to the version. `metrics` are the
+    `as_of`, `since` and `until` are those that `data` was made with. `cutoff` is the last moment at which anything in
+    it became known: `as_of`, unless later rows were held out. `attach` adds files to the version. `metrics` are the
     caller's, from rows that were held out. The training set itself is not among the files: its digest and the versions
     of its sources say how to make it again.
     """

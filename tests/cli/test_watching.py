@@ -1,0 +1,79 @@
+"""`status`, `quality`, `ledger show`, `settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from backstay.core.settings import SETTINGS
+from tests.cli.conftest import AS_OF, Life, Run, write_project
+
+Cli = Callable[..., Run]
+
+
+def test_status(cli: Cli, life: Life) -> None:
+    answer = cli("status", "--project", life.project, "--json").json
+    assert answer["project"] == "shop"
+    (model,) = answer["models"]
+    assert (model["model"], model["champion"], model["predictions"]) == ("late", 1, 100)
+    assert model["evidence"]["gate"] == life.steps["promote"].json["evidence"]["gate"]
+    (source,) = answer["sources"]
+    assert (source["source"], source["events"]) == ("orders", 3000)
+    shown = cli("status", "--project", life.project).out
+    assert shown.startswith("shop, as of 20")
+    assert "version 1, since " in shown
+
+
+def test_status_as_of_a_moment(cli: Cli, life: Life) -> None:
+    answer = cli("status", "--as-of", AS_OF, "--project", life.project, "--json").json
+    assert answer["as_of"] == f"{AS_OF}T00:00:00Z"
+    assert answer["models"][0]["champion"] is None
+    assert answer["sources"][0]["events"] == 2483
+    assert answer["sources"][0]["last_known"] <= answer["as_of"]
+
+
+def test_status_says_what_comes_next(cli: Cli, tmp_path: Path) -> None:
+    project = write_project(tmp_path)
+
+    def next_step() -> str:
+        return cli("status", "--project", project).err.splitlines()[-1].removesuffix(f" --project {project}")
+
+    assert next_step() == "next: backstay ingest"
+    cli("ingest", "--project", project)
+    assert next_step() == "next: backstay train --as-of 2024-03-02 --holdout 14d"
+    cli("train", "--as-of", AS_OF, "--holdout", "14d", "--project", project)
+    assert next_step() == "next: backstay judge 1"
+
+
+def test_quality(cli: Cli, life: Life) -> None:
+    answer = cli("quality", "--project", life.project, "--json").json
+    (cohort,) = answer["cohorts"]
+    assert (cohort["week"], cohort["served"], cohort["mature"]) == (AS_OF, 100, 100)
+    shown = cli("quality", "--project", life.project).out
+    assert shown.splitlines()[2].split()[:2] == [AS_OF, "100"]
+    early = cli("quality", "--as-of", f"{AS_OF}T03:30:00Z", "--project", life.project, "--json").json["cohorts"][0]
+    assert early["mature"] < early["served"] < 100
+
+
+def test_no_quality(cli: Cli, tmp_path: Path) -> None:
+    assert cli("quality", "--project", write_project(tmp_path)).out == "nothing has been served yet\n"
+
+
+def test_ledger(cli: Cli, life: Life) -> None:
+    entries = cli("ledger", "show", "--project", life.project, "--json").json["entries"]
+    assert [entry["kind"] for entry in entries] == ["version", "gate", "gate", "alias"]
+    assert [entry["id"] for entry in entries] == [1, 2, 3, 4]
+    assert entries[-1]["body"]["evidence"]["gate"] == 3
+    last = cli("ledger", "show", "-n", 1, "--kind", "gate", "--project", life.project).out.splitlines()
+    assert len(last) == 3
+    assert "late/1" in last[-1]
+    assert "PASS against the base rate on " in last[-1]
+
+
+def test_settings(cli: Cli, life: Life) -> None:
+    answer = cli("settings", "--project", life.project, "--json").json
+    assert [one["name"] for one in answer["settings"]] == [setting.name for setting in SETTINGS]
+    assert answer["settings"][0]["value"] == "shop"
+    shown = cli("settings", "--project", life.project).out
+    for setting in SETTINGS:
+        assert f"\n{setting.name} " in shown
