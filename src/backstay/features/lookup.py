@@ -18,7 +18,7 @@ import polars as pl
 from backstay.core.errors import ConflictError, InputError
 from backstay.core.times import instant_text
 from backstay.definitions import FeatureSet
-from backstay.features.history import History
+from backstay.features.history import Answer, History
 from backstay.features.online import Packed, entity_key, unpack, view_id, watermark_key
 from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
@@ -26,6 +26,7 @@ from backstay.storage.ports import OnlineState
 
 _HEADER_BYTES = 16
 _CACHED = 100_000
+_FIRST = np.zeros(64, np.int64)  # an entity's history has one segment
 
 
 @dataclass(slots=True)
@@ -134,23 +135,29 @@ class OnlineLookup:
         at: npt.NDArray[np.int64],
         histories: Mapping[bytes, _Prepared],
     ) -> Computed:
-        answer = plan.nothing(len(at))
         places: dict[bytes, list[int]] = {}
         for place, key in enumerate(keys):
             if key is not None and key in histories:
                 places.setdefault(key, []).append(place)
+        if len(places) == 1 and len(keys) == len(rows := next(iter(places.values()))):
+            return plan.compute(self._ask(plan, histories[next(iter(places))], at, rows), at)
+        answer = plan.nothing(len(at))
         for key, rows in places.items():
-            ready = histories[key]
-            part_at = at[rows]
-            if int(part_at.min()) < ready.complete_from:
-                raise InputError(
-                    f"T {instant_text(int(part_at.min()))} is older than the online state keeps",
-                    where="at",
-                    expected=f"a time from {instant_text(ready.complete_from)} on",
-                    fix="compute old rows from the events record",
-                )
-            answer.put(rows, ready.history.ask(np.zeros(len(rows), np.int64), part_at, plan.lengths))
+            answer.put(rows, self._ask(plan, histories[key], at[rows], rows))
         return plan.compute(answer, at)
+
+    def _ask(self, plan: ViewPlan, ready: _Prepared, at: npt.NDArray[np.int64], rows: Sequence[int]) -> Answer:
+        earliest = int(at.min()) if len(rows) > 1 else int(at[0])
+        if earliest < ready.complete_from:
+            raise InputError(
+                f"T {instant_text(earliest)} is older than the online state keeps",
+                where="at",
+                expected=f"a time from {instant_text(ready.complete_from)} on",
+                fix="compute old rows from the events record",
+            )
+        return ready.history.ask(
+            _FIRST[: len(rows)] if len(rows) <= len(_FIRST) else np.zeros(len(rows), np.int64), at, plan.lengths
+        )
 
     def _request_frame(self, asked: Sequence[Asked]) -> pl.DataFrame:
         if not self._requests:

@@ -154,7 +154,7 @@ def in_one_chunk(frame: pl.DataFrame) -> pl.DataFrame:
 
 def plain(column: pl.Series) -> pl.Series:
     """A feature's column as it is logged: times as integer microseconds, everything else as it is."""
-    return column.dt.epoch("us") if isinstance(column.dtype, pl.Datetime) else column
+    return column.to_physical() if isinstance(column.dtype, pl.Datetime) else column
 
 
 def _floats(column: pl.Series) -> Floats:

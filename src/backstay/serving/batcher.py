@@ -28,7 +28,8 @@ class Batcher:
         future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._waiting.append((asked, future))
         if len(self._waiting) == 1:
-            self._loop.call_soon(self._flush)
+            # One turn later, when the sockets that were ready together have all been read.
+            self._loop.call_soon(self._loop.call_soon, self._flush)
         return future
 
     def _flush(self) -> None:

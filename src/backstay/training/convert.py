@@ -65,7 +65,7 @@ def lightgbm_to_onnx(text: str, width: int) -> bytes:
         zipmap=False,
     )
     _mend_trees(converted, dump)
-    return bytes(converted.SerializeToString(deterministic=True))
+    return _bytes(converted)
 
 
 def sklearn_to_onnx(estimator: Any, width: int) -> bytes:
@@ -86,6 +86,14 @@ def sklearn_to_onnx(estimator: Any, width: int) -> bytes:
             f"{kind}: {(str(error).splitlines() or [''])[0][:200]}",
             "LGBMClassifier, or a scikit-learn classifier or pipeline that skl2onnx converts",
         ) from error
+    return _bytes(converted)
+
+
+def _bytes(converted: Any) -> bytes:
+    """The file, the same for the same model: the converters write the operator sets in the order of a hash."""
+    ordered = sorted(converted.opset_import, key=lambda one: str(one.domain))
+    del converted.opset_import[:]
+    converted.opset_import.extend(ordered)
     return bytes(converted.SerializeToString(deterministic=True))
 
 
