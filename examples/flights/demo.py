@@ -87,7 +87,9 @@ class Watch:
 
 
 def show(summary: dict[str, Any], out: Path) -> None:
-    table = Table("candidate", "verdict", "gain in AUC over the champion", "why", title="Candidates", title_justify="left")
+    table = Table(
+        "candidate", "verdict", "gain in AUC over the champion", "why", title="Candidates", title_justify="left"
+    )
     for one in summary["candidates"]:
         gain = one["interval"]
         shown = f"{gain['estimate']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]" if gain else ""
@@ -96,8 +98,12 @@ def show(summary: dict[str, Any], out: Path) -> None:
     figures = Table("", "", show_header=False, box=None)
     latency = summary["latency_ms"]
     figures.add_row("served", f"{summary['served']:,} predictions, {summary['errors']} errors")
-    figures.add_row("latency", f"p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms with {summary['in_flight']} in flight")
-    figures.add_row("parity", f"{summary['parity_equal']:,} of {summary['parity_checked']:,} computed again, equal bit for bit")
+    figures.add_row(
+        "latency", f"p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms with {summary['in_flight']} in flight"
+    )
+    figures.add_row(
+        "parity", f"{summary['parity_equal']:,} of {summary['parity_checked']:,} computed again, equal bit for bit"
+    )
     figures.add_row("champions", " → ".join(f"v{one['version']}" for one in summary["promotions"]))
     figures.add_row("void", f"{summary['rows_void']:,} flights cancelled or diverted, out of the denominator")
     figures.add_row("time", ", ".join(f"{step} {seconds:.0f} s" for step, seconds in summary["seconds"].items()))
@@ -110,7 +116,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("demo"), help="where records, report and summary are written")
     parser.add_argument("--end", default="2013-07-01", help="the day the replay ends")
     options = parser.parse_args()
-    out, seconds = options.out.resolve(), {}
+    out = options.out.resolve()
+    seconds: dict[str, float] = {}
     shutil.rmtree(out / "state", ignore_errors=True)
     project = Project(HERE, home=out / "state", clock=ReplayClock(instant(START)), actor="demo")
 

@@ -39,7 +39,7 @@ _DEFINITIONS = (
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")
 _HOMES |= {"Project": "backstay.project", "BackstayError": "backstay.core.errors"}
-__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604 - the names that __getattr__ below answers to
+__all__ = ["__version__", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> object:

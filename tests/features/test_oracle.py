@@ -8,7 +8,6 @@ from random import Random
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.features import oracle
 
 from backstay.definitions import Count, Derived, Entity, EventSource, FeatureSet, Latest, Mean, Share, Sum, Windowed
 from backstay.features.lookup import Asked, OnlineLookup
@@ -16,6 +15,7 @@ from backstay.features.offline import feature_rows
 from backstay.features.online import OnlineWriter
 from backstay.features.views import Status
 from backstay.storage.backends.memory import MemoryEvents, MemoryOnline
+from tests.features import oracle
 
 HOUR = 3_600_000_000
 START = 1_362_272_400_000_000  # three hours before New York's clocks went forward, 2013-03-10
@@ -38,6 +38,7 @@ FEATURES = FeatureSet(
         ),
     ],
 )
+COLUMNS = ("event_time", "known_time", "a", "b", "x", "y")
 LENGTH = {"1h": HOUR, "3h": 3 * HOUR, "1d": 24 * HOUR}
 
 # Few distinct times and keys, so that ties, window edges and shared entities are the rule and not the exception.
@@ -71,14 +72,7 @@ def store(rows: list[oracle.Event]) -> MemoryEvents:
         "things",
         pl.DataFrame(
             [(e.event_time, e.known_time, e.keys["a"], e.keys["b"], e.values["x"], e.values["y"]) for e in rows],
-            schema={
-                "event_time": pl.Int64,
-                "known_time": pl.Int64,
-                "a": pl.String,
-                "b": pl.String,
-                "x": pl.Float64,
-                "y": pl.Float64,
-            },  # fmt: skip
+            schema=dict(zip(COLUMNS, (pl.Int64, pl.Int64, pl.String, pl.String, pl.Float64, pl.Float64), strict=True)),
             orient="row",
         ).with_columns(pl.col("event_time", "known_time").cast(time)),
     )

@@ -13,10 +13,10 @@ import numpy as np
 import polars as pl
 
 from backstay.core.times import DAY, instant_text
+from backstay.definitions import Label
 from backstay.evaluation import Interval, NotEnough, auc_interval, log_loss
 from backstay.features.labels import join_labels
 from backstay.features.offline import EventReader
-from backstay.definitions import Label
 
 WEEK = 7 * DAY
 

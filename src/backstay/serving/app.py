@@ -37,7 +37,7 @@ _encode = msgspec.json.Encoder().encode
 _logger = logging.getLogger("backstay.serving")
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer, not a mistake
     """An answer other than 200, with its JSON."""
 
     def __init__(self, status: int, what: str, *, field: str = "", expected: str = "", fix: str = "") -> None:

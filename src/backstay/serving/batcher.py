@@ -44,7 +44,7 @@ class Batcher:
             return
         try:
             answers = self._core.predict(served, "champion", [asked for asked, _ in batch])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered: nobody may wait for ever
             if len(batch) > 1 and isinstance(error, BackstayError):
                 # One request that cannot be answered must not take the others with it.
                 for one in batch:

@@ -197,9 +197,7 @@ class EventParser:
             if not isinstance(event, dict):
                 raise InputError(f"the event is {_kind(event)}", where=f"events[{place}]", expected="an object")
             rows.append(_values(event, readers, f"events[{place}]"))
-        times = {name for name in self._times} | {
-            n for n, kind in self._schema.items() if isinstance(kind, pl.Datetime)
-        }
+        times = set(self._times) | {n for n, kind in self._schema.items() if isinstance(kind, pl.Datetime)}
         schema = {name: pl.Int64() if name in times or name == "sequence" else self._schema[name] for name in readers}
         frame = pl.DataFrame({name: [row[name] for row in rows] for name in readers}, schema=schema)
         return frame.with_columns(pl.col(sorted(times)).cast(pl.Datetime("us", "UTC")))

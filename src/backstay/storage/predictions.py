@@ -52,7 +52,8 @@ def encode(prediction: Prediction) -> bytes:
     """The record's bytes.
 
     >>> import math
-    >>> record = Prediction("p", 1, 2, "m", "v", "champion", 1.0, "f", {}, {}, {}, [math.nan, -0.0, None], b"", 0.25, False)
+    >>> values = [math.nan, -0.0, None]
+    >>> record = Prediction("p", 1, 2, "m", "v", "champion", 1.0, "f", {}, {}, {}, values, b"", 0.25, False)
     >>> back = decode(encode(record)).values
     >>> math.isnan(back[0]), math.copysign(1, back[1]), back[2]
     (True, -1.0, None)
