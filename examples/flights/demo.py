@@ -76,8 +76,10 @@ class Watch:
 
     def _week(self, week: Week) -> None:
         cohort = week.cohort
-        auc = f"AUC {cohort.auc.estimate:.3f}" if cohort and cohort.auc else "AUC  ... "
-        text = f"{instant_text(week.at)[:10]}  {auc} on the week's mature {cohort.maturity if cohort else 0:4.0%}"
+        text = f"   {instant_text(week.at)[:10]}  "
+        if cohort and cohort.auc:
+            text += f"AUC {cohort.auc.estimate:.3f} [{cohort.auc.low:.3f}, {cohort.auc.high:.3f}], "
+        text += f"labels {cohort.maturity if cohort else 0:3.0%} mature"
         for judgement in week.ticked.judged:
             text += f"  v{judgement.number} [bold]{judgement.decision.verdict.value}[/]"
         text += "".join(f"  [green]v{move.to} is champion[/]" for move in week.ticked.promoted)
@@ -86,15 +88,26 @@ class Watch:
         self._progress.console.print(text)
 
 
+def why(candidate: dict[str, Any]) -> str:
+    """The first check that decided, in a few words; the comparison itself stands in its own column."""
+    told = [check for check in candidate["checks"] if check["verdict"] == candidate["verdict"]]
+    if told[0]["name"] != "better_than_champion" and candidate["verdict"] != "PASS":
+        return str(told[0]["reason"])
+    words = {"PASS": "better by more than", "FAIL": "not better by", "INSUFFICIENT": "cannot tell if it is better by"}
+    return f"{words[candidate['verdict']]} the margin {candidate['margin']:g}, {candidate['rows']:,} rows"
+
+
 def show(summary: dict[str, Any], out: Path) -> None:
     table = Table(
-        "candidate", "verdict", "gain in AUC over the champion", "why", title="Candidates", title_justify="left"
+        "", "verdict", "gain in AUC", "why", title="Candidates against the champion", box=None, pad_edge=False
     )
+    table.columns[2].no_wrap = True
     for one in summary["candidates"]:
         gain = one["interval"]
-        shown = f"{gain['estimate']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]" if gain else ""
-        table.add_row(f"v{one['version']}", one["verdict"], shown, one["reason"])
+        shown = f"{gain['estimate']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]" if gain else ""
+        table.add_row(f"v{one['version']}", one["verdict"], shown, why(one))
     console.print(table)
+    console.print()
     figures = Table("", "", show_header=False, box=None)
     latency = summary["latency_ms"]
     figures.add_row("served", f"{summary['served']:,} predictions, {summary['errors']} errors")
@@ -127,9 +140,16 @@ def main() -> None:
     with timed(seconds, "train", "2. The first model: January to March as known on 1 April, the last 14 days held out"):
         version = project.train(as_of=START, holdout="14d")
         move = project.promote(version.number)
-        console.print(f"   v{version.number}, {version.manifest.dataset.rows:,} rows: {move.evidence['reason']}")
+        gain = move.evidence["interval"]
+        console.print(
+            f"   v{version.number} on {version.manifest.dataset.rows:,} rows passes its first gate and is champion"
+        )
+        console.print(
+            f"   AUC on the hold-out better than the constant's by {gain['estimate']:+.3f} "
+            f"[{gain['low']:+.3f}, {gain['high']:+.3f}], {gain['n']:,} rows"
+        )
     with (
-        timed(seconds, "replay", "3. The server, as its own process; each flight asked about two hours before departure"),
+        timed(seconds, "replay", "3. The server as its own process, each flight asked about two hours early"),
         Progress(
             TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             console=console, transient=True,

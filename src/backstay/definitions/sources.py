@@ -47,7 +47,7 @@ def dtype(kind: Any, *, where: str) -> pl.DataType:
 class EventSource:
     """A stream of events, kept as one append-only table.
 
-    schema:     the columns an event has, besides its times: name to type ("float", "int", "bool", "string", "datetime").
+    schema:     the columns of an event besides its times, name to type ("float", "int", "bool", "string", "datetime").
     event_time: the column, in the frames that are ingested, that says when it happened.
     known_time: the column that says when it could first have been read; or
     delay:      how long after its event time an event becomes known ("1h"; "0s", the default: at once).

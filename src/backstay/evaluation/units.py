@@ -36,7 +36,7 @@ LEAST_FACTOR = 1.5
 LEAST_VALUES = 200
 """Values (finite, not zero) that each side needs."""
 LEAST_DISTINCT = 13
-"""Different values that each side needs (the hours of a working day are some 18, and are judged; the 12 months are not)."""
+"""Different values that each side needs (the 18 hours of a busy day are judged, the 12 months are not)."""
 AGREEMENT = 4.0
 """How many times larger the factor must be than what the scale measures disagree by, both as logarithms."""
 SHRINKAGE = 3.0

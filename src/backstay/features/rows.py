@@ -116,7 +116,7 @@ class Rows:
         )
 
     def vector(self) -> npt.NDArray[np.float32]:
-        """The model's input, shape (rows, vector), cast to float32 once, null as NaN: what is judged is what is served."""
+        """The model's input, shape (rows, vector), cast to float32 once, null as NaN: judged as it is served."""
         layout = self._layout
         out = np.empty((len(self._stored), layout.width), np.float32)
         out[:, layout.stored_places] = self._stored[:, layout.stored_columns]
