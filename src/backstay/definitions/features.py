@@ -5,7 +5,7 @@ that decides a value, and the version of the engine's semantics. The *vector* of
 its set in order of declaration; strings and times are there for derived features to read.
 
     delays = FeatureSet("delays", [
-        Windowed(landings, by=carrier, over=["3h", "1d"], delay=Mean("arr_delay"), late=Share(pl.col("arr_delay") > 30)),
+        Windowed(landings, by=carrier, over="3h", delay=Mean("arr_delay"), late=Share(pl.col("arr_delay") >= 30)),
         Latest(weather, by=origin, max_age="3h", wind="wind_speed"),
         Request(departure="datetime", distance="float"),
         Derived(hour=pl.col("departure").dt.convert_time_zone("America/New_York").dt.hour()),

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from backstay.core.show import Shown
 from backstay.core.times import DAY, duration, duration_text, instant_text
 from backstay.definitions import Model
 from backstay.features.labels import join_labels
@@ -29,7 +30,7 @@ GATE = "gate"
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Shown):
     """A gate's answer about one version, and where it stands in the ledger."""
 
     model: str

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backstay.core.show import Shown
 from backstay.core.times import duration
 from backstay.definitions import Model
 from backstay.lifecycle.candidates import train_candidate
@@ -17,7 +18,7 @@ from backstay.rollout import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Ticked:
+class Ticked(Shown):
     """What one tick did."""
 
     judged: tuple[Judgement, ...]

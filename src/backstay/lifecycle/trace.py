@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from backstay.core.errors import NotFoundError
+from backstay.core.show import Shown
 from backstay.core.times import duration_text, instant_text
 from backstay.definitions import FeatureSet, Model
 from backstay.features.labels import join_labels
@@ -26,7 +27,7 @@ from backstay.storage.predictions import Prediction, predictions
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Shown):
     """Everything behind one prediction, as plain data under a few headings."""
 
     prediction: dict[str, Any]
@@ -35,9 +36,6 @@ class Trace:
     promotion: dict[str, Any] | None
     gate: dict[str, Any] | None
     label: dict[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def find(records: Records, prediction_id: str) -> Prediction:

@@ -17,6 +17,7 @@ import polars as pl
 
 from backstay.core.errors import InputError
 from backstay.core.identity import canonical_json, sha256
+from backstay.core.show import Shown
 from backstay.definitions import Model
 from backstay.features.parity import recompute
 from backstay.features.rows import Rows, plain
@@ -29,7 +30,7 @@ _EXAMPLES = 10
 
 
 @dataclass(slots=True)
-class ParityReport:
+class ParityReport(Shown):
     """How many predictions were computed again, how many came out the same, and where the others differ."""
 
     model: str

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from backstay.core.show import Shown
 from backstay.core.times import DAY, instant_text
 from backstay.definitions import Label
 from backstay.evaluation import Interval, NotEnough, auc_interval, log_loss
@@ -22,7 +23,7 @@ WEEK = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Cohort:
+class Cohort(Shown):
     """One week's predictions, as of a moment.
 
     served:   predictions asked in [start, start + 7 days)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from backstay.core.errors import BackstayError, InputError
+from backstay.core.show import Shown
 from backstay.core.times import instant_text
 from backstay.definitions import EventSource, FeatureSet
 from backstay.features.ingest import prepare
@@ -23,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Ingested:
+class Ingested(Shown):
     """What became of one source: events `added` now, events it holds in all, and when the last became known."""
 
     source: str

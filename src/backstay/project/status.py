@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from backstay.core.show import Shown
 from backstay.core.times import DAY, duration_text, instant_text
 from backstay.definitions import EventSource, Model
 from backstay.lifecycle.records import Records
@@ -16,15 +17,12 @@ from backstay.storage.predictions import predictions
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(Shown):
     """What `backstay status` shows, as plain data."""
 
     as_of: str
     models: list[dict[str, Any]]
     sources: list[dict[str, Any]]
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"as_of": self.as_of, "models": self.models, "sources": self.sources}
 
 
 def served_frame(records: Records, model: Model) -> pl.DataFrame:

@@ -14,8 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from backstay.core.errors import ConflictError, InputError, IntegrityError, NotFoundError
 from backstay.core.identity import sha256
+from backstay.core.show import Shown
 from backstay.definitions.names import check_name
 from backstay.registry.manifest import Manifest, missing_lineage, read_manifest
 from backstay.storage.chain import check_entry
@@ -26,7 +29,7 @@ _ATTEMPTS = 100  # each attempt lost means that somebody else's version was regi
 
 
 @dataclass(frozen=True, slots=True)
-class ModelVersion:
+class ModelVersion(Shown):
     """A registered version: `number` counts from 1 within its model, `digest` is the manifest's."""
 
     model: str
@@ -36,9 +39,19 @@ class ModelVersion:
     at: int
     entry_id: int
 
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "number": self.number,
+            "digest": self.digest,
+            "at": self.at,
+            "entry_id": self.entry_id,
+            "manifest": msgspec.to_builtins(self.manifest),
+        }
+
 
 @dataclass(frozen=True, slots=True)
-class AliasMove:
+class AliasMove(Shown):
     """One move of an alias: to version `to` (`previous` before it, None at first), who, when, on what evidence.
 
     `digest` is the manifest's digest of the version moved to. `entry_id` is what the next move must have seen.
