@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -23,13 +24,14 @@ from backstay.definitions import EventSource, Model
 from backstay.features.lookup import Asked
 
 _decode = msgspec.json.Decoder().decode
+_EARLIEST, _LATEST = (instant(moment.replace(tzinfo=UTC)) for moment in (datetime.min, datetime.max))
 
 
 def body(data: bytes) -> dict[str, Any]:
     """The JSON object in a request body."""
     try:
         value = _decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
             f"the body is not JSON: {error}", where="body", expected="a JSON object (NaN and Infinity are not JSON)"
         ) from None
@@ -66,7 +68,7 @@ class RequestParser:
                 raise InputError(
                     "a replayed request needs its own T", where="at", expected="an ISO 8601 time with a zone"
                 )
-            at = instant(request["at"], where="at")
+            at = _instant(request["at"], "at")
         return Asked(keys, fields, at)
 
 
@@ -159,7 +161,20 @@ def _string(value: Any, where: str) -> str:
 def _time(value: Any, where: str) -> int:
     if not isinstance(value, str):
         raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="an ISO 8601 time with a zone")
-    return instant(value, where=where)
+    return _instant(value, where)
+
+
+def _instant(value: str | int, where: str) -> int:
+    """The instant, if the calendar has it: every later step may then show it as a date."""
+    moment = instant(value, where=where)
+    if not _EARLIEST <= moment <= _LATEST:
+        raise InputError(
+            f"{_shown(value)} is outside the years 1 to 9999 in UTC",
+            where=where,
+            expected="a time of the calendar",
+            fix="check the unit of the time: a number is microseconds since 1970",
+        )
+    return moment
 
 
 def _shown(value: Any) -> str:

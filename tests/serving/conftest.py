@@ -1,0 +1,34 @@
+"""One trained project a session; tests that change something work on a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving import shop
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained and promoted; never changed."""
+    return shop.born(tmp_path_factory.mktemp("base") / "shop")
+
+
+@pytest.fixture
+def path(base: Path, tmp_path: Path) -> Path:
+    """A copy of one's own."""
+    return shop.copied(base, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def replaying(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[shop.Server]:
+    with shop.Server(shop.copied(base, tmp_path_factory.mktemp("replaying")), "--replay") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def producing(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[shop.Server]:
+    with shop.Server(shop.copied(base, tmp_path_factory.mktemp("producing"))) as server:
+        yield server
