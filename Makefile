@@ -20,7 +20,7 @@ test: $(READY) ## everything that must hold: style, types, import arrows, tests
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/python -m pytest -q -n 2
+	.venv/bin/python -m pytest -q -n 2 --dist loadscope
 
 .venv: $(READY) ## the environment that the other targets use, from the locks
 

@@ -188,13 +188,13 @@ def test_interrupted(tmp_path: Path) -> None:
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     project = write_project(tmp_path, toml=TOML)
     environment = {**os.environ, "PYTHONPATH": str(HERE / "src")}
-    for words in (["settings"], ["settings", "--json"], ["--help"]):
+    for words in (["settings"], ["settings", "--json"]):
         reader, writer = os.pipe()
         os.close(reader)
         done = subprocess.run(
-            command(*words, *([] if words == ["--help"] else ["--project", project])),
+            command(*words, "--project", project),
             stdout=writer, stderr=subprocess.PIPE, text=True, env=environment, check=False,
         )  # fmt: skip
         os.close(writer)
         assert done.stderr == ""
-        assert done.returncode in (1, 141)
+        assert done.returncode == 141

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import AS_OF, Life, Run, Server, process, write_project
+from tests.cli.conftest import AS_OF, Life, Run, Server, write_project
 
 Cli = Callable[..., Run]
 
@@ -30,7 +30,7 @@ def test_predictions_are_answered(life: Life) -> None:
     assert all(answer["version"] == 1 and 0 < answer["score"] < 1 for answer in life.answers)
 
 
-def test_in_production_the_record_is_caught_up_and_sigterm_ends_well(life: Life, tmp_path: Path) -> None:
+def test_in_production_the_record_is_caught_up_and_sigterm_ends_well(cli: Cli, life: Life, tmp_path: Path) -> None:
     project = tmp_path / "shop"
     shutil.copytree(life.project, project)
     with Server(project) as server:
@@ -45,12 +45,12 @@ def test_in_production_the_record_is_caught_up_and_sigterm_ends_well(life: Life,
     assert server.out == ""
     assert "try: curl" in server.err
     assert server.err.splitlines()[-2:] == ["stopped", f"next: backstay predictions --project {project}"]
-    last = process("predictions", "-n", 1, "--project", project, "--json").json["predictions"][0]
+    last = cli("predictions", "-n", 1, "--project", project, "--json").json["predictions"][0]
     assert last["id"] == answer["prediction_id"]
-    traced = process("trace", last["id"], "--project", project, "--json").json
+    traced = cli("trace", last["id"], "--project", project, "--json").json
     assert traced["prediction"]["watermark"] == {"orders": 3000}
     assert traced["label"]["value"] is None
-    assert process("features", "verify", "--project", project).code == 0
+    assert cli("features", "verify", "--project", project).code == 0
 
 
 def test_ctrl_c_ends_it_well(life: Life) -> None:
@@ -67,11 +67,11 @@ def test_without_a_champion_it_serves_and_says_so(tmp_path: Path) -> None:
     assert server.code == 0
 
 
-def test_a_port_that_is_taken(life: Life, tmp_path: Path) -> None:
+def test_a_port_that_is_taken(cli: Cli, tmp_path: Path) -> None:
     project = write_project(tmp_path)
     with Server(project) as server:
         port = server.told["url"].rpartition(":")[2]
-        run = process("serve", "--port", port, "--project", project)
+        run = cli("serve", "--port", port, "--project", project)
     assert (run.code, run.out) == (2, "")
     assert f"cannot listen on 127.0.0.1:{port}" in run.err
     assert "choose another port" in run.err

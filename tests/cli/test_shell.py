@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backstay.cli.shell import _plain
-from tests.cli.conftest import HERE, Life, Run, command, process, write_project
+from tests.cli.conftest import HERE, Life, Run, command, write_project
 
 Cli = Callable[..., Run]
 
@@ -73,7 +73,7 @@ def test_a_narrow_terminal_loses_no_character(cli: Cli, life: Life, monkeypatch:
         assert answer["prediction_id"] in cli("predictions", "--project", life.project).out
 
 
-def test_progress_is_shown_on_a_terminal_only(life: Life) -> None:
+def test_progress_is_shown_on_a_terminal_only(cli: Cli, life: Life) -> None:
     words = ["features", "verify", "--sample", "20", "--project", str(life.project)]
     master, terminal = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(HERE / "src"), "TERM": "xterm", "COLUMNS": "100"}
@@ -86,7 +86,7 @@ def test_progress_is_shown_on_a_terminal_only(life: Life) -> None:
     assert "computing predictions again" in shown
     assert "0:00:0" in shown
     assert json.loads(done.stdout)["holds"] is True
-    assert process(*words, "--json").err == ""
+    assert cli(*words, "--json").err == ""
 
 
 def test_json_has_a_form_for_every_number() -> None:

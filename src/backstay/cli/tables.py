@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from rich import box
@@ -99,20 +100,17 @@ def day_after(times: Iterable[str | None]) -> str | None:
 def age(text: str | None) -> str | None:
     """A duration in its two largest units.
 
-    >>> age("26h"), age("101m"), age("3d"), age("0us")
-    ('1d 2h', '1h 41m', '3d', '0s')
+    >>> age("26h"), age("101m"), age("3d"), age("59s"), age("0us")
+    ('1d 2h', '1h 41m', '3d', '59s', '0s')
     """
     if text is None:
         return None
-    rest = duration(text)
-    units = [("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND)]
-    while len(units) > 1 and rest < units[0][1]:
-        units = units[1:]
-    parts = []
-    for name, unit in units[:2]:
-        parts.append(f"{rest // unit}{name}")
-        rest %= unit
-    return parts[0] if parts[1:] in ([], [f"0{units[1][0]}"]) else " ".join(parts)
+    micros = duration(text)
+    for (name, unit), (smaller, part) in pairwise((("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND))):
+        if micros >= unit:
+            rest = micros % unit // part
+            return f"{micros // unit}{name} {rest}{smaller}" if rest else f"{micros // unit}{name}"
+    return f"{micros // SECOND}s"
 
 
 def count(number: int | None) -> str | None:

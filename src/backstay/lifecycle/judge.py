@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from backstay.core.errors import InputError
 from backstay.core.show import Shown
 from backstay.core.times import DAY, duration, duration_text, instant_text
 from backstay.definitions import Model
@@ -46,6 +47,8 @@ class Judgement(Shown):
     """the rows of the whole period were mature; an answer that is not final is given again later"""
     decision: Decision
     entry_id: int
+    met: int | None = None
+    """the ledger entry that had made `against` champion: what a promotion is compared and swapped with"""
 
     def interval(self) -> dict[str, Any] | None:
         """The interval of the comparison, where there was one."""
@@ -67,6 +70,12 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
     """Judge a version as of a moment, against the champion, or against the base rate where there is none."""
     version = records.registry.get(model.name, number)
     move = records.registry.alias(model.name, "champion")
+    if move is not None and move.to == number:
+        raise InputError(
+            f"version {number} is the champion, and is not judged against itself",
+            where=f"{model.name}/{number}",
+            expected="a candidate",
+        )
     champion = None if move is None else records.registry.get(model.name, move.to)
     start, end = period(model, version, champion, as_of)
     rows = _rows(records, model, start, min(end, as_of), as_of)
@@ -99,6 +108,7 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
         final=final,
         decision=decision,
         entry_id=entry.id,
+        met=None if move is None else move.entry_id,
     )
 
 
@@ -156,7 +166,12 @@ def _scores(records: Records, version: ModelVersion, rows: _Rows) -> npt.NDArray
 
 def promote(records: Records, model: Model, judgement: Judgement) -> AliasMove:
     """Make a version that passed its gate champion, by compare-and-swap against the champion it met."""
-    move = records.registry.alias(model.name, "champion")
+    if judgement.decision.verdict is not Verdict.PASS:
+        raise InputError(
+            f"the gate answered {judgement.decision.verdict.value}: {judgement.decision.reason}",
+            where=f"{model.name}/{judgement.number}",
+            expected="a version that passed its gate",
+        )
     evidence = {"gate": judgement.entry_id, "reason": judgement.decision.reason, "interval": judgement.interval()}
     return records.registry.move_alias(
         model.name,
@@ -165,5 +180,5 @@ def promote(records: Records, model: Model, judgement: Judgement) -> AliasMove:
         evidence=evidence,
         at=records.clock.now(),
         actor=records.actor,
-        expect=None if move is None else move.entry_id,
+        expect=judgement.met,
     )

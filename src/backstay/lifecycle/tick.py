@@ -54,11 +54,16 @@ def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[Ali
 
 
 def open_candidates(records: Records, model: Model) -> list[ModelVersion]:
-    """Versions that have had no final answer from the gate, oldest first."""
+    """Versions that have had no final answer from the gate, oldest first.
+
+    One that passed and was not promoted (the process ended in between, or another was promoted first) is judged again.
+    """
     answered = {
         entry.subject
         for entry in records.ledger.entries(kind=GATE)
-        if entry.body["final"] and entry.subject.startswith(f"{model.name}/")
+        if entry.body["final"]
+        and entry.body["decision"]["verdict"] != Verdict.PASS.value
+        and entry.subject.startswith(f"{model.name}/")
     }
     promoted = {move.to for move in records.registry.history(model.name, "champion")}
     return [

@@ -59,12 +59,12 @@ class Champions:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self._poll(batchers)
-            except BackstayError as error:
-                _logger.error("the ledger cannot be read: %s", error)
+            except Exception:  # following must outlive whatever one turn meets; what it served goes on being served
+                _logger.exception("the champions could not be followed")
 
     async def _poll(self, batchers: Mapping[str, Batcher]) -> None:
         revision = await asyncio.to_thread(self._ledger.revision)
-        if revision == self._revision:
+        if revision == self._revision and not self.problems:
             return
         for name, batcher in batchers.items():
             move = await asyncio.to_thread(self._registry.alias, name, "champion")
@@ -74,7 +74,8 @@ class Champions:
             try:
                 batcher.served = await asyncio.to_thread(self.load, name)
                 self.problems.pop(name, None)
-            except BackstayError as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the new version, the old one serves on
+                if self.problems.get(name) != str(error):
+                    _logger.error("version %s of model %s is not served: %s", move.to, name, error)
                 self.problems[name] = str(error)
-                _logger.error("version %s of model %s is not served: %s", move.to, name, error)
         self._revision = revision
