@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -120,7 +121,7 @@ def show(summary: dict[str, Any], out: Path) -> None:
     figures.add_row("champions", " → ".join(f"v{one['version']}" for one in summary["promotions"]))
     figures.add_row("void", f"{summary['rows_void']:,} flights cancelled or diverted, out of the denominator")
     figures.add_row("time", ", ".join(f"{step} {seconds:.0f} s" for step, seconds in summary["seconds"].items()))
-    figures.add_row("report", str(out / "report.html"))
+    figures.add_row("report", os.path.relpath(out / "report.html"))
     console.print(figures)
 
 
@@ -168,7 +169,7 @@ def main() -> None:
     if summary["errors"] or not parity["holds"]:
         raise SystemExit(1)
     home = f"--project {HERE.relative_to(Path.cwd())}" if HERE.is_relative_to(Path.cwd()) else f"--project {HERE}"
-    console.print(f"\nnext: .venv/bin/backstay status {home} --home {options.out}/state --as-of 2013-07-01")
+    console.print(f"\nnext: .venv/bin/backstay status {home} --home {options.out}/state --as-of {options.end}")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,15 @@ def dtype(kind: Any, *, where: str) -> pl.DataType:
     )
 
 
+def type_name(kind: pl.DataType) -> str:
+    """The name that a column's type is declared by.
+
+    >>> type_name(pl.Datetime("us", "UTC"))
+    'datetime'
+    """
+    return next((name for name, known in DTYPES.items() if known == kind), str(kind))
+
+
 class EventSource:
     """A stream of events, kept as one append-only table.
 

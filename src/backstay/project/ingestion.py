@@ -89,6 +89,8 @@ def backfill(
     applied: dict[str, int] = {}
     for place, source in enumerate(sources):
         progress("backfill", place, len(sources))
+        if events.version(source.name) < 0:  # nothing has ever come from it
+            continue
         table = events.read(source.name, known_until=until)
         if until is not None and table.height and int(table.get_column("sequence")[-1]) != table.height:
             raise InputError(

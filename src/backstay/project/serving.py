@@ -48,10 +48,7 @@ def serve(
         )
     sets = {model.features.hash: model.features for model in definitions.models.values()}
     if not replay:
-        backfill(
-            [one for one in sets.values() if all(services.events.version(s.name) >= 0 for s in one.sources)],
-            services.events, services.online, until=None, progress=progress,
-        )  # fmt: skip
+        backfill(sets.values(), services.events, services.online, until=None, progress=progress)
     app = _app(services, definitions, settings, clock, OnlineWriter(services.online, sets.values()), replay)
     listener = listen(host, port)
     address = listener.getsockname()[:2]

@@ -158,7 +158,8 @@ def _figures(summary: Summary) -> list[dict[str, Any]]:
     """The headline: six figures, each with a line of explanation and whether it is as it should be."""
     latency, candidates = _part(summary, "latency_ms"), _list(summary, "candidates")
     promotions = _list(summary, "promotions")
-    stopped = [row for row in candidates if not row.get("promoted")]
+    early = [row for row in candidates if row.get("final") is False]
+    stopped = [row for row in candidates if not row.get("promoted") and row not in early]
     kinds = Counter(_verdict(row) for row in stopped)
     planted = [bool(row.get("promoted")) for row in candidates if row.get("note")]
     checked, equal = _number(summary.get("parity_checked")), _number(summary.get("parity_equal"))
@@ -167,6 +168,8 @@ def _figures(summary: Summary) -> list[dict[str, Any]]:
     reasons = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "none offered"
     parity = f"of {_count(checked)} recomputed" if checked else "parity was not checked"
     errors, slow = _number(summary.get("errors")), p99 is not None and p99 >= LATENCY_BAR_MS
+    if early:
+        reasons += f"; {len(early)} not yet due"
     if planted:
         reasons += "; a planted fault was promoted" if any(planted) else "; the planted fault among them"
     limit = f"the bar is {LATENCY_BAR_MS:g} ms"

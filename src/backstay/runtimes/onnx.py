@@ -6,6 +6,7 @@ probabilities of the classes 0 and 1; others (the label) are not computed. `back
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ class OnnxScorer:
 
 
 def _session(model: bytes) -> Any:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import: without it files appear in the user's home
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -23,6 +23,7 @@ import msgspec
 
 from backstay.core.clock import Clock
 from backstay.core.errors import BackstayError, InputError, NotFoundError
+from backstay.definitions.sources import type_name
 from backstay.serving.batcher import Batcher
 from backstay.serving.champions import Champions
 from backstay.serving.core import Core
@@ -171,7 +172,7 @@ class App:
             "digest": served.version.digest,
             "feature_set": served.model.features.hash,
             "keys": list(served.model.keys),
-            "fields": {feature.name: str(feature.dtype) for feature in served.model.features.requests},
+            "fields": {feature.name: type_name(feature.dtype) for feature in served.model.features.requests},
             "problem": self._champions.problems.get(name),
         }
 
@@ -202,7 +203,13 @@ async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     chunks: list[bytes] = []
     size = int(declared) if declared.isdigit() else 0
-    too_large = Refusal(413, f"the body is over {limit} bytes", field="body", expected=f"at most {limit} bytes")
+    too_large = Refusal(
+        413,
+        f"the body is over {limit} bytes",
+        field="body",
+        expected=f"at most {limit} bytes",
+        fix="send less at a time",
+    )
     if size > limit:
         raise too_large
     size = 0

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from backstay.core.errors import BackstayError, NotFoundError
+from backstay.core.errors import NotFoundError
 from backstay.definitions import Model
 from backstay.features.lookup import OnlineLookup
 from backstay.registry.versions import Registry

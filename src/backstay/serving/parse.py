@@ -10,6 +10,7 @@ only; in production T is the server's clock.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -32,14 +33,46 @@ def body(data: bytes) -> dict[str, Any]:
     try:
         value = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        name = _not_finite(data)
+        if name:
+            raise InputError(
+                f"the body is not JSON: the value at {name} is NaN or infinite",
+                where=name,
+                expected="a finite number, or null where there is none",
+                fix="send null, or leave NaN out before the request is made",
+            ) from None
         raise InputError(
-            f"the body is not JSON: {error}", where="body", expected="a JSON object (NaN and Infinity are not JSON)"
+            f"the body is not JSON: {error}", where="body", expected="a JSON object", fix="check it with a JSON parser"
         ) from None
     except RecursionError:
         raise InputError("the body is nested too deeply", where="body", expected="a flat JSON object") from None
     if not isinstance(value, dict):
         raise InputError(f"the body is {_kind(value)}", where="body", expected='an object such as {"keys": {...}}')
     return value
+
+
+def _not_finite(data: bytes) -> str:
+    """Where the first NaN or Infinity stands in a body that is JSON but for these; empty if something else is wrong."""
+    try:
+        value = json.loads(data)  # takes NaN and Infinity, as many clients write them
+    except (ValueError, RecursionError):
+        return ""
+    path: list[str] = []
+    while isinstance(value, (dict, list)):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        found = next(((name, part) for name, part in parts if _holds_not_finite(part)), None)
+        if found is None:
+            return ""
+        path.append(f"[{found[0]}]" if isinstance(value, list) else f".{found[0]}")
+        value = found[1]
+    return "".join(path).lstrip(".") or "body"
+
+
+def _holds_not_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_holds_not_finite(part) for part in parts)
 
 
 class RequestParser:
@@ -128,19 +161,21 @@ def _kind(value: Any) -> str:
 
 def _number(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="a number")
+        raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="a number", fix="send a number")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise InputError(f"{_shown(value)} is not finite", where=where, expected="a finite number")
+        raise InputError(f"{_shown(value)} is not finite", where=where, expected="a finite number", fix="send one")
     return number
 
 
 def _integer(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{_shown(value)} is not an integer", where=where, expected="an integer")
+        raise InputError(
+            f"{_shown(value)} is not an integer", where=where, expected="an integer", fix="send a whole number"
+        )
     if not -(2**63) <= value < 2**63:
         raise InputError(f"{_shown(value)} is too large", where=where, expected="a 64-bit integer")
     return value
@@ -148,19 +183,26 @@ def _integer(value: Any, where: str) -> int:
 
 def _boolean(value: Any, where: str) -> bool:
     if not isinstance(value, bool):
-        raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="true or false")
+        raise InputError(
+            f"{_shown(value)} is {_kind(value)}", where=where, expected="true or false", fix="send a JSON boolean"
+        )
     return value
 
 
 def _string(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="a string")
+        raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="a string", fix="put it in quotes")
     return value
 
 
 def _time(value: Any, where: str) -> int:
     if not isinstance(value, str):
-        raise InputError(f"{_shown(value)} is {_kind(value)}", where=where, expected="an ISO 8601 time with a zone")
+        raise InputError(
+            f"{_shown(value)} is {_kind(value)}",
+            where=where,
+            expected="an ISO 8601 time with a zone",
+            fix='send a string such as "2013-04-01T12:00:00Z"',
+        )
     return _instant(value, where)
 
 
