@@ -233,7 +233,8 @@ def test_shows_the_headline() -> None:
         "late30 in flights", "from 1 Apr 2013 to 1 Jul 2013, 13 weeks", "predictions served 85,369 1,811 a second",
         "errors 0 2,602 void outcomes", "equal bit for bit 12,000 of 12,000 recomputed",
         "p99 latency 7.20 ms 16 in flight",
-        "promotions 5 v12 is champion", "candidates stopped 8 1 FAIL, 7 INSUFFICIENT; 1 not yet due; the planted fault among them",
+        "promotions 5 v12 is champion",
+        "candidates stopped 8 1 FAIL, 7 INSUFFICIENT; 1 not yet due; the planted fault among them",
     ):  # fmt: skip
         assert shown in text
 
