@@ -53,8 +53,8 @@ def fit(model: Model, data: TrainingSet, seed: int = 0) -> Fitted:
     """
     names = list(model.features.vector)
     _check_data(model, data, len(names))
-    # Read when OpenMP is loaded with the library: threads that wait by spinning without end take the cores from whatever
-    # else runs (a server beside a retraining); threads that never spin train half as fast on idle cores.
+    # Read when OpenMP is loaded with the library: threads that wait by spinning without end take the cores from
+    # whatever else runs (a server beside a retraining); threads that never spin train half as fast on idle cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     estimator = _fresh(model)
     if isinstance(estimator, need("lightgbm").LGBMClassifier):
