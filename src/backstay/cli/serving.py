@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 import json
 import shlex
 import sys
@@ -96,11 +95,7 @@ def predictions(
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("reading the predictions record"):
-            from backstay.storage.predictions import predictions as recorded
-
-            name = None if model is None else shell.project.model(model).name
-            record = recorded(shell.project.services.predictions, model=name)
-            last = heapq.nlargest(limit, record, key=lambda one: (one.served_at, one.id))
+            last = shell.project.predictions(model, limit=limit)
             digests = {one.version for one in last}
             numbers = {digest: shell.project.records.registry.by_digest(digest).number for digest in digests}
         answer = [plain.prediction(one, numbers[one.version]) for one in last]

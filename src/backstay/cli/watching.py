@@ -132,7 +132,7 @@ def ledger_show(
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("reading the ledger"):
-            entries = shell.project.services.ledger.entries(kind=kind)[-limit:]
+            entries = shell.project.entries(kind, limit=limit)
         rows = [
             (one.id, minute(when(one.at)), one.actor, one.kind, one.subject, _told(one.kind, one.body))
             for one in entries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import heapq
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,8 @@ from backstay.project.status import Status, project_status, quality
 from backstay.registry.environment import Environment, capture
 from backstay.registry.versions import AliasMove, ModelVersion, Registry
 from backstay.rollout import Verdict
+from backstay.storage.ports import Entry
+from backstay.storage.predictions import Prediction, predictions
 
 
 class GateRefused(BackstayError):  # noqa: N818  an answer, not a mistake
@@ -172,6 +175,15 @@ class Project:
         """Everything behind one prediction."""
         prediction = find(self.records, prediction_id)
         return trace(self.records, self.model(prediction.model), prediction)
+
+    def predictions(self, model: str | None = None, *, limit: int = 10) -> list[Prediction]:
+        """The predictions that were served last, of one model or of all, the newest first."""
+        record = predictions(self.services.predictions, model=None if model is None else self.model(model).name)
+        return heapq.nlargest(limit, record, key=lambda one: (one.served_at, one.id))
+
+    def entries(self, kind: str | None = None, *, limit: int = 20) -> list[Entry]:
+        """The last entries of the ledger, the newest last."""
+        return self.services.ledger.entries(kind=kind)[-limit:]
 
     def versions(self, model: str | None = None) -> list[ModelVersion]:
         """Every registered version of a model."""
