@@ -1,8 +1,7 @@
-"""Events in Delta tables: several processes, kills between the steps, and files that were meddled with."""
+"""Events in Delta tables: several processes, failures between the steps, and files that were meddled with."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from backstay.core.errors import ConflictError, IntegrityError
 from backstay.storage.backends.local import LocalEvents
-from backstay.storage.backends.local import events as module
+from backstay.storage.backends.local import table as module
 
 INSTANT = pl.Datetime("us", "UTC")
 
@@ -52,40 +51,29 @@ def test_processes_append_without_gaps(tmp_path: Path, start: Any, outcome: Call
     assert dict(zip(read["sequence"], read["by"], strict=True)) == acknowledged
 
 
-def test_a_killed_writer_leaves_a_whole_table(tmp_path: Path, start: Any) -> None:
-    process = start(
-        WRITER.replace("range(15)", "range(10**6)").replace("done.last)", "done.last, flush=True)"), tmp_path, 1
-    )
-    process.stdin.write("go\n")
-    process.stdin.flush()
-    for _ in range(40):
-        process.stdout.readline()
-    process.send_signal(signal.SIGKILL)
-    acknowledged = max([80, *(int(line.split()[1]) for line in process.stdout.read().splitlines())])
-    store = LocalEvents(tmp_path)
-    last = store.last_sequence("s")
-    assert last >= acknowledged
-    assert store.read("s")["sequence"].to_list() == list(range(1, last + 1))
-    times = pl.Series([0]).cast(INSTANT)
-    assert store.append("s", pl.DataFrame({"event_time": times, "known_time": times, "by": [2]})).first == last + 1
+def committed(store: LocalEvents, *known: int) -> None:
+    """One append, and one commit for it alone."""
+    store.append("s", frame(*known))
+    store.version("s")
 
 
 def test_a_long_lived_reader_sees_what_another_appends(tmp_path: Path) -> None:
     reader, writer = LocalEvents(tmp_path), LocalEvents(tmp_path)
-    for n in range(1, 60):  # past several checkpoints
+    for n in range(1, 60):  # past checkpoints and a merge
         writer.append("s", frame(n))
         assert reader.last_sequence("s") == n
-        assert reader.version("s") == n - 1
+        assert reader.version("s") == writer.version("s") >= n - 1
     assert reader.read("s", known_after=57).rows() == writer.read("s").tail(2).rows()
     fresh = LocalEvents(tmp_path)
     assert fresh.read("s", sequence_until=30)["sequence"].to_list() == list(range(1, 31))
 
 
-@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize("before", [0, 1, 3])
 def test_a_kill_before_the_commit_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
     store = LocalEvents(tmp_path)
     for n in range(before):
         store.append("s", frame(n))
+    files = len(list((tmp_path / "s").glob("*.parquet")))
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -93,17 +81,19 @@ def test_a_kill_before_the_commit_leaves_nothing(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patched:
         patched.setattr(module, "_write_commit", killed)
         with pytest.raises(KeyboardInterrupt):
-            store.append("s", frame(7, 8))
-    assert len(list((tmp_path / "s").glob("*.parquet"))) == before + 1
+            store.append("s", frame(*range(6_000)))
+    assert len(list((tmp_path / "s").glob("*.parquet"))) == files + 1
     again = LocalEvents(tmp_path)
     assert again.last_sequence("s") == before
     assert again.append("s", frame(9)).first == before + 1
     assert again.read("s").height == before + 1
+    assert again.version("s") == min(before, 1)
 
 
 def test_a_failure_after_the_commit_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = LocalEvents(tmp_path)
     store.append("s", frame(1))
+    store.append("s", frame(2))
     commit = module._write_commit
 
     def landed(*arguments: Any) -> None:
@@ -111,29 +101,29 @@ def test_a_failure_after_the_commit_is_no_failure(tmp_path: Path, monkeypatch: p
         raise OSError("the checkpoint failed")
 
     monkeypatch.setattr(module, "_write_commit", landed)
-    assert store.append("s", frame(2, 3)).last == 3
-    assert store.read("s")["sequence"].to_list() == [1, 2, 3]
+    assert store.append("s", frame(*range(6_000))).last == 6_002
+    assert store.read("s")["sequence"].to_list() == list(range(1, 6_003))
 
 
 def test_a_writer_past_the_lock_conflicts_instead_of_numbering_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the lock prevents on one machine, Delta itself refuses: as if two machines shared the directory."""
-    slow, fast = LocalEvents(tmp_path), LocalEvents(tmp_path)
+    slow = LocalEvents(tmp_path)
     slow.append("s", frame(1))
-    write = module._write_file
+    slow.append("s", frame(6, 7))
+    write = module.write_file
 
     def overtaken(root: Path, rows: pl.DataFrame) -> Any:
         action = write(root, rows)
-        monkeypatch.setattr(module, "_write_file", write)
-        view = fast._view("s")
-        numbered = frame(5).with_columns(sequence=pl.lit(2, dtype=pl.Int64))
-        fast._commit("s", numbered, view)
+        monkeypatch.setattr(module, "write_file", write)
+        fast = module.EventTable("s", root)
+        fast.commit(frame(5).with_columns(sequence=pl.lit(2, dtype=pl.Int64)), fast.view())
         return action
 
-    monkeypatch.setattr(module, "_write_file", overtaken)
+    monkeypatch.setattr(module, "write_file", overtaken)
     with pytest.raises(ConflictError, match="not committed"):
-        slow.append("s", frame(6, 7))
+        slow.compact("s")
     assert slow.read("s")["sequence"].to_list() == [1, 2]
     assert slow.append("s", frame(8)).first == 3
 
@@ -149,7 +139,7 @@ def test_foreign_rows_are_noticed(tmp_path: Path) -> None:
 def test_a_compacted_table_reads_the_same(tmp_path: Path) -> None:
     store = LocalEvents(tmp_path)
     for n in range(12):
-        store.append("s", frame(n, 100 - n))
+        committed(store, n, 100 - n)
     before = store.read("s")
     DeltaTable(str(tmp_path / "s")).optimize.compact()
     for reader in (store, LocalEvents(tmp_path)):
@@ -172,7 +162,7 @@ def test_a_damaged_file_is_an_integrity_error(tmp_path: Path) -> None:
 def test_it_is_an_ordinary_delta_table(tmp_path: Path) -> None:
     store = LocalEvents(tmp_path)
     store.append("s", frame(3, 1))
-    store.append("s", frame(2))
+    committed(store, 2)
     assert pl.scan_delta(str(tmp_path / "s")).sort("sequence").collect().equals(store.read("s"))
     assert DeltaTable(str(tmp_path / "s")).metadata().configuration["delta.appendOnly"] == "true"
 
@@ -187,9 +177,38 @@ def test_a_path_with_signs_that_mean_something_in_an_address(tmp_path: Path) -> 
 def test_reads_skip_files_that_hold_nothing_asked_for(tmp_path: Path) -> None:
     store = LocalEvents(tmp_path)
     for n in range(5):
-        store.append("s", frame(n * 1_000_000))
-    (wanted,) = (tmp_path / "s" / path for path in store._view("s").files["path"][3:4])  # type: ignore[union-attr]
+        committed(store, n * 1_000_000)
+    files = module.EventTable("s", tmp_path / "s").view().files  # type: ignore[union-attr]
+    (wanted,) = (tmp_path / "s" / path for path in files["path"][3:4])
     for file in (tmp_path / "s").glob("*.parquet"):
         if file != wanted:
             file.unlink()
     assert store.read("s", known_after=2_500_000, known_until=3_500_000)["sequence"].to_list() == [4]
+
+
+def test_many_small_files_are_merged_and_every_version_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SMALL_FILES", 6)
+    monkeypatch.setattr(module, "MERGED_BYTES", 5_000)  # three files of these
+    store, reader, appended = LocalEvents(tmp_path), LocalEvents(tmp_path), 0
+    for n in range(25):
+        store.append("s", frame(n, 50 - n))
+        version, appended = store.version("s"), appended + 2
+        assert pl.scan_delta(str(tmp_path / "s"), version=version).collect().height == appended
+        assert reader.read("s").equals(LocalEvents(tmp_path).read("s"))
+    assert reader.read("s")["event_time"].to_physical().to_list() == [t for n in range(25) for t in (n, 50 - n)]
+    table = DeltaTable(str(tmp_path / "s"))
+    assert len(table.file_uris()) <= 9
+    merges = [log for log in (tmp_path / "s" / "_delta_log").glob("*.json") if '"remove"' in log.read_text()]
+    assert len(merges) >= 3
+    assert not any('"dataChange":true' in log.read_text() for log in merges)
+    held = [pl.scan_delta(str(tmp_path / "s"), version=one).collect().height for one in range(table.version() + 1)]
+    assert held == sorted(held)
+    assert held[-1] == 50
+
+
+def test_a_merge_takes_neighbours_up_to_a_size_and_leaves_large_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SMALL_BYTES", 10)
+    monkeypatch.setattr(module, "MERGED_BYTES", 12)
+    sizes = [4, 4, 4, 5, 50, 3, 60, 9, 9, 1, 1]
+    runs = module._runs(pl.DataFrame({"size_bytes": sizes}))
+    assert [run["size_bytes"].to_list() for run in runs] == [[4, 4, 4], [9, 1, 1]]

@@ -1,4 +1,5 @@
 """Online state in LMDB: a memory map that many processes read without waiting, while one of them writes.
+Writers, of any process, take turns: LMDB has one write transaction at a time, and a compare-and-swap happens inside it.
 
 The map begins small and doubles when it is full. Other processes notice at their next transaction and follow. Growing
 needs a moment without any transaction in this process, so reads pass through one lock and writes through another:
@@ -17,16 +18,17 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeVar
 
 import lmdb
 
 from backstay.core.errors import BackstayError, InputError, NotFoundError
 from backstay.storage.backends.local.files import failures
+from backstay.storage.keyed import check_read, check_write, conflict
 
 FIRST_MAP_BYTES = 16 * 1024 * 1024
 _MAX_KEY = 511
 _HASHED = b"\x00backstay:"  # a key that begins so is hashed too: a hashed key never meets a plain one
+_AFTER_HASHED = b"\x00backstay;"  # no key from here on begins so
 _READERS = 1024
 _NETWORK = frozenset(
     {
@@ -48,8 +50,6 @@ _NETWORK = frozenset(
 )
 _LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs"})  # the root of rootless containers
 
-_T = TypeVar("_T")
-
 
 class LocalOnline:
     """`OnlineState` in an LMDB environment, a directory of its own.
@@ -62,16 +62,29 @@ class LocalOnline:
         self._readonly = readonly
         self._open: _Shared | None = _acquire(self._path, readonly)
 
-    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        stored = [_key(key) for key in keys]
-        return self._shared().read(lambda transaction: [transaction.get(key) for key in stored])
+    def read(self, keys: Sequence[bytes], have: Sequence[bytes | None] | None = None) -> list[bytes | None]:
+        check_read(keys, have)
+        shared = self._shared()
+        if not keys:
+            return []
+        plain = min(keys) >= _AFTER_HASHED and max(map(len, keys)) <= _MAX_KEY
+        return shared.read(keys if plain else [_key(key) for key in keys], have)
 
-    def write(self, values: Mapping[bytes, bytes]) -> None:
-        pairs = [(_key(key), _value(value)) for key, value in values.items()]
+    def write(self, values: Mapping[bytes, bytes | None], expect: Mapping[bytes, bytes | None] | None = None) -> None:
+        expect = expect or {}
+        check_write(values, expect)
+        wanted = [(_key(key), value, key) for key, value in expect.items()]
+        pairs = [(_key(key), value) for key, value in values.items()]
 
         def put(transaction: lmdb.Transaction[bytes]) -> None:
-            for key, value in pairs:
-                transaction.put(key, value)
+            for stored, value, key in wanted:
+                if transaction.get(stored) != value:
+                    raise conflict(key, str(self._path))
+            for stored, value in pairs:
+                if value is None:
+                    transaction.delete(stored)
+                else:
+                    transaction.put(stored, value)
 
         self._shared(write=True).write(put)
 
@@ -110,11 +123,14 @@ class _Shared:
         )
         self.database = self.env.open_db()
 
-    def read(self, work: Callable[[lmdb.Transaction[bytes]], _T]) -> _T:
+    def read(self, keys: Sequence[bytes], have: Sequence[bytes | None] | None) -> list[bytes | None]:
         while True:
             try:
-                with self.reading, self.env.begin() as transaction:
-                    return work(transaction)
+                if have is None:
+                    with self.reading, self.env.begin() as copying:
+                        return list(map(copying.get, keys))
+                with self.reading, self.env.begin(buffers=True) as looking:
+                    return _unless_held(looking, keys, have)
             except lmdb.MapResizedError:
                 with self.writing, self.reading:
                     self.env.set_mapsize(0)  # take over the size that another process gave it
@@ -167,6 +183,7 @@ def _acquire(path: Path, readonly: bool) -> _Shared:
                 shared = _Shared(path, writable=writable)
             except lmdb.Error as error:
                 raise BackstayError(f"the online state cannot be opened: {error}", where=str(path)) from error
+            shared.env.reader_check()  # readers that were killed hold old pages back
             _OPEN[_identity(data)] = shared
         shared.users += 1
         return shared
@@ -187,18 +204,28 @@ def _identity(data: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def _unless_held(
+    transaction: lmdb.Transaction[memoryview], keys: Sequence[bytes], have: Sequence[bytes | None]
+) -> list[bytes | None]:
+    """What is stored, copied out of the map; where it begins with what the caller has, that instead."""
+    get = transaction.get
+    found: list[bytes | None] = []
+    for key, head in zip(keys, have, strict=True):
+        value = get(key)
+        if value is None:
+            found.append(None)
+        elif head and value[: len(head)] == head:
+            found.append(head)
+        else:
+            found.append(bytes(value))
+    return found
+
+
 def _key(key: bytes) -> bytes:
-    if not isinstance(key, bytes):
-        raise InputError(f"a key is a {type(key).__name__}", where="keys", expected="bytes")
+    """The key as stored: what LMDB takes as it is, or a digest of what is too long or empty."""
     if 0 < len(key) <= _MAX_KEY and not key.startswith(_HASHED):
         return key
     return _HASHED + blake2b(key).digest()
-
-
-def _value(value: bytes) -> bytes:
-    if not isinstance(value, bytes):
-        raise InputError(f"a value is a {type(value).__name__}", where="values", expected="bytes")
-    return value
 
 
 def refuse_network(path: Path, mounts: Path = Path("/proc/mounts")) -> None:

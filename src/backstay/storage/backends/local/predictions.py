@@ -1,13 +1,10 @@
-"""Predictions in segment files: `<writer>-NNNNNN.seg`, each a run of frames.
-
-    frame = [length, u32] [CRC-32 of length and payload, u32] [payload]          little-endian
+"""Predictions in segment files: `<writer>-NNNNNN.seg`, each a run of frames (`framing.py`).
 
 Each writer appends to files of its own, so writers never wait for each other, and a batch is one write(2): what was
 acknowledged is with the operating system, and killing the process cannot lose it. A segment is closed at 64 MiB.
 
-A writer killed in the middle of a write leaves a **torn tail**: a beginning of a frame at the end of its last segment.
-It was never acknowledged, so a scan passes over it. The same bytes anywhere else mean damage, and so does a tail behind
-which whole frames follow (that is a damaged length, not a torn write): both are an `IntegrityError`.
+A writer killed in the middle of a write leaves a torn tail at the end of its last segment; in a segment before the last
+such bytes are damage.
 
 A writer that comes back under the same name cuts its torn tail off and goes on behind it. One name is held by one
 process at a time; without a name each writer gets one that nobody else has.
@@ -18,19 +15,17 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import struct
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from backstay.core.errors import BackstayError, ConflictError, InputError, IntegrityError
+from backstay.core.errors import BackstayError, ConflictError, InputError
 from backstay.storage.backends.local.files import failures, sync, write_all
+from backstay.storage.backends.local.framing import OVERHEAD, frame, unframe
 
 SEGMENT_BYTES = 64 * 1024 * 1024
-_HEADER = struct.Struct("<II")
-_LENGTH = struct.Struct("<I")
+_RECORD = "a prediction record"
 _WRITER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SEGMENT = re.compile(r"(?P<writer>.+)-(?P<number>\d{6,})\.seg")
 
@@ -51,7 +46,7 @@ class LocalPredictions:
         self._closed = False
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        batch = b"".join(map(_frame, payloads))
+        batch = b"".join(frame(payload, _RECORD) for payload in payloads)
         if not batch:
             return
         with self._lock, failures(self._directory):
@@ -102,7 +97,7 @@ class LocalPredictions:
         path = _path(self._directory, self._writer, number)
         try:
             data = path.read_bytes()
-            self._end = sum(_HEADER.size + len(payload) for payload in _frames(data, path, last=True))
+            self._end = sum(OVERHEAD + len(payload) for payload in unframe(data, path, _RECORD))
             os.ftruncate(self._descriptor, self._end)
         except BaseException:
             self._release()
@@ -152,61 +147,7 @@ def _segments(directory: Path) -> list[tuple[str, int]]:
     return sorted((match["writer"], int(match["number"])) for match in found if match)
 
 
-def _frame(payload: bytes) -> bytes:
-    if not isinstance(payload, bytes) or len(payload) >= 1 << 32:
-        raise InputError(
-            "a prediction record is not bytes, or too long", where="payloads", expected="bytes below 4 GiB"
-        )
-    length = _LENGTH.pack(len(payload))
-    return length + _LENGTH.pack(_check(length, payload)) + payload
-
-
-def _check(length: bytes, payload: bytes) -> int:
-    # The length is covered too: a stretch of zeros would otherwise read as empty records that check out.
-    return zlib.crc32(payload, zlib.crc32(length))
-
-
 def _read(path: Path, *, last: bool) -> Iterator[bytes]:
     with failures(path):
         data = path.read_bytes()
-    yield from _frames(data, path, last=last)
-
-
-def _frames(data: bytes, path: Path, *, last: bool) -> Iterator[bytes]:
-    offset = 0
-    while offset < len(data):
-        payload = _frame_at(data, offset)
-        if payload is None:
-            if last and _is_torn(data, offset):
-                return
-            raise IntegrityError(
-                "a prediction record is damaged",
-                where=f"{path}, offset {offset}",
-                expected="a whole frame whose checksum matches",
-                fix="restore the file from a backup",
-            )
-        yield payload
-        offset += _HEADER.size + len(payload)
-
-
-def _frame_at(data: bytes, offset: int) -> bytes | None:
-    """The payload of the whole, undamaged frame that begins here, if one does."""
-    begin = offset + _HEADER.size
-    if begin > len(data):
-        return None
-    length, check = _HEADER.unpack_from(data, offset)
-    if begin + length > len(data):
-        return None
-    payload = data[begin : begin + length]
-    return payload if _check(_LENGTH.pack(length), payload) == check else None
-
-
-def _is_torn(data: bytes, offset: int) -> bool:
-    """Whether what begins here is a frame cut short: longer than what is left, and no whole frame within it."""
-    begin = offset + _HEADER.size
-    left = len(data) - begin
-    if left >= 0:
-        length, check = _HEADER.unpack_from(data, offset)
-        if length <= left or _check(_LENGTH.pack(left), data[begin:]) == check:  # whole, but for its length
-            return False
-    return all(_frame_at(data, later) is None for later in range(offset + 1, len(data) - _HEADER.size + 1))
+    yield from unframe(data, path, _RECORD, last=last)

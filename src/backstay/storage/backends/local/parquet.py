@@ -1,0 +1,93 @@
+"""One Parquet file of a table, and its schema in Delta's words."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import polars as pl
+from deltalake import Field
+from deltalake import Schema as DeltaSchema
+from deltalake.schema import ArrayType, PrimitiveType
+from deltalake.transaction import AddAction
+
+from backstay.core.errors import BackstayError
+from backstay.core.times import instant_datetime
+from backstay.storage.backends.local.files import sync
+from backstay.storage.ports import EVENT_TIME, KNOWN_TIME, SEQUENCE
+from backstay.storage.schema import TYPES
+
+_ROW_GROUP = 65_536
+_REQUIRED = (EVENT_TIME, KNOWN_TIME, SEQUENCE)
+_POLARS = {name: dtype for dtype, name in TYPES.items()}
+
+
+def write_file(root: Path, frame: pl.DataFrame, *, data_change: bool = True) -> AddAction:
+    """Write numbered rows, in sequence order and at least one, into a new file; the action that would add it.
+
+    The file is synced. If it cannot be written nothing is left of it, and that is a `BackstayError`.
+    """
+    path = root / f"{uuid4().hex}.parquet"
+    try:
+        frame.write_parquet(path, compression="zstd", statistics=True, row_group_size=_ROW_GROUP)
+        sync(path)
+        sync(root)
+        size = path.stat().st_size
+    except (OSError, pl.exceptions.PolarsError) as error:
+        path.unlink(missing_ok=True)
+        raise BackstayError(
+            f"the events were not written: {error}", where=str(root), fix="free space, then retry"
+        ) from error
+    return AddAction(
+        path=path.name,
+        size=size,
+        partition_values={},
+        modification_time=time.time_ns() // 1_000_000,
+        data_change=data_change,
+        stats=json.dumps(_statistics(frame)),
+    )
+
+
+def delta_schema(schema: pl.Schema) -> DeltaSchema:
+    """A frame's schema in Delta's words; the times and the sequence are never null."""
+    return DeltaSchema(
+        [Field(name, _delta_type(kind), nullable=name not in _REQUIRED) for name, kind in schema.items()]
+    )
+
+
+def polars_schema(schema: DeltaSchema) -> pl.Schema:
+    """A table's schema in Polars' words; a type that Backstay never writes is a ValueError."""
+    return pl.Schema({field.name: _polars_type(field.type) for field in schema.fields})
+
+
+def _statistics(frame: pl.DataFrame) -> dict[str, object]:
+    low: dict[str, object] = {SEQUENCE: frame[SEQUENCE][0]}
+    high: dict[str, object] = {SEQUENCE: frame[SEQUENCE][-1]}
+    for name in (EVENT_TIME, KNOWN_TIME):
+        micros = frame[name].to_physical()
+        low[name], high[name] = _iso(micros.min()), _iso(micros.max())
+    nulls = {name: frame[name].null_count() for name in frame.columns}
+    return {"numRecords": frame.height, "minValues": low, "maxValues": high, "nullCount": nulls}
+
+
+def _iso(micros: object) -> str:
+    assert isinstance(micros, int)
+    return instant_datetime(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ").zfill(27)
+
+
+def _delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType:
+    if isinstance(dtype, pl.List):
+        inner = dtype.inner
+        assert isinstance(inner, pl.DataType)
+        return ArrayType(_delta_type(inner))
+    return PrimitiveType(TYPES[dtype])
+
+
+def _polars_type(kind: object) -> pl.DataType:
+    if isinstance(kind, ArrayType):
+        return pl.List(_polars_type(kind.element_type))
+    if isinstance(kind, PrimitiveType) and kind.type in _POLARS:
+        return _POLARS[kind.type]
+    raise ValueError(f"the table has a column of type {kind}, which Backstay does not write")
