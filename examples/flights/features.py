@@ -21,14 +21,16 @@ weather = EventSource(
     "weather", schema={"origin": "string", **dict.fromkeys(data.WEATHER, "float")}, delay="1h", read=data.weather
 )
 
-WINDOWS = ["3h", "1d", "7d"]
-DELAYS = {"delay": Mean("arr_delay"), "late": Share(pl.col("arr_delay") >= 30)}
+late = Share(pl.col("arr_delay") >= 30)
 local = pl.col("scheduled_departure").dt.convert_time_zone(data.NEW_YORK)
 
 flight_features = FeatureSet(
     "flight",
     [
-        *(Windowed(landings, by=entity, over=WINDOWS, **DELAYS) for entity in (carrier, route, origin, tailnum)),
+        *(
+            Windowed(landings, by=entity, over=["3h", "1d", "7d"], delay=Mean("arr_delay"), late=late)
+            for entity in (carrier, route, origin, tailnum)
+        ),
         Latest(landings, by=tailnum, max_age="2d", last_arrival_delay="arr_delay"),
         Latest(takeoffs, by=tailnum, max_age="2d", last_departure_delay="dep_delay"),
         Latest(weather, by=origin, max_age="3h", **{name: name for name in data.WEATHER}),

@@ -14,19 +14,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from backstay.core.errors import BackstayError as BackstayError
     from backstay.definitions import Ask as Ask
+    from backstay.definitions import Contract as Contract
     from backstay.definitions import Count as Count
+    from backstay.definitions import CsvFiles as CsvFiles
+    from backstay.definitions import DeltaTable as DeltaTable
     from backstay.definitions import Derived as Derived
+    from backstay.definitions import Distinct as Distinct
     from backstay.definitions import Entity as Entity
     from backstay.definitions import EventSource as EventSource
+    from backstay.definitions import Expect as Expect
     from backstay.definitions import FeatureSet as FeatureSet
+    from backstay.definitions import First as First
     from backstay.definitions import GatePolicy as GatePolicy
     from backstay.definitions import Label as Label
+    from backstay.definitions import Last as Last
     from backstay.definitions import Latest as Latest
+    from backstay.definitions import Max as Max
     from backstay.definitions import Mean as Mean
+    from backstay.definitions import Min as Min
     from backstay.definitions import Model as Model
+    from backstay.definitions import ParquetFiles as ParquetFiles
     from backstay.definitions import Request as Request
     from backstay.definitions import RetrainPolicy as RetrainPolicy
     from backstay.definitions import Share as Share
+    from backstay.definitions import SqlQuery as SqlQuery
+    from backstay.definitions import Std as Std
     from backstay.definitions import Sum as Sum
     from backstay.definitions import Windowed as Windowed
     from backstay.project import Project as Project
@@ -34,8 +46,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _DEFINITIONS = (
-    "Ask", "Count", "Derived", "Entity", "EventSource", "FeatureSet", "GatePolicy", "Label", "Latest", "Mean", "Model",
-    "Request", "RetrainPolicy", "Share", "Sum", "Windowed",
+    "Ask", "Contract", "Count", "CsvFiles", "DeltaTable", "Derived", "Distinct", "Entity", "EventSource", "Expect",
+    "FeatureSet", "First", "GatePolicy", "Label", "Last", "Latest", "Max", "Mean", "Min", "Model", "ParquetFiles",
+    "Request", "RetrainPolicy", "Share", "SqlQuery", "Std", "Sum", "Windowed",
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")
 _HOMES |= {"Project": "backstay.project", "BackstayError": "backstay.core.errors"}

@@ -105,7 +105,9 @@ def test_trace(cli: Cli, life: Life) -> None:
     assert traced["version"]["dataset"]["digest"] == life.steps["train"].json["dataset"]["digest"]
     assert traced["promotion"]["evidence"]["gate"] == traced["gate"]["entry"]
     assert traced["gate"]["verdict"] == "PASS"
-    assert isinstance(traced["label"]["value"], bool)
+    assert traced["label"]["value"] is None  # paid more than a day after T, far beyond the label's horizon
+    soon = cli("trace", life.answers[6]["prediction_id"], "--project", life.project, "--json").json
+    assert isinstance(soon["label"]["value"], bool)
     shown = cli("trace", answer["prediction_id"], "--project", life.project).out
     for text in (answer["prediction_id"], traced["version"]["digest"], "shop_orders_7d", "late: ", "order=o2542"):
         assert text in shown

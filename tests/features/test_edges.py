@@ -11,6 +11,7 @@ from backstay.features.offline import feature_rows
 from backstay.features.online import OnlineWriter
 from backstay.features.views import Status
 from backstay.storage.backends.memory import MemoryEvents, MemoryOnline
+from tests.features import world
 
 HOUR = 3_600_000_000
 T = 1_364_774_400_000_000
@@ -97,3 +98,13 @@ def test_an_entity_never_seen_is_missing() -> None:
 def test_sums_are_exact_whatever_the_order() -> None:
     big = [(T - 9, T - 9, 1e17), (T - 8, T - 8, 1.0), (T - 7, T - 7, -1e17), (T - 6, T - 6, 0.1)]
     assert answer(*big)[1] == answer(*reversed(big))[1] == (1.1, "OK")
+
+
+def test_no_rows_are_asked() -> None:
+    for features, source in ((FEATURES, SOURCE), (world.SETS["versions"], world.VERSIONED)):
+        record = MemoryEvents()
+        empty = {"event_time": pl.Datetime("us", "UTC"), "known_time": pl.Datetime("us", "UTC"), **source.schema}
+        record.append(source.name, pl.DataFrame(schema=empty))
+        asked = pl.DataFrame(schema={"at": pl.Int64, "a": pl.String, "b": pl.String})
+        frame = feature_rows(features, asked, record).rows.frame()
+        assert (frame.height, frame.columns) == (0, [feature.name for feature in features])

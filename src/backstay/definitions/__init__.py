@@ -4,44 +4,64 @@ A *definition* says what a thing is, never how it is computed: `Windowed(landing
 delay=Mean("arr_delay"))` is turned into numbers by `backstay.features`, in training and in serving by the same code.
 """
 
-from backstay.definitions.entities import Entity
-from backstay.definitions.features import (
+from backstay.definitions.aggregates import (
     Aggregate,
     Count,
-    Derived,
-    Feature,
-    FeatureSet,
-    Latest,
+    Distinct,
+    First,
+    Last,
+    Max,
     Mean,
-    Request,
+    Min,
     Share,
+    Std,
     Sum,
-    View,
-    Windowed,
 )
+from backstay.definitions.blocks import Derived, Latest, Request, Windowed
+from backstay.definitions.contracts import Contract, Expect
+from backstay.definitions.entities import GLOBAL, Entity
+from backstay.definitions.feature import Feature
+from backstay.definitions.features import FeatureSet
 from backstay.definitions.labels import Label
 from backstay.definitions.models import Ask, Model
 from backstay.definitions.policies import GatePolicy, RetrainPolicy
+from backstay.definitions.readers import CsvFiles, DeltaTable, ParquetFiles, Reader, SqlQuery
 from backstay.definitions.sources import EventSource
+from backstay.definitions.views import Value, View
 
 __all__ = [
+    "GLOBAL",
     "Aggregate",
     "Ask",
+    "Contract",
     "Count",
+    "CsvFiles",
+    "DeltaTable",
     "Derived",
+    "Distinct",
     "Entity",
     "EventSource",
+    "Expect",
     "Feature",
     "FeatureSet",
+    "First",
     "GatePolicy",
     "Label",
+    "Last",
     "Latest",
+    "Max",
     "Mean",
+    "Min",
     "Model",
+    "ParquetFiles",
+    "Reader",
     "Request",
     "RetrainPolicy",
     "Share",
+    "SqlQuery",
+    "Std",
     "Sum",
+    "Value",
     "View",
     "Windowed",
 ]

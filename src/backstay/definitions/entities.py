@@ -26,3 +26,13 @@ class Entity:
 
     def __repr__(self) -> str:
         return f"Entity({self.name!r}, keys={list(self.keys)!r})"
+
+
+def _everything() -> Entity:
+    entity = Entity("global", description="all there is: a feature of no entity in particular")
+    entity.keys = ()
+    return entity
+
+
+GLOBAL = _everything()
+"""What a feature without an entity is about; it has no keys."""

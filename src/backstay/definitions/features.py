@@ -17,206 +17,95 @@ makes carrier_delay_3h, carrier_late_3h, origin_wind, distance, hour.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
 from backstay.core.errors import DefinitionError
 from backstay.core.identity import digest_of
-from backstay.core.times import duration, duration_text
+from backstay.core.times import duration_text
+from backstay.definitions.aggregates import ANY_TYPE, COUNTS
+from backstay.definitions.blocks import Derived, Latest, Request, Windowed
 from backstay.definitions.entities import Entity
-from backstay.definitions.expressions import as_expression, canonical
+from backstay.definitions.expressions import canonical
+from backstay.definitions.feature import Feature
+from backstay.definitions.lineage import inherited
 from backstay.definitions.names import check_name
-from backstay.definitions.sources import EventSource, dtype
+from backstay.definitions.places import declared_at, located
+from backstay.definitions.sources import EventSource
+from backstay.definitions.tags import Untag
+from backstay.definitions.views import View
 
-SEMANTICS = 1
+SEMANTICS = 2
 """Version of what the engine computes for a definition. A change of any value of any feature raises it."""
 
-Kind = Literal["count", "sum", "mean", "share", "latest", "request", "derived"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Aggregate:
-    """What is computed over the events of a window; see `Count`, `Sum`, `Mean`, `Share`."""
-
-    kind: Literal["count", "sum", "mean", "share"]
-    value: str | pl.Expr | None = None
-
-
-def Count() -> Aggregate:  # noqa: N802 - reads as a declaration beside Mean(...)
-    """The number of events in the window; 0 when there are none."""
-    return Aggregate("count")
-
-
-def Sum(value: str | pl.Expr) -> Aggregate:  # noqa: N802
-    """The exact sum of the non-null values, rounded once; 0 when there are none."""
-    return Aggregate("sum", value)
-
-
-def Mean(value: str | pl.Expr) -> Aggregate:  # noqa: N802
-    """The exact sum, rounded once, divided by the number of non-null values; null when there are none."""
-    return Aggregate("mean", value)
-
-
-def Share(condition: pl.Expr | str) -> Aggregate:  # noqa: N802
-    """The share of events for which the condition holds, of those for which it is known; null when there are none."""
-    return Aggregate("share", condition)
-
-
-class Windowed:
-    """Aggregates over the events of one entity in `[T - window, T)`, exact, for several windows at once.
-
-    Features are named `{entity}_{name}_{window}`.
-    """
-
-    def __init__(self, source: EventSource, *, by: Entity, over: Sequence[str] | str, **aggregates: Aggregate) -> None:
-        where = f"Windowed({source.name}, by={by.name})"
-        windows = [over] if isinstance(over, str) else list(over)
-        if not windows or not aggregates:
-            raise DefinitionError(
-                "a window needs at least one duration and one aggregate", where=where, fix='over=["3h"], x=Mean("x")'
-            )
-        self.source, self.entity, self.aggregates = source, by, aggregates
-        self.windows = tuple(duration(window, where=where) for window in windows)
-        if min(self.windows) == 0:
-            raise DefinitionError("a window of length 0 holds nothing", where=where, expected="a positive duration")
-        for name, aggregate in aggregates.items():
-            if not isinstance(aggregate, Aggregate):
-                raise DefinitionError(
-                    f"{name}={aggregate!r} is not an aggregate", where=where, expected="Count(), Sum, Mean or Share"
-                )
-
-
-class Latest:
-    """Values of the last visible event of an entity, EXPIRED when it is older than `max_age`.
-
-    `Latest(weather, by=origin, max_age="3h", wind="wind_speed")` makes the feature `origin_wind`.
-    """
-
-    def __init__(self, source: EventSource, *, by: Entity, max_age: str | None = None, **values: str | pl.Expr) -> None:
-        self.source, self.entity, self.values = source, by, values
-        self.max_age = None if max_age is None else duration(max_age, where=f"Latest({source.name}, by={by.name})")
-
-
-class Request:
-    """Inputs that come with the request: name to type. All are required; a value may be null only where `optional`."""
-
-    def __init__(self, *, optional: Sequence[str] = (), **fields: Any) -> None:
-        self.fields = {name: dtype(kind, where=f"Request({name})") for name, kind in fields.items()}
-        self.optional = frozenset(optional)
-
-
-class Derived:
-    """Row-wise Polars expressions of features declared before, named by keyword."""
-
-    def __init__(self, **expressions: pl.Expr) -> None:
-        self.expressions = expressions
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Feature:
-    """One resolved feature of a set. `column` is its place among its view's value columns (-1: none)."""
-
-    name: str
-    kind: Kind
-    dtype: pl.DataType
-    view: int = -1
-    column: int = -1
-    window: int | None = None
-    max_age: int | None = None
-    default: float | int | bool | str | None = None
-    expression: pl.Expr | None = None
-    optional: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class View:
-    """All that a feature set asks of one (source, entity) pair: what online state is kept for."""
-
-    source: EventSource
-    entity: Entity
-    values: list[pl.Expr] = field(default_factory=list)
-    canonical_values: list[Any] = field(default_factory=list)
-    longest: int = 0
-
-    def column(self, value: str | pl.Expr, where: str) -> int:
-        expression = as_expression(value, where=where)
-        form = canonical(expression, where=where)
-        if form not in self.canonical_values:
-            self._check_numeric(expression, where)
-            self.values.append(expression)
-            self.canonical_values.append(form)
-        return self.canonical_values.index(form)
-
-    def _check_numeric(self, expression: pl.Expr, where: str) -> None:
-        empty = pl.DataFrame(schema=self.source.schema)
-        try:
-            kind = empty.select(value=expression).schema["value"]
-        except pl.exceptions.PolarsError as error:
-            raise DefinitionError(
-                f"the expression does not fit source {self.source.name!r}: {str(error).splitlines()[0]}",
-                where=where,
-                expected=f"columns of {list(self.source.schema)}",
-            ) from None
-        if not (kind.is_numeric() or kind == pl.Boolean):
-            raise DefinitionError(
-                f"the value is of type {kind}",
-                where=where,
-                expected="a number or a condition",
-                fix="encode it as a number",
-            )
-
-    @property
-    def name(self) -> str:
-        return f"{self.source.name}.{self.entity.name}"
-
-    def canonical(self) -> dict[str, Any]:
-        keys = list(self.entity.keys)
-        return {"source": self.source.canonical(), "keys": keys, "values": self.canonical_values}
+Block = Windowed | Latest | Request | Derived
 
 
 class FeatureSet:
     """Named features, resolved and checked when declared; see the module's text for the shape of `blocks`.
 
-    `defaults` gives a feature the value that replaces a missing one, before derived features are computed. The
-    feature keeps its status, so that a default in use is seen and counted.
+    defaults:     gives a feature the value that replaces a missing one, before derived features are computed. The
+                  feature keeps its status, so that a default in use is seen and counted.
+    descriptions: what a feature means, for people, by feature.
+    tags:         such as "pii": of the whole set, or by feature. Features inherit the tags of what they are made of.
+    untag:        removes an inherited tag, by feature and tag, with the reason: `{"age_band": {"pii": "ten bands"}}`.
+                  The removal is recorded with every version that is trained on the set.
     """
 
     def __init__(
         self,
         name: str,
-        blocks: Sequence[Windowed | Latest | Request | Derived],
+        blocks: Sequence[Block],
         *,
         defaults: Mapping[str, float | int | bool | str] | None = None,
         description: str = "",
         owner: str = "",
+        descriptions: Mapping[str, str] | None = None,
+        tags: Sequence[str] | Mapping[str, Sequence[str]] = (),
+        untag: Untag | None = None,
     ) -> None:
+        self.place = declared_at()
         self.name = check_name(name, "feature set")
         self.description, self.owner = description, owner
         self.views: list[View] = []
         self.features: list[Feature] = []
         self.derivations: list[dict[str, pl.Expr]] = []
         self._defaults = dict(defaults or {})
+        self._place = self.place
         for block in blocks:
             self._add(block)
-        unknown = self._defaults.keys() - {feature.name for feature in self.features}
-        if unknown:
-            raise DefinitionError(
-                f"defaults for features that do not exist: {sorted(unknown)}", where=f"feature set {name!r}"
-            )
+        self._place = self.place
+        names = {feature.name for feature in self.features}
+        by_feature = tags if isinstance(tags, Mapping) else {}
+        for what, given in (
+            ("defaults", self._defaults),
+            ("descriptions", descriptions),
+            ("tags", by_feature),
+            ("untag", untag),
+        ):
+            if unknown := sorted((given or {}).keys() - names):
+                raise DefinitionError(f"{what} for features that do not exist: {unknown}", where=self.where)
+        self.untagged: Untag = {feature: dict(reasons) for feature, reasons in (untag or {}).items()}
+        found = inherited(self.views, self.features, tags, self.untagged, self.where)
+        self.features = [
+            replace(one, description=(descriptions or {}).get(one.name, ""), tags=found[one.name])
+            for one in self.features
+        ]
         self.vector = tuple(f.name for f in self.features if f.dtype.is_numeric() or f.dtype == pl.Boolean)
         self.hash = digest_of(self.canonical())
 
-    def _add(self, block: Windowed | Latest | Request | Derived) -> None:
+    def _add(self, block: Block) -> None:
+        self._place = getattr(block, "place", self.place)
         if isinstance(block, Windowed):
             self._add_windowed(block)
         elif isinstance(block, Latest):
             view, index = self._view(block.source, block.entity)
             for name, value in block.values.items():
                 full = f"{block.entity.name}_{name}"
-                column = view.column(value, self._where(full))
-                self._append(Feature(full, "latest", pl.Float64(), index, column, max_age=block.max_age))
+                column = view.column(value, self._where(full), any_type=True)
+                self._append(Feature(full, "latest", view.values[column].dtype, index, column, max_age=block.max_age))
         elif isinstance(block, Request):
             for name, kind in block.fields.items():
                 self._append(Feature(name, "request", kind, optional=name in block.optional))
@@ -225,19 +114,25 @@ class FeatureSet:
         else:
             raise DefinitionError(
                 f"{block!r} is not part of a feature set",
-                where=f"feature set {self.name!r}",
+                where=self.where,
                 expected="Windowed, Latest, Request or Derived",
             )
 
     def _add_windowed(self, block: Windowed) -> None:
         view, index = self._view(block.source, block.entity)
+        hop = "" if block.hop is None else f"_hop_{duration_text(block.hop)}"
         for window in block.windows:
-            view.longest = max(view.longest, window)
+            view.longest = max(view.longest, window + (block.hop or 0))
             for name, aggregate in block.aggregates.items():
-                full = f"{block.entity.name}_{name}_{duration_text(window)}"
-                column = -1 if aggregate.value is None else view.column(aggregate.value, self._where(full))
-                kind = pl.Int64() if aggregate.kind == "count" else pl.Float64()
-                self._append(Feature(full, aggregate.kind, kind, index, column, window=window))
+                full = f"{block.entity.name}_{name}_{duration_text(window)}{hop}"
+                column, kind = -1, pl.DataType()
+                if aggregate.value is not None:
+                    any_type = aggregate.kind in ANY_TYPE
+                    column = view.column(aggregate.value, self._where(full), any_type=any_type)
+                    kind = view.values[column].dtype if aggregate.kind in ("first", "last") else pl.Float64()
+                if aggregate.kind in COUNTS:
+                    kind = pl.Int64()
+                self._append(Feature(full, aggregate.kind, kind, index, column, window=window, hop=block.hop))
 
     def _add_derived(self, block: Derived) -> None:
         frame = pl.DataFrame(schema={feature.name: feature.dtype for feature in self.features})
@@ -255,40 +150,63 @@ class FeatureSet:
         self.derivations.append(dict(block.expressions))
 
     def _view(self, source: EventSource, entity: Entity) -> tuple[View, int]:
-        missing = [key for key in entity.keys if key not in source.schema]
-        if missing:
-            raise DefinitionError(
-                f"source {source.name!r} has no column {missing[0]!r}, a key of entity {entity.name!r}",
-                where=f"feature set {self.name!r}",
-                expected=f"one of {list(source.schema)}",
-            )
+        for key in entity.keys:
+            if key not in source.schema:
+                raise DefinitionError(
+                    f"source {source.name!r} has no column {key!r}, a key of entity {entity.name!r}",
+                    where=located(f"feature set {self.name!r}", self._place),
+                    expected=f"one of {list(source.schema)}",
+                    fix=f"add it to the source's schema, or name the keys: Entity({entity.name!r}, keys=[...])",
+                )
+            self._check_key(source, entity, key)
         for index, view in enumerate(self.views):
             if view.source is source and view.entity is entity:
                 return view, index
         self.views.append(View(source, entity))
         return self.views[-1], len(self.views) - 1
 
+    def _check_key(self, source: EventSource, entity: Entity, key: str) -> None:
+        kind = source.schema[key]
+        where = located(f"feature set {self.name!r}", self._place)
+        if kind.is_float():
+            raise DefinitionError(
+                f"key {key!r} of entity {entity.name!r} is a float in source {source.name!r}",
+                where=where,
+                expected="a string, int, bool or datetime",
+                fix="cast it: equal floats may be written differently",
+            )
+        for view in self.views:
+            other = view.source.schema[key] if key in view.entity.keys else kind
+            if other != kind:
+                raise DefinitionError(
+                    f"key {key!r} is {kind} in source {source.name!r} and {other} in source {view.source.name!r}",
+                    where=where,
+                    expected="one type for one key",
+                    fix="give the column the same type in both sources",
+                )
+
     def _append(self, feature: Feature) -> None:
         check_name(feature.name, "feature")
         if any(feature.name == other.name for other in self.features):
-            raise DefinitionError(
-                f"two features are named {feature.name!r}", where=f"feature set {self.name!r}", fix="rename one"
-            )
+            raise DefinitionError(f"two features are named {feature.name!r}", where=self.where, fix="rename one")
         if feature.name in self._defaults:
             if feature.kind == "derived":
                 raise DefinitionError(
                     f"{feature.name!r} is derived and cannot have a default",
-                    where=f"feature set {self.name!r}",
+                    where=self.where,
                     fix="use fill_null in its expression",
                 )
             value = _typed_default(self._defaults[feature.name], feature, self._where(feature.name))
-            feature = Feature(
-                **{name: getattr(feature, name) for name in Feature.__slots__ if name != "default"}, default=value
-            )
+            feature = replace(feature, default=value)
         self.features.append(feature)
 
     def _where(self, feature: str) -> str:
-        return f"feature set {self.name!r}, feature {feature!r}"
+        return located(f"feature set {self.name!r}, feature {feature!r}", self._place)
+
+    @property
+    def where(self) -> str:
+        """The set with its file and line, as errors name it."""
+        return located(f"feature set {self.name!r}", self.place)
 
     @property
     def requests(self) -> list[Feature]:
@@ -304,6 +222,11 @@ class FeatureSet:
     def sources(self) -> list[EventSource]:
         return list({view.source.name: view.source for view in self.views}.values())
 
+    @property
+    def tags(self) -> frozenset[str]:
+        """Every tag that one of the features carries: what a training set or model made of them inherits."""
+        return frozenset(tag for feature in self.features for tag in feature.tags)
+
     def canonical(self) -> dict[str, Any]:
         """Everything that decides a value, in plain data: what `hash` covers."""
 
@@ -311,7 +234,7 @@ class FeatureSet:
             expression = None if feature.expression is None else canonical(feature.expression)
             return [
                 feature.name, feature.kind, str(feature.dtype), feature.view, feature.column, feature.window,
-                feature.max_age, feature.default, expression,
+                feature.hop, feature.max_age, feature.default, expression,
             ]  # fmt: skip
 
         return {

@@ -8,15 +8,17 @@ from backstay.core.errors import DefinitionError
 from backstay.core.times import duration
 from backstay.definitions.expressions import canonical
 from backstay.definitions.names import check_name
+from backstay.definitions.places import declared_at, located
 from backstay.definitions.sources import EventSource
 
 
 class Label:
-    """The outcome of what a prediction is about, taken from an event that happens later.
+    """The outcome of what a prediction is about, taken from an event that happens in [T, T + horizon].
 
     source:  where outcomes arrive.
     key:     the column that identifies what was predicted: in the outcome's events, in the asked rows, and in requests.
-    value:   a condition of the outcome's event (a label that is a value: absent means unlabelled).
+    value:   a condition of the outcome's event: a label that is a *value*. Absent means unlabelled.
+    occurs:  True, or a condition of the event: a label that is an *occurrence*. Absent at maturity means 0.
     horizon: by T + horizon the outcome has happened; with the source's declared delay, a cohort is then *mature*.
     void:    a source of events that void the outcome (a cancelled flight): it leaves the denominator, and is counted.
     """
@@ -27,24 +29,28 @@ class Label:
         *,
         source: EventSource,
         key: str,
-        value: pl.Expr,
         horizon: str,
+        value: pl.Expr | None = None,
+        occurs: pl.Expr | bool = False,
         void: EventSource | None = None,
     ) -> None:
+        self.place = declared_at()
         self.name = check_name(name, "label")
-        self.source, self.key, self.value, self.void = source, key, value, void
-        self.horizon = duration(horizon, where=f"label {name!r}")
+        where = located(f"label {name!r}", self.place)
+        self.source, self.key, self.void = source, key, void
+        self.occurrence = occurs is not False
+        if (value is None) != self.occurrence:
+            raise DefinitionError(
+                "a label is a value or an occurrence",
+                where=where,
+                expected="one of value=, occurs=",
+                fix='write value=pl.col("arr_delay") >= 30 for what each outcome is, occurs=True for what may not come',
+            )
+        self.horizon = duration(horizon, where=where)
         for table in (source, void):
             if table is not None and key not in table.schema:
-                raise DefinitionError(f"source {table.name!r} has no column {key!r}", where=f"label {name!r}")
-        kind = pl.DataFrame(schema=source.schema).select(value=value).schema["value"]
-        if kind != pl.Boolean:
-            raise DefinitionError(
-                f"the label's value is of type {kind}",
-                where=f"label {name!r}",
-                expected="a condition (yes or no)",
-                fix='compare it, such as pl.col("arr_delay") >= 30',
-            )
+                raise DefinitionError(f"source {table.name!r} has no column {key!r}", where=where)
+        self.value = _condition(source, value if value is not None else occurs, where)
 
     @property
     def maturity(self) -> int:
@@ -57,6 +63,28 @@ class Label:
             "source": self.source.canonical(),
             "key": self.key,
             "value": canonical(self.value, where=f"label {self.name!r}"),
+            "occurrence": self.occurrence,
             "horizon": self.horizon,
             "void": None if self.void is None else self.void.name,
         }
+
+
+def _condition(source: EventSource, given: pl.Expr | bool | None, where: str) -> pl.Expr:
+    """The condition as an expression, checked against the source's columns."""
+    value = given if isinstance(given, pl.Expr) else pl.lit(True)
+    try:
+        kind = pl.DataFrame(schema=source.schema).select(value=value).schema["value"]
+    except pl.exceptions.PolarsError as error:
+        raise DefinitionError(
+            f"the condition does not fit source {source.name!r}: {str(error).splitlines()[0]}",
+            where=where,
+            expected=f"columns of {list(source.schema)}",
+        ) from None
+    if kind != pl.Boolean:
+        raise DefinitionError(
+            f"the label's value is of type {kind}",
+            where=where,
+            expected="a condition (yes or no)",
+            fix='compare it, such as pl.col("arr_delay") >= 30',
+        )
+    return value

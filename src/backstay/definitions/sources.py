@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from backstay.core.errors import DefinitionError
 from backstay.core.times import duration
 from backstay.definitions.names import check_name
+from backstay.definitions.places import declared_at, located
+from backstay.definitions.tags import Tags
+
+if TYPE_CHECKING:
+    from backstay.definitions.contracts import Contract
+    from backstay.definitions.readers import Reader
 
 DTYPES: dict[str, pl.DataType] = {
     "float": pl.Float64(),
@@ -61,12 +67,23 @@ class EventSource:
     known_time: the column that says when it could first have been read; or
     delay:      how long after its event time an event becomes known ("1h"; "0s", the default: at once).
     timezone:   the zone of times that carry none. Without it a naive time is refused.
-    read:       a function that returns the source's history as a frame, for `backstay ingest`.
+    event_id:   the column that identifies an event. A later event of the same id is a *correction*: of those visible
+                at T, the one with the highest (known_time, sequence) counts, and the others do not.
+    sequence:   the column with the producer's own number, rising from event to event (an offset): one that does not
+                rise is a duplicate, and refused.
+    read:       where the source's history comes from, for `backstay ingest`: a reader (`ParquetFiles`, `CsvFiles`,
+                `DeltaTable`, `SqlQuery`) or a function that returns it as a frame.
+    contract:   what must hold of each event; those that break it go to quarantine.
+    freshness:  the objective: an alarm is raised when nothing became known for longer than this ("2h").
+    tags:       such as "pii": of the whole source, or by column. Features inherit them.
 
     An event is visible at T if and only if event_time < T and known_time <= T.
     """
 
-    __slots__ = ("delay", "description", "event_time", "known_time", "name", "owner", "read", "schema", "timezone")
+    __slots__ = (
+        "contract", "delay", "description", "event_id", "event_time", "freshness", "known_time", "name", "owner",
+        "place", "read", "schema", "sequence", "tags", "timezone",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -77,12 +94,18 @@ class EventSource:
         known_time: str | None = None,
         delay: str | timedelta | None = None,
         timezone: str | None = None,
-        read: Callable[[], pl.DataFrame] | None = None,
+        event_id: str | None = None,
+        sequence: str | None = None,
+        read: Reader | Callable[[], pl.DataFrame] | None = None,
+        contract: Contract | None = None,
+        freshness: str | timedelta | None = None,
         description: str = "",
         owner: str = "",
+        tags: Tags = (),
     ) -> None:
+        self.place = declared_at()
         self.name = check_name(name, "source")
-        where = f"source {name!r}"
+        where = self.where
         self.schema = {
             check_name(c, "column"): dtype(kind, where=f"{where}, column {c!r}") for c, kind in schema.items()
         }
@@ -90,17 +113,41 @@ class EventSource:
             raise DefinitionError(
                 "known_time and delay are both given", where=where, expected="one of them", fix="remove one"
             )
+        self.event_id = self._column(event_id, "event_id", (pl.String(), pl.Int64()))
+        self.sequence = self._column(sequence, "sequence", (pl.Int64(),))
         self.event_time = event_time
         self.known_time = known_time
         self.delay = duration(delay or "0s", where=where)
         self.timezone = timezone
         self.read = read
+        self.contract = contract
+        self.freshness = None if freshness is None else duration(freshness, where=where)
         self.description = description
         self.owner = owner
+        self.tags = tags
+        unknown = sorted(tags.keys() - self.schema.keys()) if isinstance(tags, Mapping) else []
+        if unknown:
+            raise DefinitionError(f"tags for columns that do not exist: {unknown}", where=where)
+
+    def _column(self, name: str | None, role: str, kinds: tuple[pl.DataType, ...]) -> str | None:
+        if name is not None and self.schema.get(name) not in kinds:
+            raise DefinitionError(
+                f"{role}={name!r} is {self.schema.get(name, 'not a column')}",
+                where=self.where,
+                expected=f"a column of the schema, of type {' or '.join(type_name(kind) for kind in kinds)}",
+                fix=f"add it to schema, or name another column as {role}",
+            )
+        return name
+
+    @property
+    def where(self) -> str:
+        """The source with its file and line, as errors name it."""
+        return located(f"source {self.name!r}", self.place)
 
     def canonical(self) -> dict[str, Any]:
         """What of this source decides the value of a feature."""
-        return {"name": self.name, "schema": {column: str(kind) for column, kind in self.schema.items()}}
+        schema = {column: str(kind) for column, kind in self.schema.items()}
+        return {"name": self.name, "schema": schema, "event_id": self.event_id}
 
     def __repr__(self) -> str:
         return f"EventSource({self.name!r}, schema={list(self.schema)})"

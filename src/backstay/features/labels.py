@@ -10,32 +10,28 @@ from __future__ import annotations
 import polars as pl
 
 from backstay.definitions import Label
+from backstay.features.cells import superseded
 from backstay.features.offline import EventReader
 
 
 def join_labels(asked: pl.DataFrame, label: Label, events: EventReader, *, as_of: int) -> pl.DataFrame:
     """`asked` (columns `at` and the label's key) with three columns added, its rows as they came.
 
-    label:  Boolean, null where no outcome is known as of `as_of`, or where it is void
+    label:  Boolean, null where no outcome is known as of `as_of`, or where it is void; of a label that is an
+    occurrence,
+            False where the row is mature and nothing came
     void:   Boolean, the outcome was voided
     mature: Boolean, at + horizon + delay <= as_of
 
-    Only an outcome that happens at or after the row's T is its outcome. If several arrived, the first in the order
-    (event_time, known_time, sequence) counts.
+    Only an outcome that happens in [T, T + horizon] is the row's. Of a label that is a value the first in the order
+    (event_time, known_time, sequence) counts if several arrived; an occurrence has come if one that meets its condition
+    has. Where outcomes are corrected (`event_id`), the highest version known by `as_of` counts.
     """
-    outcomes = (
-        events.read(label.source.name, known_until=as_of)
-        .rechunk()
-        .with_columns(label=label.value)
-        .filter(pl.col("label").is_not_null())
-        .sort("event_time", "known_time", "sequence")
-        .select(label.key, "label", _happened=pl.col("event_time").dt.epoch("us"))
-    )
     rows = asked.with_row_index("_row")
     matched = (
         rows.select("_row", "at", label.key)
-        .join(outcomes, on=label.key, how="inner", maintain_order="left_right")
-        .filter(pl.col("_happened") >= pl.col("at"))
+        .join(_outcomes(label, events, as_of), on=label.key, how="inner", maintain_order="left_right")
+        .filter(pl.col("_happened").is_between(pl.col("at"), pl.col("at") + label.horizon))
         .unique("_row", keep="first", maintain_order=True)
         .select("_row", "label")
     )
@@ -46,7 +42,20 @@ def join_labels(asked: pl.DataFrame, label: Label, events: EventReader, *, as_of
         voided = events.read(label.void.name, known_until=as_of).select(label.key, void=pl.lit(True)).unique()
         joined = joined.join(voided, on=label.key, how="left", maintain_order="left")
         joined = joined.with_columns(pl.col("void").fill_null(False))
-    return joined.with_columns(
-        label=pl.when(pl.col("void")).then(None).otherwise(pl.col("label")),
-        mature=pl.col("at") + label.maturity <= as_of,
-    ).drop("_row")
+    mature = pl.col("at") + label.maturity <= as_of
+    known = pl.col("label").fill_null(pl.when(mature).then(False)) if label.occurrence else pl.col("label")
+    return joined.with_columns(label=pl.when("void").then(None).otherwise(known), mature=mature).drop("_row")
+
+
+def _outcomes(label: Label, events: EventReader, as_of: int) -> pl.DataFrame:
+    """The outcomes known by `as_of`, in canonical order: the label's key, `label` and `_happened`."""
+    table = events.read(label.source.name, known_until=as_of).rechunk()
+    if label.source.event_id is not None:
+        table = table.filter(superseded(table, label.source.event_id) > as_of)
+    table = table.with_columns(label=label.value)
+    wanted = pl.col("label") if label.occurrence else pl.col("label").is_not_null()
+    return (
+        table.filter(wanted)
+        .sort("event_time", "known_time", "sequence")
+        .select(label.key, "label", _happened=pl.col("event_time").to_physical())
+    )

@@ -17,16 +17,18 @@ import polars as pl
 
 from backstay.core.errors import ConflictError, InputError
 from backstay.core.times import instant_text
-from backstay.definitions import FeatureSet
-from backstay.features.history import Answer, History
-from backstay.features.online import Packed, entity_key, unpack, view_id, watermark_key
+from backstay.definitions import FeatureSet, View
+from backstay.features.batch import ask_each
+from backstay.features.history import History
+from backstay.features.online import entity_key, view_id, watermark_key
+from backstay.features.packed import EVENT_TIME, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
 from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
 from backstay.storage.ports import OnlineState
 
-_HEADER_BYTES = 16
-_CACHED = 100_000
-_FIRST = np.zeros(64, np.int64)  # an entity's history has one segment
+_GENERATION = 8
+CACHED_EVENTS = 1_000_000
+"""Events of prepared histories that are kept in memory, of some 150 bytes each."""
 
 
 @dataclass(slots=True)
@@ -49,9 +51,13 @@ class Found:
 
 @dataclass(slots=True)
 class _Prepared:
-    generation: int
+    """An entity's history, ready to be asked; `head` is the beginning of the value it was made of."""
+
+    head: bytes
     complete_from: int
     history: History
+    words: list[list[Any]]
+    events: int
 
 
 class OnlineLookup:
@@ -62,41 +68,47 @@ class OnlineLookup:
         self._state = state
         self._engine = RowEngine(features)
         self._identities = [view_id(view) for view in features.views]
+        self._plans = dict(zip(self._identities, self._engine.plans, strict=True))
         self._marks = [
             watermark_key(view.source.name, identity)
             for view, identity in zip(features.views, self._identities, strict=True)
         ]
+        self._no_heads = [b""] * len(self._marks)
         self._prepared: dict[bytes, _Prepared] = {}
-        self._requests = pl.Schema({feature.name: feature.dtype for feature in features.requests})
+        self._kept = 0
+        self._requests = [feature.name for feature in features.requests]
+        self._views = list(zip(features.views, self._identities, strict=True))
 
     def lookup(self, asked: Sequence[Asked]) -> Found:
         """The features of each request at its own T.
 
         Raises `InputError` for a T older than the state keeps.
         """
-        keys = [
-            self._keys(plan, identity, asked)
-            for plan, identity in zip(self._engine.plans, self._identities, strict=True)
-        ]
-        watermark, histories = self._snapshot({key for per_view in keys for key in per_view if key is not None})
-        at = np.array([one.at for one in asked], np.int64)
+        keys = [self._keys(view, identity, asked) for view, identity in self._views]
+        watermark, histories = self._snapshot({key: None for per_view in keys for key in per_view if key is not None})
+        at = [one.at for one in asked]
+        moments = np.array(at, np.int64)
         computed = [
-            self._compute(plan, per_view, at, histories)
+            self._compute(plan, per_view, at, moments, histories)
             for plan, per_view in zip(self._engine.plans, keys, strict=True)
         ]
-        return Found(self._engine.rows(computed, self._request_frame(asked)), watermark, computed)
+        fields = [[one.fields[name] for name in self._requests] for one in asked]
+        return Found(self._engine.few(computed, fields), watermark, computed)
 
-    def _keys(self, plan: ViewPlan, identity: bytes, asked: Sequence[Asked]) -> list[bytes | None]:
-        names = plan.view.entity.keys
+    @staticmethod
+    def _keys(view: View, identity: bytes, asked: Sequence[Asked]) -> list[bytes | None]:
+        names = view.entity.keys
         out: list[bytes | None] = []
         for one in asked:
             values = [one.keys[name] for name in names]
             out.append(None if None in values else entity_key(identity, values))
         return out
 
-    def _snapshot(self, wanted: set[bytes]) -> tuple[dict[str, int], dict[bytes, _Prepared]]:
+    def _snapshot(self, wanted: Mapping[bytes, None]) -> tuple[dict[str, int], dict[bytes, _Prepared]]:
         order = list(wanted)
-        blobs = self._state.read([*self._marks, *order])
+        ready = [self._prepared.get(key) for key in order]
+        heads = [b"" if one is None else one.head for one in ready]
+        blobs = self._state.read([*self._marks, *order], have=[*self._no_heads, *heads])
         watermark: dict[str, int] = {}
         for view, blob in zip(self.features.views, blobs, strict=False):
             sequence = int.from_bytes(blob[:8], "little", signed=True) if blob else 0
@@ -108,65 +120,65 @@ class OnlineLookup:
                     fix="run: backstay features backfill",
                 )
         found: dict[bytes, _Prepared] = {}
-        for key, blob in zip(order, blobs[len(self._marks) :], strict=True):
+        for key, blob, one in zip(order, blobs[len(self._marks) :], ready, strict=True):
             if blob is not None:
-                found[key] = self._prepare(key, blob)
+                found[key] = one if one is not None and blob is one.head else self._prepare(key, blob)
         return watermark, found
 
     def _prepare(self, key: bytes, blob: bytes) -> _Prepared:
-        ready = self._prepared.get(key)
-        if ready is not None and ready.generation == int.from_bytes(blob[:8], "little", signed=True):
-            return ready
-        view = self.features.views[self._identities.index(key[:8])]
-        packed: Packed = unpack(blob, len(view.values))
-        times = packed.times
+        plan = self._plans[key[:8]]
+        packed = Packed.read(blob, plan.view)
+        rows, lead = packed.rows, times(plan.view)
         history = History(
-            np.zeros(len(times), np.int64), times[:, 0].copy(), times[:, 1].copy(), times[:, 2], packed.values, 1
+            plan.question,
+            np.zeros(len(rows), np.int64),
+            rows[:, EVENT_TIME].copy(),
+            rows[:, KNOWN_TIME].copy(),
+            rows[:, SEQUENCE],
+            rows[:, lead:].view(np.float64),
+            1,
+            rows[:, UNTIL].copy() if lead > UNTIL else None,
         )
-        if len(self._prepared) >= _CACHED:
-            self._prepared.clear()
-        self._prepared[key] = ready = _Prepared(packed.generation, packed.complete_from, history)
+        self._keep(key, ready := _Prepared(blob[:_GENERATION], packed.complete_from, history, packed.words, len(rows)))
         return ready
+
+    def _keep(self, key: bytes, ready: _Prepared) -> None:
+        """Keep a prepared history, and of the oldest ones only as many as there is room for."""
+        before = self._prepared.pop(key, None)
+        self._kept += ready.events - (before.events if before else 0)
+        self._prepared[key] = ready
+        while self._kept > CACHED_EVENTS and len(self._prepared) > 1:
+            self._kept -= self._prepared.pop(next(iter(self._prepared))).events
 
     def _compute(
         self,
         plan: ViewPlan,
         keys: Sequence[bytes | None],
-        at: npt.NDArray[np.int64],
+        at: Sequence[int],
+        moments: npt.NDArray[np.int64],
         histories: Mapping[bytes, _Prepared],
     ) -> Computed:
-        places: dict[bytes, list[int]] = {}
-        for place, key in enumerate(keys):
-            if key is not None and key in histories:
-                places.setdefault(key, []).append(place)
-        if len(places) == 1 and len(keys) == len(rows := next(iter(places.values()))):
-            return plan.compute(self._ask(plan, histories[next(iter(places))], at, rows), at)
-        answer = plan.nothing(len(at))
-        for key, rows in places.items():
-            answer.put(rows, self._ask(plan, histories[key], at[rows], rows))
-        return plan.compute(answer, at)
+        ready = [None if key is None else histories.get(key) for key in keys]
+        for one, moment in zip(ready, at, strict=True):
+            if one is not None and moment < one.complete_from:
+                raise InputError(
+                    f"T {instant_text(moment)} is older than the online state keeps",
+                    where="at",
+                    expected=f"a time from {instant_text(one.complete_from)} on",
+                    fix="compute old rows from the events record",
+                )
+        answer = ask_each(plan.question, [None if one is None else one.history for one in ready], at)
+        computed = plan.compute(answer, moments)
+        for place, column in plan.coded:
+            computed.coded[place] = _spelled(plan.view, column, computed.values[:, place].tolist(), ready)
+        return computed
 
-    def _ask(self, plan: ViewPlan, ready: _Prepared, at: npt.NDArray[np.int64], rows: Sequence[int]) -> Answer:
-        earliest = int(at.min()) if len(rows) > 1 else int(at[0])
-        if earliest < ready.complete_from:
-            raise InputError(
-                f"T {instant_text(earliest)} is older than the online state keeps",
-                where="at",
-                expected=f"a time from {instant_text(ready.complete_from)} on",
-                fix="compute old rows from the events record",
-            )
-        return ready.history.ask(
-            _FIRST[: len(rows)] if len(rows) <= len(_FIRST) else np.zeros(len(rows), np.int64), at, plan.lengths
-        )
 
-    def _request_frame(self, asked: Sequence[Asked]) -> pl.DataFrame:
-        if not self._requests:
-            return pl.DataFrame({"": pl.Series([0] * len(asked))})
-        columns = []
-        for name, kind in self._requests.items():
-            values = [one.fields[name] for one in asked]
-            if isinstance(kind, pl.Datetime):
-                columns.append(pl.Series(name, values, pl.Int64).cast(kind))
-            else:
-                columns.append(pl.Series(name, values, kind))
-        return pl.DataFrame(columns)
+def _spelled(view: View, column: int, codes: Sequence[float], ready: Sequence[_Prepared | None]) -> pl.Series:
+    """The words that codes stand for: each entity numbers its own."""
+    number = sum(value.coded for value in view.values[:column])
+    words = [
+        None if one is None or code != code else one.words[number][int(code)]
+        for code, one in zip(codes, ready, strict=True)
+    ]
+    return pl.Series(words, dtype=view.values[column].dtype)

@@ -14,9 +14,11 @@ import numpy as np
 import polars as pl
 
 from backstay.core.errors import InputError
-from backstay.definitions import FeatureSet, View
-from backstay.features.history import History, Ints
-from backstay.features.rows import RowEngine, Rows, in_one_chunk
+from backstay.definitions import EventSource, FeatureSet
+from backstay.features.cells import coded, micros, spelled, superseded, view_columns, view_values
+from backstay.features.exact import Ints
+from backstay.features.history import History
+from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
 
 
@@ -62,7 +64,7 @@ def feature_rows(
     engine = RowEngine(features)
     limits = watermark or {}
     tables = {
-        source.name: events.read(source.name, known_until=known_until, sequence_until=limits.get(source.name))
+        source.name: _events(features, source, events, known_until, limits.get(source.name))
         for source in features.sources
     }
     computed = [_view(plan, asked, at, tables[plan.view.source.name]) for plan in engine.plans]
@@ -83,44 +85,54 @@ def _check(features: FeatureSet, asked: pl.DataFrame) -> None:
         raise InputError("some rows have no 'at'", where=where, fix="drop them or give them a time")
 
 
+def _events(
+    features: FeatureSet, source: EventSource, events: EventReader, known_until: int | None, sequence_until: int | None
+) -> pl.DataFrame:
+    """What the views read of a source's events; with `_until` where events may be corrected."""
+    read = [name for view in features.views if view.source is source for name in view_columns(view)]
+    columns = list(dict.fromkeys(["event_time", "known_time", "sequence", *read]))
+    table = events.read(source.name, columns=columns, known_until=known_until, sequence_until=sequence_until)
+    if source.event_id is None:
+        return table
+    return table.with_columns(pl.Series("_until", superseded(table, source.event_id)))
+
+
 def _view(plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataFrame) -> Computed:
     keys = list(plan.view.entity.keys)
-    events = events.drop_nulls(keys)
-    entities = events.select(keys).unique(maintain_order=True).with_row_index("_segment")
-    if not entities.height:
+    events = events.drop_nulls(keys) if keys else events
+    if not events.height:
         return plan.compute(plan.nothing(asked.height), at)
-    segment = _segments(events, entities, keys)
+    segment, row_segment, segments = _segments(events, asked, keys)
+    values, texts = view_values(plan.view, events)
+    words = {}
+    for column, text in texts.items():
+        values[:, column], words[column] = coded(text)
     history = History(
+        plan.question,
         segment,
-        _micros(events, "event_time"),
-        _micros(events, "known_time"),
+        micros(events, "event_time"),
+        micros(events, "known_time"),
         events.get_column("sequence").to_numpy(),
-        view_values(plan.view, events),
-        entities.height,
+        values,
+        segments,
+        events.get_column("_until").to_numpy() if plan.view.source.event_id is not None else None,
     )
-    return plan.compute(plan.ask(history, _segments(asked, entities, keys), at), at)
+    computed = plan.compute(plan.ask(history, row_segment, at), at)
+    for place, column in plan.coded:
+        computed.coded[place] = spelled(computed.values[:, place], words[column])
+    return computed
 
 
-def _segments(frame: pl.DataFrame, entities: pl.DataFrame, keys: list[str]) -> Ints:
-    """The number of each row's entity; -1 for one that has no events. A null key is no entity."""
-    joined = frame.select(keys).join(entities, on=keys, how="left", maintain_order="left")
-    return joined.get_column("_segment").cast(pl.Int64).fill_null(-1).to_numpy()
+def _segments(events: pl.DataFrame, asked: pl.DataFrame, keys: list[str]) -> tuple[Ints, Ints, int]:
+    """The number of each event's entity, and of each row's (-1 for one that has no events), and how many there are.
 
-
-def view_values(view: View, events: pl.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """The view's value columns for each event, as floats with NaN for null."""
-    out = np.empty((events.height, len(view.values)))
-    if not view.values or not events.height:
-        return out
-    values = (
-        in_one_chunk(events).select(**{str(place): value for place, value in enumerate(view.values)}).cast(pl.Float64)
-    )
-    for place in range(out.shape[1]):
-        column = values.get_column(str(place)).head(events.height)
-        out[:, place] = column.fill_nan(None).to_numpy()
-    out[~np.isfinite(out)] = np.nan
-    return out
-
-
-def _micros(frame: pl.DataFrame, name: str) -> Ints:
-    return frame.get_column(name).dt.epoch("us").to_numpy()
+    A null key is no entity. Without keys everything is one entity.
+    """
+    if not keys:
+        return np.zeros(events.height, np.int64), np.zeros(asked.height, np.int64), 1
+    entities = events.select(keys).unique().with_row_index("_segment")
+    found = []
+    for frame in (events, asked):
+        joined = frame.select(keys).join(entities, on=keys, how="left", maintain_order="left")
+        found.append(joined.get_column("_segment").cast(pl.Int64).fill_null(-1).to_numpy())
+    return found[0], found[1], entities.height

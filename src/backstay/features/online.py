@@ -1,11 +1,13 @@
 """Online state: the histories that a server needs, packed by entity, and what turns pushed events into them.
 
-One value a (view, entity) holds the events its windows can still need, in the order they came; one value a source holds
-its *watermark* (the highest sequence applied). An append is one transaction with the watermark in it, so a reader's
-snapshot is always "every event up to this sequence, and no other".
+One value a (view, entity) holds the events its windows can still need; one value a view holds its *watermark* (the
+highest sequence applied). An append is one transaction with the watermark in it, so a reader's snapshot is always
+"every event up to this sequence, and no other". The transaction is conditional on the watermark it began from: of
+several processes that apply the same events, one does, and the others find it done.
 
 What is kept: at any T not more than `SLACK` before the newest known time, every window and latest value can be computed
-exactly. A request about an older T is refused rather than answered from a part of the history.
+exactly. A request about an older T is refused rather than answered from a part of the history. Where events may be
+corrected nothing is dropped, since a correction can bring back into the past what was over.
 """
 
 from __future__ import annotations
@@ -13,24 +15,25 @@ from __future__ import annotations
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 import polars as pl
 
+from backstay.core.errors import ConflictError
 from backstay.core.identity import digest_of
 from backstay.core.times import DAY
 from backstay.definitions import EventSource, FeatureSet, View
 from backstay.definitions.features import SEMANTICS
-from backstay.features.offline import view_values
+from backstay.features.cells import micros, view_columns
+from backstay.features.corrections import Corrections
+from backstay.features.packed import EVENT_TIME, Packed, extended, packed_rows, times
 from backstay.storage.ports import OnlineState
 
 SLACK = DAY
 
-_HEADER = struct.Struct("<qq")  # generation (the last sequence applied), complete_from (T before which it is partial)
 _WATERMARK = struct.Struct("<qq")  # sequence, the newest known time
-_TIMES = 3  # event_time, known_time, sequence lead every packed row
+_FEW = 64  # events below which trimming is not worth a look
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -39,7 +42,7 @@ def view_id(view: View) -> bytes:
     return bytes.fromhex(digest_of([SEMANTICS, view.canonical(), view.longest])[:16])
 
 
-def entity_key(identity: bytes, keys: Sequence[str | int | float | bool]) -> bytes:
+def entity_key(identity: bytes, keys: Sequence[str | int | float | bool] | None) -> bytes:
     """The key of an entity's history. MessagePack keeps ("1", "12") and ("11", "2") apart."""
     return identity + _encode(keys)
 
@@ -48,28 +51,8 @@ def watermark_key(source: str, identity: bytes) -> bytes:
     return b"w" + identity + source.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """An entity's events, unpacked without copying: shape (events,) each, values (events, columns)."""
-
-    complete_from: int
-    generation: int
-    times: np.ndarray[tuple[int, int], np.dtype[np.int64]]
-    values: np.ndarray[tuple[int, int], np.dtype[np.float64]]
-
-
-def unpack(blob: bytes, columns: int) -> Packed:
-    generation, complete_from = _HEADER.unpack_from(blob)
-    rows = np.frombuffer(blob, np.int64, offset=_HEADER.size).reshape(-1, _TIMES + columns)
-    return Packed(complete_from, generation, rows[:, :_TIMES], rows[:, _TIMES:].view(np.float64))
-
-
-def generation(blob: bytes) -> int:
-    return int(_HEADER.unpack_from(blob)[0])
-
-
 class OnlineWriter:
-    """Applies events to the online state of feature sets; the one writer of that state."""
+    """Applies events to the online state of feature sets."""
 
     def __init__(self, state: OnlineState, feature_sets: Iterable[FeatureSet]) -> None:
         self._state = state
@@ -77,6 +60,11 @@ class OnlineWriter:
         for features in feature_sets:
             for view in features.views:
                 self._views[view.source.name].setdefault(view_id(view), view)
+
+    def columns(self, source: EventSource) -> list[str]:
+        """The columns of a source's events that the online state is made of."""
+        read = [name for view in self._views[source.name].values() for name in view_columns(view)]
+        return list(dict.fromkeys(["event_time", "known_time", "sequence", *read]))
 
     def watermark(self, source: EventSource) -> int:
         """The sequence up to which every view of the source has been applied (0: nothing, or none kept)."""
@@ -88,64 +76,68 @@ class OnlineWriter:
 
         Returns how many rows were new to at least one view.
         """
-        writes: dict[bytes, bytes] = {}
+        while True:
+            try:
+                return self._apply(source, events)
+            except ConflictError:  # another process applied some of them meanwhile: look again
+                continue
+
+    def _apply(self, source: EventSource, events: pl.DataFrame) -> int:
+        writes: dict[bytes, bytes | None] = {}
+        marks = {watermark_key(source.name, identity): identity for identity in self._views[source.name]}
+        expect = dict(zip(marks, self._state.read(list(marks)), strict=True))
         applied = 0
-        for identity, view in self._views[source.name].items():
-            key = watermark_key(source.name, identity)
-            (mark,) = self._state.read([key])
+        for key, identity in marks.items():
+            view, mark = self._views[source.name][identity], expect[key]
             done, newest = _WATERMARK.unpack(mark) if mark else (0, 0)
-            fresh = events.filter(pl.col("sequence") > done).sort("sequence")
+            sequence = events.get_column("sequence").to_numpy()
+            fresh = events if len(sequence) and sequence[0] > done else events.filter(sequence > done)
             if not fresh.height:
                 continue
             applied = max(applied, fresh.height)
-            newest = max(newest, int(fresh.get_column("known_time").dt.epoch("us").to_numpy().max()))
+            newest = max(newest, int(micros(fresh, "known_time").max()))
             writes |= self._append(identity, view, fresh, newest - SLACK)
             writes[key] = _WATERMARK.pack(int(fresh.get_column("sequence")[-1]), newest)
         if writes:
-            self._state.write(writes)
+            self._state.write(writes, expect=expect)
         return applied
 
-    def _append(self, identity: bytes, view: View, events: pl.DataFrame, horizon: int) -> dict[bytes, bytes]:
-        events = events.drop_nulls(list(view.entity.keys))
-        rows = np.empty((events.height, _TIMES + len(view.values)), np.int64)
-        rows[:, 0] = events.get_column("event_time").dt.epoch("us").to_numpy()
-        rows[:, 1] = events.get_column("known_time").dt.epoch("us").to_numpy()
-        rows[:, 2] = events.get_column("sequence").to_numpy()
-        rows[:, _TIMES:] = view_values(view, events).view(np.int64)
+    def _append(self, identity: bytes, view: View, events: pl.DataFrame, horizon: int) -> dict[bytes, bytes | None]:
+        rows, words = packed_rows(view, events)
+        columns = [events.get_column(name).to_list() for name in view.entity.keys]
+        named = zip(*columns, strict=True) if columns else [()] * events.height
+        keys = [entity_key(identity, None if None in values else values) for values in named]
+        if view.source.event_id is not None:
+            ids = events.get_column(view.source.event_id).to_list()
+            return Corrections(self._state, identity, view).append(keys, rows, words, ids)
         grouped: dict[bytes, list[int]] = defaultdict(list)
-        for place, keys in enumerate(events.select(view.entity.keys).iter_rows()):
-            grouped[entity_key(identity, keys)].append(place)
+        nobody = entity_key(identity, None)
+        for place, key in enumerate(keys):
+            if key != nobody:
+                grouped[key].append(place)
         before = self._state.read(list(grouped))
-        out = {}
+        out: dict[bytes, bytes | None] = {}
         for (key, places), blob in zip(grouped.items(), before, strict=True):
-            packed = (blob or _HEADER.pack(0, -(2**62))) + rows[places].tobytes()
-            out[key] = _stamped(packed, int(rows[places[-1], 2]), view, horizon)
+            packed = Packed.read(blob, view) if blob else Packed.empty(view)
+            out[key] = _trimmed(extended(packed, view, rows[places], words, places), view, horizon).blob()
         return out
 
 
-def _stamped(blob: bytes, sequence: int, view: View, horizon: int) -> bytes:
-    """The blob with its generation set, and trimmed once its oldest event is long past any use."""
-    _, complete_from = _HEADER.unpack_from(blob)
-    width = 8 * (_TIMES + len(view.values))
-    (oldest,) = struct.unpack_from("<q", blob, _HEADER.size)
-    body = blob[_HEADER.size :]
-    if len(body) > 64 * width and oldest < horizon - view.longest - max(view.longest // 2, SLACK):
-        rows = np.frombuffer(body, np.int64).reshape(-1, width // 8)
-        kept = _needed(rows, view.longest, horizon)
-        if not kept.all():
-            body, complete_from = rows[kept].tobytes(), horizon
-    return _HEADER.pack(sequence, complete_from) + body
-
-
-def _needed(
-    rows: np.ndarray[tuple[int, int], np.dtype[np.int64]], longest: int, horizon: int
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which events can still matter at some T >= horizon: in a window, not yet visible, or the last one visible."""
-    event_time, known_time, sequence = rows[:, 0], rows[:, 1], rows[:, 2]
-    visible = np.maximum(event_time + 1, known_time)
-    needed = (event_time + longest >= horizon) | (visible > horizon)
-    past = np.flatnonzero(visible <= horizon)
-    if len(past):
-        order = np.lexsort((sequence[past], known_time[past], event_time[past]))
-        needed[past[order[-1]]] = True
-    return np.asarray(needed)
+def _trimmed(packed: Packed, view: View, horizon: int) -> Packed:
+    """The events without those past any use, once the oldest is long past it."""
+    if len(packed.rows) <= _FEW:
+        return packed
+    if packed.rows[0, EVENT_TIME] >= horizon - view.longest - max(view.longest // 2, SLACK):
+        return packed
+    kept = packed.needed(view.longest, horizon)
+    if kept.all():
+        return packed
+    rows, lead = packed.rows[kept], times(view)
+    words = packed.words
+    for number, column in enumerate(place for place, value in enumerate(view.values) if value.coded):
+        cells = rows[:, lead + column].view(np.float64)
+        used, places = np.unique(cells[~np.isnan(cells)], return_inverse=True)
+        cells[~np.isnan(cells)] = places
+        rows[:, lead + column] = cells.view(np.int64)
+        words[number] = [words[number][int(code)] for code in used]
+    return Packed(packed.generation, horizon, rows, words)

@@ -12,14 +12,18 @@ Counts and sums of nothing are 0 (with MISSING if the entity was never seen); ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from backstay.definitions import Feature, FeatureSet
-from backstay.features.history import Answer, Bools, Floats, History, Ints
+from backstay.features.exact import Floats, Ints
+from backstay.features.history import History
+from backstay.features.question import Answer, Pick, Question, Window
 
 Statuses = npt.NDArray[np.uint8]
 
@@ -39,6 +43,8 @@ class Computed:
     statuses: Statuses
     event_time: Ints
     """event time of the last visible event; -1 where none is visible"""
+    coded: dict[int, pl.Series] = field(default_factory=dict)
+    """by place, the values of features whose matrix column holds the numbers of words"""
 
 
 class ViewPlan:
@@ -47,80 +53,68 @@ class ViewPlan:
     def __init__(self, features: FeatureSet, view: int) -> None:
         self.view = features.views[view]
         self.features: list[Feature] = [feature for feature in features if feature.view == view]
-        self.columns = len(self.view.values)
-        lengths = list(dict.fromkeys(f.window for f in self.features if f.window is not None))
-        self.lengths = np.array(lengths, np.int64)
-        self._of_kind = {
-            kind: _Places(
-                np.array([place for place, f in enumerate(self.features) if f.kind in kinds], np.intp),
-                np.array(
-                    [lengths.index(f.window) if f.window else 0 for f in self.features if f.kind in kinds], np.intp
-                ),
-                np.array([f.column for f in self.features if f.kind in kinds], np.intp),
-            )
-            for kind, kinds in {
-                "count": ("count",),
-                "sum": ("sum",),
-                "mean": ("mean", "share"),
-                "latest": ("latest",),
-            }.items()
-        }
+        self.question = Question(self.features, len(self.view.values))
+        self._order = np.array([self._place(feature) for feature in self.features], np.intp)
+        self._latest = np.array([p for p, feature in enumerate(self.features) if feature.kind == "latest"], np.intp)
         ages = [f.max_age for f in self.features if f.kind == "latest"]
         self._max_age = np.array([_FOREVER if age is None else age for age in ages], np.int64)
+        self.coded = [
+            (place, one.column)
+            for place, one in enumerate(self.features)
+            if one.kind in ("latest", "first", "last") and self.view.values[one.column].coded
+        ]
+        """(place among the features, value column) of features that are words"""
+
+    def _place(self, feature: Feature) -> int:
+        """Where a feature's value stands among all that `compute` lays side by side."""
+        asked = self.question
+        if feature.window is None:
+            return feature.column
+        windows, summed = len(asked.windows), len(asked.summed)
+        window = asked.windows.index(Window(feature.window, feature.hop))
+        place = asked.columns
+        if feature.kind == "count":
+            return place + window
+        place += windows
+        if feature.kind in ("sum", "mean", "share"):
+            place += windows * summed * (feature.kind != "sum")
+            return place + window * summed + asked.summed.index(feature.column)
+        return place + 2 * windows * summed + asked.picks.index(Pick(feature.kind, window, feature.column))
 
     def nothing(self, rows: int) -> Answer:
-        return Answer.nothing(rows, len(self.lengths), self.columns)
+        return Answer.nothing(rows, self.question)
 
     def ask(self, history: History | None, segment: Ints, at: Ints) -> Answer:
         """What the history says at each (segment, T); a segment of -1 is an entity that was never seen."""
         known = segment >= 0
         if history is not None and known.all():
-            return history.ask(segment, at, self.lengths)
+            return history.ask(segment, at)
         out = self.nothing(len(at))
         if history is not None and known.any():
-            out.put(known, history.ask(segment[known], at[known], self.lengths))
+            out.put(known, history.ask(segment[known], at[known]))
         return out
 
     def compute(self, answer: Answer, at: Ints) -> Computed:
         """The features, from what the history says."""
-        rows, seen = len(at), answer.seen[:, None]
-        values = np.empty((rows, len(self.features)))
-        statuses = np.empty((rows, len(self.features)), np.uint8)
-        statuses[:] = np.where(seen, _OK, _MISSING)
-        for kind, of in self._of_kind.items():
-            if not len(of.place):
-                continue
-            if kind == "count":
-                values[:, of.place] = answer.count[:, of.window]
-            elif kind == "sum":
-                values[:, of.place] = answer.sums[:, of.window, of.column]
-            elif kind == "mean":
-                valid = answer.valid[:, of.window, of.column]
-                empty = valid == 0
-                mean = answer.sums[:, of.window, of.column] / np.where(empty, 1, valid)
-                mean[empty] = np.nan
-                values[:, of.place] = mean
-                statuses[:, of.place] = np.where(seen, np.where(empty, _NULL, _OK), _MISSING)
-            else:
-                values[:, of.place], statuses[:, of.place] = self._latest(answer, at, of, seen)
+        rows = len(at)
+        blocks: list[npt.NDArray[Any]] = [answer.last]
+        if self.question.windows:
+            flat = (rows, answer.sums.shape[1] * answer.sums.shape[2])
+            sums, valid = answer.sums.reshape(flat), answer.valid.reshape(flat)
+            means = np.full_like(sums, np.nan)
+            np.divide(sums, valid, out=means, where=valid != 0)
+            blocks += [answer.count, sums, means, answer.picked]
+        values: Floats = np.concatenate(blocks, axis=1)[:, self._order]
+        statuses = np.isnan(values).astype(np.uint8)  # OK is 0, NULL is 1
+        if len(self._latest):
+            expired = (at - answer.event_time)[:, None] > self._max_age
+            if expired.any():
+                values[:, self._latest] = np.where(expired, np.nan, values[:, self._latest])
+                statuses[:, self._latest] = np.where(expired, _EXPIRED, statuses[:, self._latest])
+        if not answer.seen.all():
+            statuses[~answer.seen] = _MISSING
         return Computed(values, statuses, answer.event_time)
-
-    def _latest(self, answer: Answer, at: Ints, of: _Places, seen: Bools) -> tuple[Floats, Statuses]:
-        value = answer.last[:, of.column]
-        status = np.where(np.isnan(value), _NULL, _OK)
-        status[(at - answer.event_time)[:, None] > self._max_age] = _EXPIRED
-        status = np.where(seen, status, _MISSING)
-        return np.where(status == _OK, value, np.nan), status
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Features of one kind: their places in the view, and the window and value column of each."""
-
-    place: npt.NDArray[np.intp]
-    window: npt.NDArray[np.intp]
-    column: npt.NDArray[np.intp]
 
 
 _FOREVER = np.iinfo(np.int64).max
-_OK, _NULL, _MISSING, _EXPIRED = (np.uint8(status) for status in Status)
+_MISSING, _EXPIRED = np.uint8(Status.MISSING), np.uint8(Status.EXPIRED)

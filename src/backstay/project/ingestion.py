@@ -40,7 +40,7 @@ def ingest_source(source: EventSource, events: EventStore) -> Ingested:
     The history must begin with what the record holds: then a second run adds nothing, and a longer history adds its
     end. Anything else is refused, and nothing is changed.
     """
-    if source.read is None:
+    if not callable(source.read):
         raise InputError(
             "the source does not say how its history is read", where=f"source {source.name!r}", fix="give it read=..."
         )
@@ -64,7 +64,7 @@ def ingest_source(source: EventSource, events: EventStore) -> Ingested:
 
 def _history(source: EventSource) -> pl.DataFrame:
     """What the user's function returns."""
-    assert source.read is not None
+    assert callable(source.read)
     where = f"source {source.name!r}"
     try:
         history = source.read()

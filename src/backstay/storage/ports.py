@@ -18,7 +18,10 @@ EVENT_TIME, KNOWN_TIME, SEQUENCE = "event_time", "known_time", "sequence"
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Acknowledgement of an append: durable, and numbered `first`..`last` (`first` > `last` if it was empty)."""
+    """Acknowledgement of an append: durable, and numbered `first`..`last` (`first` > `last` if it was empty).
+
+    `version` is the table's version at that moment; it need not hold these rows yet (`EventStore.version` does).
+    """
 
     first: int
     last: int
@@ -30,6 +33,9 @@ class EventStore(Protocol):
 
     def append(self, source: str, events: pl.DataFrame) -> Appended:
         """Append rows durably and atomically; they are numbered without gaps, from 1, in the order given.
+
+        Durable: written (write(2)) before it returns, so that a killed process loses nothing. What cannot be written is
+        a `BackstayError`, and nothing of it is stored.
 
         `events` has Datetime("us", "UTC") columns `event_time` and `known_time` (no nulls) and the source's own
         columns; the store adds the Int64 column `sequence`. The first append fixes the schema (names in order and
@@ -54,7 +60,12 @@ class EventStore(Protocol):
         ...
 
     def version(self, source: str) -> int:
-        """The table version that a read sees now (-1 if the source has none yet)."""
+        """The version of the table that holds every event appended so far (-1 if the source has none yet).
+
+        It names the content: what was read up to now is this version of the table, for any reader of tables, later too.
+        A store that writes events ahead of its table first moves them into it, so this may take as long as a commit;
+        asking again while nothing was appended answers the same and is cheap. It never decreases.
+        """
         ...
 
     def last_sequence(self, source: str) -> int:
@@ -133,15 +144,34 @@ class Artifacts(Protocol):
 
 
 class OnlineState(Protocol):
-    """Small values by key, read in microseconds by many processes while one writes.
+    """Small values by key, read in microseconds by many processes while several write.
 
-    A read is one consistent snapshot; a write is one atomic, durable transaction.
+    A key is any bytes, of any length, and so is a value. A read is one consistent snapshot; a write is one atomic
+    transaction, durable when it returns. What a user's own backend must do is tested by
+    `backstay.testing.OnlineStateConformance`. A store that is closed or cannot be reached is a `BackstayError`; anything
+    but bytes is an `InputError`, and nothing is written.
     """
 
-    def read(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
+    def read(self, keys: Sequence[bytes], have: Sequence[bytes | None] | None = None) -> list[bytes | None]:
+        """The value of each key, in order; None where there is none. All are of one moment.
 
-    def write(self, values: Mapping[bytes, bytes]) -> None: ...
+        `have`: for each key the beginning of a value that the caller holds already (b"" or None: nothing). A stored
+        value that begins with it is answered by that very object, so that nothing is copied.
+        """
+        ...
 
-    def clear(self) -> None: ...
+    def write(self, values: Mapping[bytes, bytes | None], expect: Mapping[bytes, bytes | None] | None = None) -> None:
+        """Write all values or none; None deletes.
 
-    def close(self) -> None: ...
+        With `expect`, only if each of its keys has exactly that value now (None: there is none); otherwise
+        `ConflictError`, and nothing is written: this compare-and-swap is what makes several writers safe.
+        """
+        ...
+
+    def clear(self) -> None:
+        """Remove every key of this state, and of no other. What is written meanwhile may stay or go."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; closing again does nothing."""
+        ...

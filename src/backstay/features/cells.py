@@ -1,0 +1,84 @@
+"""What of an event a view keeps: its times, its values as floats, and the words that stand for what is no float."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from backstay.definitions import View
+from backstay.features.exact import Floats, Ints
+from backstay.features.rows import in_one_chunk
+
+
+def micros(frame: pl.DataFrame, name: str) -> Ints:
+    """A column of times as integer microseconds."""
+    return frame.get_column(name).to_physical().to_numpy()
+
+
+def view_columns(view: View) -> list[str]:
+    """The columns of the source that the view reads, without the times."""
+    read = [name for value in view.values for name in value.expression.meta.root_names()]
+    identity = [] if view.source.event_id is None else [view.source.event_id]
+    return list(dict.fromkeys([*view.entity.keys, *identity, *read]))
+
+
+def view_values(view: View, events: pl.DataFrame) -> tuple[Floats, dict[int, pl.Series]]:
+    """The view's value columns of each event, shape (events, columns), NaN for null; and by coded column its values.
+
+    A coded column is empty in the matrix: its values are to be turned into the numbers of words.
+    """
+    out = np.empty((events.height, len(view.values)))
+    if not view.values or not events.height:
+        return out, {place: pl.Series(dtype=value.dtype) for place, value in enumerate(view.values) if value.coded}
+    expressions = {str(place): value.expression for place, value in enumerate(view.values)}
+    values = in_one_chunk(events).select(**expressions).head(events.height)
+    words = {}
+    for place, value in enumerate(view.values):
+        column = values.get_column(str(place))
+        if value.coded:
+            words[place] = column.cast(value.dtype)
+            continue
+        column = column.to_physical() if column.dtype.is_temporal() else column
+        out[:, place] = column.cast(pl.Float64).to_numpy()
+    out[~np.isfinite(out)] = np.nan
+    return out, words
+
+
+def coded(column: pl.Series) -> tuple[Floats, pl.Series]:
+    """A column as the numbers of its words (NaN: null), and the words."""
+    words = column.drop_nulls().unique(maintain_order=True)
+    table = pl.DataFrame({"word": words, "code": np.arange(len(words), dtype=np.float64)})
+    found = pl.DataFrame({"word": column}).join(table, on="word", how="left", maintain_order="left")
+    return found.get_column("code").to_numpy(), words
+
+
+def spelled(codes: Floats, words: pl.Series) -> pl.Series:
+    """The words of some numbers; null for NaN."""
+    return words.gather(pl.Series(codes).fill_nan(None).cast(pl.UInt32))
+
+
+def superseded(events: pl.DataFrame, event_id: str) -> Ints:
+    """For each event, when a correction of it becomes visible; `NEVER` if there is none.
+
+    The versions of an event are those of its id, in the order (known_time, sequence); one that has none is its own.
+    """
+    happened, known = micros(events, "event_time"), micros(events, "known_time")
+    frame = pl.DataFrame(
+        {
+            "id": events.get_column(event_id),
+            "known": known,
+            "sequence": events.get_column("sequence"),
+            "visible": np.maximum(happened + 1, known),
+            "row": np.arange(events.height),
+        }
+    ).filter(pl.col("id").is_not_null() & pl.col("id").is_duplicated())
+    until = np.full(events.height, NEVER)
+    if frame.height:
+        frame = frame.sort("id", "known", "sequence", descending=[False, True, True])
+        later = pl.col("visible").cum_min().over("id").shift(1).over("id")
+        frame = frame.with_columns(until=later.fill_null(NEVER))
+        until[frame.get_column("row").to_numpy()] = frame.get_column("until").to_numpy()
+    return until
+
+
+NEVER = np.iinfo(np.int64).max

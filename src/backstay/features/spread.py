@@ -1,0 +1,65 @@
+"""The sample standard deviation from exact sums, with twice the precision where differences cancel.
+
+With n values, s = sum of x and q = sum of x squared, the variance is (n q - s s) / (n (n - 1)). Both sums are exact
+here (a square is a float and the rounding error of it, Dekker 1971); the difference is taken in pairs of floats, good
+to about 2**-100 of n q, so that values which differ by less than 2**-47 of their size count as equal: a constant has
+exactly 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backstay.features.exact import Floats, Ints
+
+Two = tuple[Floats, Floats]
+"""A number as the float nearest to it, and what is left."""
+
+_SPLIT = 2.0**27 + 1
+_NONE = 2.0**-95
+
+
+def squares(values: Floats) -> Two:
+    """Each value squared: the nearest float, and its rounding error."""
+    return _times(values, values)
+
+
+def deviation(number: Ints, total: Two, square: Two, error: Two) -> Floats:
+    """The sample standard deviation; NaN of fewer than two values.
+
+    total: the sum of the values; square, error: the sums of the two parts of `squares`.
+    """
+    count = number.astype(np.float64)
+    q = _plus(square, error)
+    high, low = _times(count, q[0])
+    scaled = _normal(high, low + count * q[1])
+    high, low = _times(total[0], total[0])
+    product = _normal(high, low + 2.0 * total[0] * total[1])
+    difference = _plus(scaled, (-product[0], -product[1]))[0]
+    difference = np.where(difference > scaled[0] * _NONE, difference, 0.0)
+    pairs = np.where(number > 1, count * (count - 1.0), np.nan)
+    return np.sqrt(difference / pairs)
+
+
+def _times(a: Floats, b: Floats) -> Two:
+    product = a * b
+    (ah, al), (bh, bl) = _split(a), _split(b)
+    return product, ((ah * bh - product) + ah * bl + al * bh) + al * bl
+
+
+def _split(a: Floats) -> Two:
+    wide = _SPLIT * a
+    high = wide - (wide - a)
+    return high, a - high
+
+
+def _plus(a: Two, b: Two) -> Two:
+    high = a[0] + b[0]
+    part = high - a[0]
+    low = (a[0] - (high - part)) + (b[0] - part)
+    return _normal(high, low + a[1] + b[1])
+
+
+def _normal(high: Floats, low: Floats) -> Two:
+    total = high + low
+    return total, low - (total - high)
