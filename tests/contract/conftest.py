@@ -1,6 +1,7 @@
 """One suite for every backend: each fixture makes one empty store of a port, once a backend.
 
-A new backend adds itself to `_BACKENDS`, with a maker for each port that it implements.
+A new backend adds itself to `_BACKENDS`, with a maker for each port that it implements. The online state's suite is the
+conformance kit (`test_online.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from backstay.storage.backends import local, memory
-from backstay.storage.ports import Artifacts, EventStore, Ledger, OnlineState, PredictionLog
+from backstay.storage.ports import Artifacts, EventStore, Ledger, PredictionLog
 
 _BACKENDS: dict[str, dict[str, Callable[[Path], Any]]] = {
     "memory": {
@@ -20,14 +21,12 @@ _BACKENDS: dict[str, dict[str, Callable[[Path], Any]]] = {
         "predictions": lambda _: memory.MemoryPredictions(),
         "ledger": lambda _: memory.MemoryLedger(),
         "artifacts": lambda _: memory.MemoryArtifacts(),
-        "online": lambda _: memory.MemoryOnline(),
     },
     "local": {
         "events": lambda path: local.LocalEvents(path / "events"),
         "predictions": lambda path: local.LocalPredictions(path / "predictions"),
         "ledger": lambda path: local.LocalLedger(path / "ledger.db"),
         "artifacts": lambda path: local.LocalArtifacts(path / "artifacts"),
-        "online": lambda path: local.LocalOnline(path / "online"),
     },
 }
 
@@ -62,8 +61,3 @@ def ledger(backend: str, tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def artifacts(backend: str, tmp_path: Path) -> Iterator[Artifacts]:
     yield from _made(backend, "artifacts", tmp_path)
-
-
-@pytest.fixture
-def online(backend: str, tmp_path: Path) -> Iterator[OnlineState]:
-    yield from _made(backend, "online", tmp_path)

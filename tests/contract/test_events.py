@@ -192,3 +192,19 @@ def test_threads_append_without_gaps(events: EventStore) -> None:
         done = list(pool.map(lambda _: events.append("s", frame(1, 2)), range(24)))
     assert sorted(one.first for one in done) == list(range(1, 48, 2))
     assert sequences(events) == list(range(1, 49))
+
+
+def test_batches_are_what_read_gives(events: EventStore) -> None:
+    whole_frame = frame(*range(40))
+    for begin in range(0, 40, 10):
+        events.append("s", whole_frame[begin : begin + 10])
+    whole = events.read("s")
+    for rows in (1, 7, 10, 25, 1_000):
+        got = list(events.batches("s", rows=rows))
+        assert all(0 < one.height <= max(rows, 10) for one in got)
+        assert pl.concat(got).equals(whole)
+    some = list(events.batches("s", columns=["x"], sequence_after=13, sequence_until=31, known_until=None, rows=5))
+    assert pl.concat(some)["x"].to_list() == list(range(13, 31))
+    assert list(events.batches("s", sequence_after=40)) == []
+    with pytest.raises(NotFoundError):
+        list(events.batches("t"))

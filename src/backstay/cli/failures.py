@@ -12,7 +12,7 @@ FINE, NO, BAD, CONFLICT, BUG, INTERRUPTED, PIPE = 0, 1, 2, 3, 70, 130, 141
 CODES = (
     (FINE, "fine"),
     (NO, "the answer is no (a gate's FAIL or INSUFFICIENT, parity that does not hold)"),
-    (BAD, "bad input or not found"),
+    (BAD, "bad input, not found, or not allowed"),
     (CONFLICT, "a conflict, or stored content that is not what was recorded"),
     (BUG, "a defect, with its trace"),
     (INTERRUPTED, "interrupted"),

@@ -3,6 +3,7 @@
     BackstayError                 catch this to catch all of them
     ├── InputError                what was given is wrong: names the place, what was expected, and the fix
     │   └── DefinitionError       a definition in the user's project is wrong
+    ├── AccessError               who asks lacks the role that it needs; the denial is in the ledger
     ├── NotFoundError             no such model, version, prediction, source, ...
     ├── ConflictError             somebody else moved first (compare-and-swap lost); read again, then retry
     └── IntegrityError            stored content is not what was recorded: tampered with, or damaged
@@ -46,6 +47,10 @@ class InputError(BackstayError):
 
 class DefinitionError(InputError):
     """A definition (entity, source, feature, model, policy) is wrong; `where` names it."""
+
+
+class AccessError(BackstayError):
+    """Who asks lacks the role that it needs; nothing was changed, and the denial is in the ledger."""
 
 
 class NotFoundError(BackstayError):

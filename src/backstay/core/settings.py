@@ -5,6 +5,8 @@ They are read from `backstay.toml` in the project's folder, where `serving.port`
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +31,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("project.home", ".backstay", "where records, artifacts and online state are kept, relative to the project"),
     Setting("project.lock", None, "the lock file of the training environment, for the lineage of each version"),
     Setting("project.strict", False, "refuse to register a model version whose lineage is incomplete"),
+    Setting(
+        "online.url",
+        None,
+        "the shared online state, redis:// or rediss://, ${NAME} from the environment; else the home",
+    ),
+    Setting("features.memory", 0, "bytes that a source's events may take at once in a training set; 0: no bound"),
     Setting("serving.host", "127.0.0.1", "the address the server listens on; anything but loopback is everybody's"),
     Setting("serving.port", 8000, "the port the server listens on; 0 takes a free one"),
     Setting("serving.body_limit", 65_536, "the largest request body, in bytes"),
@@ -80,3 +88,18 @@ def _check(name: str, value: object, path: Path) -> None:
             where=str(path),
             expected={str: "a text", int: "a whole number", bool: "true or false"}[kind],
         )
+
+
+def expanded(value: str | None, name: str) -> str | None:
+    """A setting's text with `${NAME}` replaced by the environment's: that is where a password stands, not in a file."""
+
+    def variable(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise InputError(
+                f"the environment has no variable {found[1]!r}",
+                where=name,
+                fix=f"export {found[1]}=..., then run again",
+            )
+        return os.environ[found[1]]
+
+    return None if value is None else re.sub(r"\$\{(\w+)\}", variable, value)

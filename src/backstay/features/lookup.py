@@ -47,6 +47,16 @@ class Found:
     rows: Rows
     watermark: dict[str, int]
     computed: list[Computed]
+    at: npt.NDArray[np.int64]
+    places: list[npt.NDArray[np.intp]]
+
+    def ages(self) -> npt.NDArray[np.int64]:
+        """How old each value's last event was at T, in microseconds, shape (rows, features); -1 where there is none."""
+        out = np.full(self.rows.statuses.shape, -1, np.int64)
+        for one, places in zip(self.computed, self.places, strict=True):
+            age = np.where(one.event_time < 0, -1, self.at - one.event_time)
+            out[:, places] = age[:, None]
+        return out
 
 
 @dataclass(slots=True)
@@ -76,6 +86,10 @@ class OnlineLookup:
         self._no_heads = [b""] * len(self._marks)
         self._prepared: dict[bytes, _Prepared] = {}
         self._kept = 0
+        self._places = [
+            np.array([place for place, one in enumerate(features) if one.view == view], np.intp)
+            for view in range(len(features.views))
+        ]
         self._requests = [feature.name for feature in features.requests]
         self._views = list(zip(features.views, self._identities, strict=True))
 
@@ -93,7 +107,7 @@ class OnlineLookup:
             for plan, per_view in zip(self._engine.plans, keys, strict=True)
         ]
         fields = [[one.fields[name] for name in self._requests] for one in asked]
-        return Found(self._engine.few(computed, fields), watermark, computed)
+        return Found(self._engine.few(computed, fields), watermark, computed, moments, self._places)
 
     @staticmethod
     def _keys(view: View, identity: bytes, asked: Sequence[Asked]) -> list[bytes | None]:

@@ -59,21 +59,24 @@ def feature_rows(
     known_until: leave out events known later (rows never see them; this only saves reading).
     watermark:   per source, the highest sequence that counts: what a server had seen.
     """
-    _check(features, asked)
+    check_asked(features, asked)
     at = asked.get_column("at").to_numpy()
     engine = RowEngine(features)
     limits = watermark or {}
-    tables = {
-        source.name: _events(features, source, events, known_until, limits.get(source.name))
-        for source in features.sources
-    }
-    computed = [_view(plan, asked, at, tables[plan.view.source.name]) for plan in engine.plans]
+    tables = {}
+    for source in features.sources:
+        read = source_columns(features, source)
+        limit = limits.get(source.name)
+        table = events.read(source.name, columns=read, known_until=known_until, sequence_until=limit)
+        tables[source.name] = corrected(source, table)
+    computed = [compute_view(plan, asked, at, tables[plan.view.source.name]) for plan in engine.plans]
     requests = asked.select("at", *(feature.name for feature in features.requests))
     return FeatureRows(engine.rows(computed, requests), computed)
 
 
-def _check(features: FeatureSet, asked: pl.DataFrame) -> None:
-    where = f"rows asked of feature set {features.name!r}"
+def check_asked(features: FeatureSet, asked: pl.DataFrame) -> None:
+    """Raise `InputError` if the asked rows lack a column or have one of another type than declared."""
+    where = f"rows asked of {features.where}"
     for name in ("at", *features.keys, *(feature.name for feature in features.requests)):
         if name not in asked.columns:
             raise InputError(f"there is no column {name!r}", where=where, fix="add it to the frame")
@@ -83,25 +86,47 @@ def _check(features: FeatureSet, asked: pl.DataFrame) -> None:
         )
     if asked.get_column("at").null_count():
         raise InputError("some rows have no 'at'", where=where, fix="drop them or give them a time")
+    for name, kind in asked_types(features).items():
+        if asked.schema[name] != kind:
+            raise InputError(
+                f"column {name!r} is of type {asked.schema[name]}",
+                where=where,
+                expected=f"{kind}, as it is declared",
+                fix=f'pl.col("{name}").cast(pl.{kind})',
+            )
 
 
-def _events(
-    features: FeatureSet, source: EventSource, events: EventReader, known_until: int | None, sequence_until: int | None
-) -> pl.DataFrame:
-    """What the views read of a source's events; with `_until` where events may be corrected."""
+def asked_types(features: FeatureSet) -> dict[str, pl.DataType]:
+    """The types of the entity keys and request-time inputs."""
+    kinds = {key: view.source.schema[key] for view in features.views for key in view.entity.keys}
+    return kinds | {feature.name: feature.dtype for feature in features.requests}
+
+
+def source_columns(features: FeatureSet, source: EventSource) -> list[str]:
+    """What the views read of a source's events."""
     read = [name for view in features.views if view.source is source for name in view_columns(view)]
-    columns = list(dict.fromkeys(["event_time", "known_time", "sequence", *read]))
-    table = events.read(source.name, columns=columns, known_until=known_until, sequence_until=sequence_until)
+    return list(dict.fromkeys(["event_time", "known_time", "sequence", *read]))
+
+
+def corrected(source: EventSource, table: pl.DataFrame) -> pl.DataFrame:
+    """The events, with `_until` where they may be corrected."""
     if source.event_id is None:
         return table
     return table.with_columns(pl.Series("_until", superseded(table, source.event_id)))
 
 
-def _view(plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataFrame) -> Computed:
+def compute_view(plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataFrame) -> Computed:
+    """The features of one view for asked rows, from the events of (at least) their entities.
+
+    events: `event_time`, `known_time`, `sequence`, what `cells.view_columns` names, and `_until` (see `corrected`).
+    """
     keys = list(plan.view.entity.keys)
     events = events.drop_nulls(keys) if keys else events
     if not events.height:
-        return plan.compute(plan.nothing(asked.height), at)
+        nothing = plan.compute(plan.nothing(asked.height), at)
+        kinds = {place: plan.features[place].dtype for place, _ in plan.coded}
+        nothing.coded = {place: pl.Series([None] * asked.height, dtype=kind) for place, kind in kinds.items()}
+        return nothing
     segment, row_segment, segments = _segments(events, asked, keys)
     values, texts = view_values(plan.view, events)
     words = {}

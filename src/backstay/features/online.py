@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from backstay.core.errors import ConflictError
+from backstay.core.errors import ConflictError, InputError
 from backstay.core.identity import digest_of
 from backstay.core.times import DAY
 from backstay.definitions import EventSource, FeatureSet, View
@@ -28,7 +28,7 @@ from backstay.definitions.features import SEMANTICS
 from backstay.features.cells import micros, view_columns
 from backstay.features.corrections import Corrections
 from backstay.features.packed import EVENT_TIME, Packed, extended, packed_rows, times
-from backstay.storage.ports import OnlineState
+from backstay.storage.ports import EventStore, OnlineState
 
 SLACK = DAY
 
@@ -68,8 +68,12 @@ class OnlineWriter:
 
     def watermark(self, source: EventSource) -> int:
         """The sequence up to which every view of the source has been applied (0: nothing, or none kept)."""
+        return min(self.watermarks(source), default=0)
+
+    def watermarks(self, source: EventSource) -> list[int]:
+        """The sequence up to which each view of the source has been applied."""
         keys = [watermark_key(source.name, identity) for identity in self._views[source.name]]
-        return min((_WATERMARK.unpack(blob)[0] if blob else 0 for blob in self._state.read(keys)), default=0)
+        return [_WATERMARK.unpack(blob)[0] if blob else 0 for blob in self._state.read(keys)]
 
     def apply(self, source: EventSource, events: pl.DataFrame) -> int:
         """Apply rows of the events record (with `sequence`) atomically; those already applied change nothing.
@@ -94,6 +98,13 @@ class OnlineWriter:
             fresh = events if len(sequence) and sequence[0] > done else events.filter(sequence > done)
             if not fresh.height:
                 continue
+            if int(fresh.get_column("sequence")[0]) != done + 1:
+                raise InputError(
+                    f"events {done + 1} to {int(fresh.get_column('sequence')[0]) - 1} were never applied",
+                    where=f"online state of {source.where}",
+                    expected="every event in the order of its sequence",
+                    fix="run: backstay features backfill",
+                )
             applied = max(applied, fresh.height)
             newest = max(newest, int(micros(fresh, "known_time").max()))
             writes |= self._append(identity, view, fresh, newest - SLACK)
@@ -121,6 +132,16 @@ class OnlineWriter:
             packed = Packed.read(blob, view) if blob else Packed.empty(view)
             out[key] = _trimmed(extended(packed, view, rows[places], words, places), view, horizon).blob()
         return out
+
+
+def apply_appended(source: EventSource, events: EventStore, writer: OnlineWriter, appended: pl.DataFrame) -> None:
+    """Apply events that were just appended (with `sequence`), after those of others that the state has not seen yet."""
+    done, first = writer.watermark(source), int(appended.get_column("sequence")[0])
+    if done + 1 < first:
+        columns = writer.columns(source)
+        for frame in events.batches(source.name, columns=columns, sequence_after=done, sequence_until=first - 1):
+            writer.apply(source, frame)
+    writer.apply(source, appended)
 
 
 def _trimmed(packed: Packed, view: View, horizon: int) -> Packed:

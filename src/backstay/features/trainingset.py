@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +11,13 @@ import polars as pl
 from backstay.core.errors import InputError
 from backstay.core.times import instant_text
 from backstay.definitions import Model
+from backstay.features.cells import superseded
+from backstay.features.historical import views
 from backstay.features.labels import join_labels
-from backstay.features.offline import EventReader, feature_rows
+from backstay.features.offline import EventReader, check_asked
+from backstay.features.rows import RowEngine
 from backstay.features.rowwise import check_rowwise
-
-
-class Events(EventReader, Protocol):
-    def version(self, source: str) -> int: ...
+from backstay.storage.ports import EventStore
 
 
 @dataclass(slots=True)
@@ -64,22 +63,28 @@ def asked_rows(model: Model, events: EventReader, *, since: int | None, until: i
     """
     ask = model.ask
     fields = {f.name: pl.col(ask.fields.get(f.name, f.name)).cast(f.dtype) for f in model.features.requests}
-    rows = (
-        events.read(ask.source.name, known_until=as_of)
-        .with_columns(at=pl.col("event_time").dt.epoch("us") - ask.before)
-        .filter(pl.col("at") < until)
-    )
+    asked = events.read(ask.source.name, known_until=as_of)
+    if ask.source.event_id is not None:
+        asked = asked.filter(superseded(asked, ask.source.event_id) > as_of)
+    rows = asked.with_columns(at=pl.col("event_time").to_physical() - ask.before).filter(pl.col("at") < until)
     if since is not None:
         rows = rows.filter(pl.col("at") >= since)
     return rows.select("at", *model.keys, **fields)
 
 
 def training_set(
-    model: Model, events: Events, *, as_of: int, since: int | None = None, until: int | None = None
+    model: Model,
+    events: EventStore,
+    *,
+    as_of: int,
+    since: int | None = None,
+    until: int | None = None,
+    memory: int | None = None,
 ) -> TrainingSet:
     """The training set of a model as known at `as_of`, of rows asked in [since, until).
 
     A row is in it if its label is mature at `as_of`, known and not void. Derived features are checked to be row-wise.
+    `memory` bounds the bytes that a source's events may take at once, roughly; see `historical`.
     Raises `InputError` if nothing is left.
     """
     label = model.label
@@ -94,7 +99,9 @@ def training_set(
             where=f"training set of model {model.name!r}",
             fix="ingest its sources first, or ask for an earlier period",
         )
-    rows = feature_rows(model.features, kept, events, known_until=as_of).rows
+    check_asked(model.features, kept)
+    engine = RowEngine(model.features)
+    rows = engine.rows(views(engine, kept, events, as_of=as_of, memory=memory), kept)
     features = rows.frame()
     base = [f.name for f in model.features if f.kind != "derived"]
     check_rowwise(model.features, features.select(base))

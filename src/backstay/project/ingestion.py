@@ -1,26 +1,17 @@
-"""Reading the sources' histories into the events record, and the record into the online state.
-
-Both can be run again.
-"""
+"""Reading the sources' histories into the events record. It can be run again: only what is new is added."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import polars as pl
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.core.show import Shown
-from backstay.core.times import instant_text
-from backstay.definitions import EventSource, FeatureSet
+from backstay.definitions import EventSource
 from backstay.features.ingest import prepare
-from backstay.features.online import OnlineWriter
 from backstay.storage.digest import frame_digest
-from backstay.storage.ports import EventStore, OnlineState
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is."""
+from backstay.storage.ports import EventStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +68,3 @@ def _history(source: EventSource) -> pl.DataFrame:
             f"read() returns {type(history).__name__}", where=where, expected="a polars.DataFrame", fix="convert it"
         )
     return history
-
-
-def backfill(
-    features: Iterable[FeatureSet], events: EventStore, online: OnlineState, *, until: int | None, progress: Progress
-) -> dict[str, int]:
-    """Bring the online state up to the record, or up to what was known at `until`. Returns events applied a source."""
-    sets = list(features)
-    writer = OnlineWriter(online, sets)
-    sources = list({source.name: source for one in sets for source in one.sources}.values())
-    applied: dict[str, int] = {}
-    for place, source in enumerate(sources):
-        progress("backfill", place, len(sources))
-        if events.version(source.name) < 0:  # nothing has ever come from it
-            continue
-        table = events.read(source.name, known_until=until)
-        if until is not None and table.height and int(table.get_column("sequence")[-1]) != table.height:
-            raise InputError(
-                f"events of source {source.name!r} are not numbered in the order they became known",
-                where=f"backfill until {instant_text(until)}",
-                expected="a record that can be replayed: one history, ingested in the order of known time",
-                fix="ingest the whole history into a new home",
-            )
-        fresh = table.filter(pl.col("sequence") > writer.watermark(source))
-        applied[source.name] = writer.apply(source, fresh) if fresh.height else 0
-    progress("backfill", len(sources), len(sources))
-    return applied

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from backstay.core.errors import BackstayError, DefinitionError, NotFoundError
-from backstay.definitions import EventSource, Model
+from backstay.definitions import EventSource, FeatureSet, Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,21 @@ class Definitions:
             what = f"there is no model {name!r}" if name else "the project has several models"
             raise NotFoundError(what, expected=f"one of {', '.join(sorted(self.models))}", fix="name one with --model")
         return self.models[name]
+
+    @property
+    def feature_sets(self) -> dict[str, FeatureSet]:
+        """The feature sets that the models name."""
+        return {model.features.name: model.features for model in self.models.values()}
+
+    def feature_set(self, name: str | None) -> FeatureSet:
+        """The named feature set; without a name, the only one there is."""
+        sets = self.feature_sets
+        if name is None and len(sets) == 1:
+            return next(iter(sets.values()))
+        if name is None or name not in sets:
+            what = f"there is no feature set {name!r}" if name else "the project has several feature sets"
+            raise NotFoundError(what, expected=f"one of {', '.join(sorted(sets))}", fix="name one of them")
+        return sets[name]
 
 
 def load_definitions(project: Path, models_file: str) -> Definitions:

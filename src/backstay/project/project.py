@@ -11,9 +11,10 @@ from typing import Any
 
 from backstay.core.clock import Clock, SystemClock
 from backstay.core.errors import BackstayError, InputError
-from backstay.core.settings import read_settings
+from backstay.core.settings import expanded, read_settings
 from backstay.core.times import duration, instant
 from backstay.definitions import Model
+from backstay.features.backfill import Progress, backfill
 from backstay.lifecycle.candidates import Alter, train_candidate
 from backstay.lifecycle.judge import Judgement, judge, promote
 from backstay.lifecycle.records import Records
@@ -21,7 +22,8 @@ from backstay.lifecycle.tick import Ticked, tick
 from backstay.lifecycle.trace import Trace, find, trace
 from backstay.lifecycle.verify import ParityReport, verify
 from backstay.monitoring.quality import Cohort
-from backstay.project.ingestion import Ingested, Progress, backfill, ingest_source
+from backstay.project.features import FeatureStore
+from backstay.project.ingestion import Ingested, ingest_source
 from backstay.project.loading import Definitions, load_definitions
 from backstay.project.services import Services
 from backstay.project.serving import Ready, announce, serve
@@ -68,7 +70,8 @@ class Project:
         self.path = Path(path).resolve()
         self.settings: Mapping[str, Any] = read_settings(self.path)
         self.name = self.settings["project.name"] or self.path.name
-        self.services = Services(Path(home).resolve() if home else self.path / self.settings["project.home"])
+        place = Path(home).resolve() if home else self.path / self.settings["project.home"]
+        self.services = Services(place, name=self.name, online_url=expanded(self.settings["online.url"], "online.url"))
         self.clock = clock or SystemClock()
         self.actor = actor or getpass.getuser()
 
@@ -109,6 +112,11 @@ class Project:
         sets = {model.features.hash: model.features for model in self.definitions.models.values()}
         moment = None if until is None else instant(until, where="until")
         return backfill(sets.values(), self.services.events, self.services.online, until=moment, progress=progress)
+
+    @cached_property
+    def features(self) -> FeatureStore:
+        """The feature store: features of a label frame, of entities online, and push."""
+        return FeatureStore(self.services, self.definitions, self.settings, self.clock)
 
     def train(
         self,

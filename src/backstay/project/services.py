@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -13,10 +15,14 @@ from backstay.storage.ports import Artifacts, EventStore, Ledger, OnlineState, P
 
 
 class Services:
-    """The stores of one home, each opened when it is first used."""
+    """The stores of one home, each opened when it is first used.
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    The online state is in the home, or with `online_url` on a Redis or Valkey server, under a prefix of `name` (the
+    project's) and of what identifies this home: sequences of another home's events mean something else.
+    """
+
+    def __init__(self, home: Path, *, name: str = "", online_url: str | None = None) -> None:
+        self.home, self._name, self._online_url = home, name, online_url
 
     @cached_property
     def events(self) -> EventStore:
@@ -36,28 +42,42 @@ class Services:
 
     @cached_property
     def online(self) -> OnlineState:
-        return LocalOnline(self._folder("online"))
+        if self._online_url is None:
+            return LocalOnline(self._folder("online"))
+        from backstay.storage.backends.redis import RedisOnline
+
+        name = re.sub(r"[^\w.-]", "_", self._name or "backstay")
+        return RedisOnline(self._online_url, prefix=f"{name}-{self._written_once('id', secrets.token_hex(8))}")
 
     @cached_property
     def token(self) -> str:
         """The bearer token of this home's server, made on first use and readable by its owner only."""
-        path = self._folder() / "token"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            token = path.read_text(encoding="ascii").strip()
-            if len(token) < 16:
-                raise IntegrityError("the token is too short", where=str(path), fix="remove the file") from None
-            return token
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32))
-        return path.read_text(encoding="ascii")
+        return self._written_once("token", secrets.token_urlsafe(32))
 
     def close(self) -> None:
         for name in ("predictions", "online"):
             if name in self.__dict__:
                 self.__dict__[name].close()
                 del self.__dict__[name]
+
+    def _written_once(self, name: str, random: str) -> str:
+        """The random text in a file of this home: this one, if there is none yet. Readable by its owner only."""
+        path = self._folder() / name
+        if not path.exists():
+            # Written aside and linked: nobody ever reads half of it, and the first one stays.
+            aside = path.with_name(f"{name}.{secrets.token_hex(8)}")
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                    file.write(random)
+                with suppress(FileExistsError):
+                    os.link(aside, path)
+            finally:
+                aside.unlink()
+        text = path.read_text(encoding="ascii").strip()
+        if len(text) < 16:
+            raise IntegrityError(f"the {name} is too short", where=str(path), fix="remove the file")
+        return text
 
     def _folder(self, name: str = "") -> Path:
         folder = self.home / name

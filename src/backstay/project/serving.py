@@ -10,8 +10,8 @@ from typing import Any
 
 from backstay.core.clock import Clock
 from backstay.core.errors import InputError
+from backstay.features.backfill import Progress, backfill
 from backstay.features.online import OnlineWriter
-from backstay.project.ingestion import Progress, backfill
 from backstay.project.loading import Definitions
 from backstay.project.services import Services
 from backstay.registry.versions import Registry

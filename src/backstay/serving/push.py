@@ -11,7 +11,7 @@ import polars as pl
 from backstay.core.clock import Clock
 from backstay.definitions import EventSource
 from backstay.features.ingest import prepare
-from backstay.features.online import OnlineWriter
+from backstay.features.online import OnlineWriter, apply_appended
 from backstay.serving.parse import EventParser
 from backstay.storage.ports import EventStore
 
@@ -25,7 +25,6 @@ class Push:
         self._source, self._events, self._online, self._clock, self._replay = source, events, online, clock, replay
         self._parser = EventParser(source, replay=replay)
         self._live = EventSource(source.name, schema=source.schema, known_time="known_time")
-        self._applied = -1  # the sequence up to which the online state is known to be complete (-1: not looked yet)
 
     def take(self, data: bytes) -> dict[str, int]:
         """Parse, record and apply; returns how many were accepted and the sequence they reach."""
@@ -37,13 +36,7 @@ class Push:
             prepared = prepare(self._live, frame.with_columns(known_time=now))
             numbered = self._events.append(self._source.name, prepared)
             frame = prepared.with_columns(sequence=pl.int_range(numbered.first, numbered.last + 1, dtype=pl.Int64))
-            if self._applied < 0:
-                self._applied = self._online.watermark(self._source)
-            if numbered.first != self._applied + 1:  # somebody else appended meanwhile: those events come first
-                table = self._events.read(self._source.name, sequence_until=numbered.last)
-                frame = table.filter(pl.col("sequence") > self._applied)
-            self._online.apply(self._source, frame)
-            self._applied = numbered.last
+            apply_appended(self._source, self._events, self._online, frame)
             return {"accepted": prepared.height, "sequence": numbered.last}
         self._online.apply(self._source, frame)
         return {"accepted": frame.height, "sequence": int(frame.get_column("sequence")[-1])}

@@ -6,7 +6,7 @@ Every method raises `backstay.core.errors.BackstayError` subclasses only: `NotFo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,6 +56,23 @@ class EventStore(Protocol):
         """Rows in sequence order: known_time in (known_after, known_until] and sequence <= sequence_until.
 
         A source never appended to is a `NotFoundError`.
+        """
+        ...
+
+    def batches(
+        self,
+        source: str,
+        *,
+        columns: Sequence[str] | None = None,
+        known_until: int | None = None,
+        sequence_after: int = 0,
+        sequence_until: int | None = None,
+        rows: int = 100_000,
+    ) -> Iterator[pl.DataFrame]:
+        """What `read` gives of sequence > sequence_after, as it stood at the call, in frames of about `rows` rows.
+
+        Only as much of the source is in memory at once as one frame takes, or one of the store's files. Frames are
+        never empty.
         """
         ...
 
@@ -148,8 +165,8 @@ class OnlineState(Protocol):
 
     A key is any bytes, of any length, and so is a value. A read is one consistent snapshot; a write is one atomic
     transaction, durable when it returns. What a user's own backend must do is tested by
-    `backstay.testing.OnlineStateConformance`. A store that is closed or cannot be reached is a `BackstayError`; anything
-    but bytes is an `InputError`, and nothing is written.
+    `backstay.testing.OnlineStateConformance`. A store that is closed or cannot be reached is a `BackstayError`;
+    anything but bytes is an `InputError`, and nothing is written.
     """
 
     def read(self, keys: Sequence[bytes], have: Sequence[bytes | None] | None = None) -> list[bytes | None]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,24 @@ sys.stdin.readline()
 for n in range(100):
     online.write({b"%s %d" % (sys.argv[2].encode(), n): b"." * 400_000})
 online.close()
+"""
+
+COUNTER = """
+import sys
+from itertools import count
+from backstay.core.errors import ConflictError
+from backstay.storage.backends.local import LocalOnline
+online = LocalOnline(sys.argv[1])
+for n in count(1):
+    while True:
+        (before,) = online.read([b"counter"])
+        try:
+            new = {b"counter": b"%d" % (int(before or 0) + 1), sys.argv[2].encode(): b"%d" % n}
+            online.write(new, {b"counter": before})
+            break
+        except ConflictError:
+            continue
+    print(n, flush=True)
 """
 
 
@@ -66,6 +86,27 @@ def test_writer_processes_grow_the_map_together(tmp_path: Path, start: Any, outc
     found = online.read([b"%s %d" % (name, n) for name in (b"x", b"y") for n in range(100)])
     assert found == [b"." * 400_000] * 200
     online.write({b"more": b"." * 40_000_000})
+    online.close()
+
+
+def test_writers_that_are_killed_hold_nobody_up_and_leave_whole_writes(tmp_path: Path, start: Any) -> None:
+    online = LocalOnline(tmp_path)
+    names = [f"writer {n}" for n in range(8)]
+    running = [start(COUNTER, tmp_path, name) for name in names[:2]]
+    acknowledged: list[int] = []
+    for place in range(len(names)):
+        assert running[place].stdout.readline() == "1\n"
+        time.sleep(random.uniform(0, 0.05))
+        running[place].kill()
+        acknowledged.append(int(["1", *running[place].stdout.read().split("\n")[:-1]][-1]))
+        if len(running) < len(names):
+            running.append(start(COUNTER, tmp_path, names[len(running)]))
+    # A writer killed at the end of its commit leaves a write that readers see once the next writer has come.
+    online.write({b"next": b""})
+    counter, *own = (int(value or 0) for value in online.read([b"counter", *(name.encode() for name in names)]))
+    assert counter == sum(own)
+    assert all(kept - done in (0, 1) for kept, done in zip(own, acknowledged, strict=True))
+    online.write({b"counter": b"0"}, expect={b"counter": b"%d" % counter})
     online.close()
 
 

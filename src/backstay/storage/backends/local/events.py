@@ -14,7 +14,7 @@ Appends and compactions take turns under a lock on the source's folder.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -54,6 +54,20 @@ class LocalEvents:
     ) -> pl.DataFrame:
         check_source(source)
         return self._source(source).read(columns, Bounds(known_until, known_after, sequence_until))
+
+    def batches(
+        self,
+        source: str,
+        *,
+        columns: Sequence[str] | None = None,
+        known_until: int | None = None,
+        sequence_after: int = 0,
+        sequence_until: int | None = None,
+        rows: int = 100_000,
+    ) -> Iterator[pl.DataFrame]:
+        check_source(source)
+        bounds = Bounds(known_until, None, sequence_until, sequence_after)
+        return self._source(source).batches(columns, bounds, rows)
 
     def version(self, source: str) -> int:
         check_source(source)
@@ -105,13 +119,34 @@ class _Source:
     def read(self, columns: Sequence[str] | None, bounds: Bounds) -> pl.DataFrame:
         view, segment = self.look()
         if view is None:
-            raise NotFoundError(f"the source {self._name!r} has no events", where=self._name, fix="append to it first")
+            raise self._unknown()
         names = check_columns(self._name, view.schema, columns)
         settled = self._table.read(view, names, bounds)
         pending = segment.events()
         if pending is None:
             return settled
         return pl.concat([settled, pending.filter(bounds.rows()).select(names)])
+
+    def batches(self, columns: Sequence[str] | None, bounds: Bounds, rows: int) -> Iterator[pl.DataFrame]:
+        view, segment = self.look()
+        if view is None:
+            raise self._unknown()
+        names = check_columns(self._name, view.schema, columns)
+        return self._slices(view, segment.events(), names, bounds, rows)
+
+    def _slices(
+        self, view: View, pending: pl.DataFrame | None, names: list[str], bounds: Bounds, rows: int
+    ) -> Iterator[pl.DataFrame]:
+        """Frames of about `rows` rows: as many neighbouring files as hold them, or slices of a larger one."""
+        begin, held = 0, 0
+        sizes = view.files["num_records"].to_list()
+        for end, size in enumerate(sizes, 1):
+            held += size
+            if held >= rows or end == len(sizes):
+                yield from self._table.read(view.part(begin, end), names, bounds).iter_slices(rows)
+                begin, held = end, 0
+        if pending is not None:
+            yield from pending.filter(bounds.rows()).select(names).iter_slices(rows)
 
     def version(self) -> int:
         view, segment = self.look()
@@ -149,6 +184,9 @@ class _Source:
                     fix="restore the source's folder from a backup, all of it at once",
                 )
             return view, segment
+
+    def _unknown(self) -> NotFoundError:
+        return NotFoundError(f"the source {self._name!r} has no events", where=self._name, fix="append to it first")
 
     def _commit(self, view: View | None, segment: Segment, events: pl.DataFrame | None = None) -> View:
         """Commit the segment's rows, and `events` behind them, at once; then the segment is not needed any more."""

@@ -55,14 +55,20 @@ class View:
     recorded: pl.Schema
     files: pl.DataFrame
 
+    def part(self, begin: int, end: int) -> View:
+        """The view of some of its files."""
+        return View(self.version, self.last, self.schema, self.recorded, self.files[begin:end])
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The rows that a read asks for: known_time in (known_after, known_until] and sequence <= sequence_until."""
+    """The rows that a read asks for: known_time in (known_after, known_until], sequence in (sequence_after,
+    sequence_until]."""
 
     known_until: int | None
     known_after: int | None
     sequence_until: int | None
+    sequence_after: int = 0
 
     def rows(self) -> pl.Expr:
         """The rows asked for."""
@@ -73,6 +79,8 @@ class Bounds:
             keep &= pl.col(KNOWN_TIME) > pl.lit(self.known_after, dtype=INSTANT)
         if self.sequence_until is not None:
             keep &= pl.col(SEQUENCE) <= self.sequence_until
+        if self.sequence_after:
+            keep &= pl.col(SEQUENCE) > self.sequence_after
         return keep
 
     def files(self) -> pl.Expr:
@@ -84,6 +92,8 @@ class Bounds:
             keep &= (pl.col("max_known") > self.known_after - _SLACK).fill_null(True)
         if self.sequence_until is not None:
             keep &= (pl.col("min_sequence") <= self.sequence_until).fill_null(True)
+        if self.sequence_after:
+            keep &= (pl.col("min_sequence") + pl.col("num_records") > self.sequence_after).fill_null(True)
         return keep
 
 

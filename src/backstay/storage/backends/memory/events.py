@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -70,6 +70,20 @@ class MemoryEvents:
         if sequence_until is not None:
             keep &= pl.col(SEQUENCE) <= sequence_until
         return pl.concat(frames).filter(keep).select(names)
+
+    def batches(
+        self,
+        source: str,
+        *,
+        columns: Sequence[str] | None = None,
+        known_until: int | None = None,
+        sequence_after: int = 0,
+        sequence_until: int | None = None,
+        rows: int = 100_000,
+    ) -> Iterator[pl.DataFrame]:
+        found = self.read(source, known_until=known_until, sequence_until=sequence_until)
+        found = found.filter(pl.col(SEQUENCE) > sequence_after)
+        return found.select(check_columns(source, found.schema, columns)).iter_slices(rows)
 
     def version(self, source: str) -> int:
         check_source(source)

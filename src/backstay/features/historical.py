@@ -1,0 +1,258 @@
+"""Features of a user's own rows: a label frame in, the same rows with their features out.
+
+No row is lost, doubled or reordered, and columns that are not features stay as they are.
+
+A history larger than memory is gone through in parts: each view's events are divided by a hash of their entity, and one
+part of one view at a time is in memory. What is done to a part (`offline.compute_view`) knows nothing of the others, so
+an engine with many machines can do it on them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from backstay.core.errors import InputError
+from backstay.core.identity import digest_of
+from backstay.core.show import Shown
+from backstay.definitions import EventSource, FeatureSet
+from backstay.features.cells import superseded
+from backstay.features.exact import Ints
+from backstay.features.frames import given
+from backstay.features.offline import asked_types, check_asked, compute_view, source_columns
+from backstay.features.rows import RowEngine
+from backstay.features.rowwise import check_rowwise
+from backstay.features.views import Computed, Status, ViewPlan
+from backstay.storage.digest import frame_digest
+from backstay.storage.ports import EventStore
+
+CHUNK = 100_000
+"""Rows that are written together."""
+
+_COPIES = 12  # of an event's cell, at the most, while its part is computed: sorted copies and prefix sums
+
+
+@dataclass(frozen=True, slots=True)
+class Historical(Shown):
+    """Features of asked rows, and what they were made of.
+
+    frame:    the rows as they came, with their features; a LazyFrame over `path` if they were written there
+    versions: the table version of each source that was read
+    digest:   SHA-256 over the full content of the frame (of its files, in order, if it was written)
+    """
+
+    frame: Any
+    rows: int
+    feature_set: str
+    versions: dict[str, int]
+    digest: str
+    path: Path | None = None
+
+
+def historical(
+    features: FeatureSet,
+    frame: Any,
+    events: EventStore,
+    *,
+    at: str = "at",
+    as_of: int | None = None,
+    statuses: bool = False,
+    memory: int | None = None,
+    out: Path | None = None,
+) -> Historical:
+    """The features of every row of a Polars, pandas or Arrow frame, at the row's own time.
+
+    at:       the column of times, with a zone (or integer microseconds, UTC).
+    as_of:    leave out events known later than this moment (microseconds); rows never see what came after them anyway.
+    statuses: add a column `{feature}__status` for each feature.
+    memory:   bytes that the events at hand may take, roughly; None: all at once.
+    out:      a folder to write Parquet files into, in order, for results that do not fit into memory either.
+
+    Raises `InputError` for a missing column, a type other than declared, or a time without a zone.
+    """
+    rows, back = given(frame, where=f"frame asked of {features.where}")
+    asked = _asked(features, rows, at)
+    check_asked(features, asked)
+    versions = {source.name: events.version(source.name) for source in features.sources}
+    with tempfile.TemporaryDirectory(prefix="backstay-") as scratch:
+        engine = RowEngine(features)
+        computed = views(
+            engine, asked, events, as_of=as_of, memory=memory, scratch=None if out is None else Path(scratch)
+        )
+        chunks = _chunks(engine, computed, rows, asked, statuses, rows.height if out is None else CHUNK)
+        if out is None:
+            (whole,) = chunks
+            return Historical(back(whole), rows.height, features.hash, versions, frame_digest(whole))
+        out.mkdir(parents=True, exist_ok=True)
+        digests = []
+        for number, chunk in enumerate(chunks):
+            chunk.write_parquet(out / f"part-{number:05d}.parquet")
+            digests.append(frame_digest(chunk))
+    lazy = pl.scan_parquet(out / "part-*.parquet")
+    return Historical(lazy, rows.height, features.hash, versions, digest_of(digests), out)
+
+
+def views(
+    engine: RowEngine,
+    asked: pl.DataFrame,
+    events: EventStore,
+    *,
+    as_of: int | None,
+    memory: int | None,
+    scratch: Path | None = None,
+) -> list[Computed]:
+    """What each view says of the asked rows; results stand in files below `scratch` if it is given."""
+    return [_view(engine.features, plan, asked, events, as_of, memory, scratch) for plan in engine.plans]
+
+
+def _asked(features: FeatureSet, rows: pl.DataFrame, at: str) -> pl.DataFrame:
+    """The asked rows as the kernel wants them: `at` in microseconds, keys and inputs of their declared types."""
+    where = f"frame asked of {features.where}"
+    if at not in rows.columns:
+        raise InputError(
+            f"there is no column {at!r} of times",
+            where=where,
+            expected=f"one of {rows.columns}",
+            fix='name it: at="..."',
+        )
+    times = rows.get_column(at)
+    if isinstance(times.dtype, pl.Datetime):
+        if times.dtype.time_zone is None:
+            raise InputError(
+                f"the times in column {at!r} carry no time zone",
+                where=where,
+                expected="times with a zone",
+                fix=f'pl.col("{at}").dt.replace_time_zone("America/New_York"), or the zone they are in',
+            )
+        times = times.dt.convert_time_zone("UTC").dt.cast_time_unit("us").to_physical()
+    wanted = asked_types(features)
+    columns = [times.alias("at")]
+    for name, kind in wanted.items():
+        if name not in rows.columns:
+            raise InputError(f"there is no column {name!r}", where=where, expected=f"{name}: {kind}", fix="add it")
+        columns.append(_typed(rows.get_column(name), kind).alias(name))
+    return pl.DataFrame(columns)
+
+
+def _typed(column: pl.Series, kind: pl.DataType) -> pl.Series:
+    """The column in its declared type where nothing is lost by it; as it is otherwise, to be refused by name."""
+    came = column.dtype
+    widens = (kind == pl.Float64 and came.is_numeric()) or (kind == pl.Int64 and came.is_integer())
+    zoned = isinstance(kind, pl.Datetime) and isinstance(came, pl.Datetime) and came.time_zone is not None
+    text = kind == pl.String and isinstance(came, (pl.Categorical, pl.Enum))
+    if zoned:
+        return column.dt.convert_time_zone("UTC").cast(kind)
+    return column.cast(kind) if widens or text or came == pl.Null else column
+
+
+def _view(
+    features: FeatureSet,
+    plan: ViewPlan,
+    asked: pl.DataFrame,
+    events: EventStore,
+    as_of: int | None,
+    memory: int | None,
+    scratch: Path | None,
+) -> Computed:
+    """One view's features of all rows, part by part."""
+    source, keys = plan.view.source, list(plan.view.entity.keys)
+    columns = source_columns(features, source)
+    bound = len(columns) * 8 * _COPIES * events.last_sequence(source.name)
+    parts = 1 if memory is None or not keys else max(-(-bound // memory), 1)
+    until = _until(source, events, as_of) if source.event_id is not None else None
+    whole = _space(plan, asked.height, scratch)
+    number = _part(asked, keys, parts)
+    coded: dict[int, list[tuple[Ints, pl.Series]]] = {place: [] for place, _ in plan.coded}
+    for part in range(parts):
+        places = np.flatnonzero(number == part)
+        if not len(places):
+            continue
+        found = [
+            frame.filter(_part(frame, keys, parts) == part) if parts > 1 else frame
+            for frame in events.batches(source.name, columns=columns, known_until=as_of)
+        ]
+        table = pl.concat(found) if found else events.read(source.name, columns=columns).clear()
+        if until is not None:
+            table = table.with_columns(pl.Series("_until", until[table.get_column("sequence").to_numpy() - 1]))
+        some = asked[places]
+        computed = compute_view(plan, some, some.get_column("at").to_numpy(), table)
+        whole.values[places], whole.statuses[places] = computed.values, computed.statuses
+        whole.event_time[places] = computed.event_time
+        for place, words in computed.coded.items():
+            coded[place].append((places, words))
+    for place, pieces in coded.items():
+        if pieces:
+            order = np.argsort(np.concatenate([places for places, _ in pieces]))
+            whole.coded[place] = pl.concat([words for _, words in pieces]).gather(order)
+    return whole
+
+
+def _until(source: EventSource, events: EventStore, as_of: int | None) -> Ints:
+    """By sequence, when a correction of the event becomes visible: corrections may come from another part."""
+    assert source.event_id is not None
+    table = events.read(
+        source.name, columns=["event_time", "known_time", "sequence", source.event_id], known_until=as_of
+    )
+    out = np.zeros(events.last_sequence(source.name), np.int64)
+    out[table.get_column("sequence").to_numpy() - 1] = superseded(table, source.event_id)
+    return out
+
+
+def _part(frame: pl.DataFrame, keys: list[str], parts: int) -> Ints:
+    """The part that each row's entity falls into."""
+    if parts == 1:
+        return np.zeros(frame.height, np.int64)
+    mixed = pl.lit(0, pl.UInt64)
+    for key in keys:
+        mixed = (mixed * 31).xor(pl.col(key).hash(seed=0))
+    return frame.select((mixed % parts).cast(pl.Int64)).to_series().to_numpy()
+
+
+def _space(plan: ViewPlan, rows: int, scratch: Path | None) -> Computed:
+    """Where a view's results go: memory, or files that stand in for it."""
+
+    def array(name: str, shape: tuple[int, ...], kind: Any) -> Any:
+        if scratch is None or not rows:
+            return np.empty(shape, kind)
+        return np.memmap(scratch / f"{plan.view.name}.{name}", kind, "w+", shape=shape)
+
+    shape = (rows, len(plan.features))
+    return Computed(
+        array("values", shape, np.float64), array("statuses", shape, np.uint8), array("time", shape[:1], np.int64)
+    )
+
+
+def _chunks(
+    engine: RowEngine, computed: list[Computed], rows: pl.DataFrame, asked: pl.DataFrame, statuses: bool, size: int
+) -> Iterator[pl.DataFrame]:
+    """The frame as it came, with its features, `size` rows at a time."""
+    names = pl.Series([status.name for status in Status])
+    for begin in range(0, max(rows.height, 1), max(size, 1)):
+        some = slice(begin, begin + size)
+        pieces = [
+            Computed(
+                np.asarray(one.values[some]),
+                np.asarray(one.statuses[some]),
+                np.asarray(one.event_time[some]),
+                {place: words[some] for place, words in one.coded.items()},
+            )
+            for one in computed
+        ]
+        found = engine.rows(pieces, asked[some])
+        made = found.frame()
+        if not begin:
+            check_rowwise(engine.features, made.select(f.name for f in engine.features if f.kind != "derived"))
+        frame = rows[some].with_columns(made.get_columns())
+        if statuses:
+            told = [
+                names.gather(found.statuses[:, place]).alias(f"{feature.name}__status")
+                for place, feature in enumerate(engine.features)
+            ]
+            frame = frame.with_columns(told)
+        yield frame

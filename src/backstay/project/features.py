@@ -1,0 +1,161 @@
+"""The online side of the feature store, in process: look up, and push."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from backstay.core.clock import Clock
+from backstay.core.errors import InputError
+from backstay.core.show import Shown
+from backstay.core.times import instant
+from backstay.definitions import EventSource, FeatureSet
+from backstay.features.frames import given
+from backstay.features.historical import Historical, historical
+from backstay.features.ingest import prepare
+from backstay.features.lookup import Asked, OnlineLookup
+from backstay.features.online import OnlineWriter, apply_appended
+from backstay.features.views import Status
+from backstay.project.loading import Definitions
+from backstay.project.services import Services
+
+_NAMES = [status.name for status in Status]
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineRow(Shown):
+    """The features of one entity at T: values (null as None, times as microseconds), statuses and ages by name.
+
+    ages: microseconds from the last event that a value was made of to T; None where there is none
+    """
+
+    at: int
+    values: dict[str, Any]
+    statuses: dict[str, str]
+    ages: dict[str, int | None]
+
+
+class FeatureStore:
+    """The feature store of a project: `project.features`.
+
+    frame = project.features.historical(labels, at="asked_at").frame
+    project.features.push("payments", [{"event_time": now, "customer": "c7", "amount": 12.5}])
+    row = project.features.online([{"customer": "c7", "amount": 3.0}])[0]
+    row.values["customer_amount_1h"], row.statuses["customer_amount_1h"], row.ages["customer_amount_1h"]
+    """
+
+    def __init__(self, services: Services, definitions: Definitions, settings: Mapping[str, Any], clock: Clock) -> None:
+        self._services, self._definitions, self._settings, self._clock = services, definitions, settings, clock
+        self._lookups: dict[str, OnlineLookup] = {}
+
+    def historical(
+        self,
+        frame: Any,
+        features: str | None = None,
+        *,
+        at: str = "at",
+        as_of: str | int | None = None,
+        statuses: bool = False,
+        out: str | Path | None = None,
+    ) -> Historical:
+        """The features of every row of a Polars, pandas or Arrow frame at the row's own time; see `Historical`.
+
+        features: a feature set by name; the only one if not given. at: the column of times.
+        statuses: also a column `{feature}__status` each. out: a folder to write Parquet files into instead.
+        """
+        return historical(
+            self._definitions.feature_set(features),
+            frame,
+            self._services.events,
+            at=at,
+            as_of=None if as_of is None else instant(as_of, where="as_of"),
+            statuses=statuses,
+            memory=self._settings["features.memory"] or None,
+            out=None if out is None else Path(out),
+        )
+
+    def online(
+        self, rows: Sequence[Mapping[str, Any]], features: str | None = None, *, at: str | int | None = None
+    ) -> list[OnlineRow]:
+        """The features of some entities now (or at T), from the online state, in one round trip; see `OnlineRow`.
+
+        A row maps entity keys and request-time inputs to their values; a key may be None.
+        """
+        chosen = self._definitions.feature_set(features)
+        if chosen.hash not in self._lookups:
+            self._lookups[chosen.hash] = OnlineLookup(chosen, self._services.online)
+        return online_rows(
+            self._lookups[chosen.hash], rows, self._clock.now() if at is None else instant(at, where="at")
+        )
+
+    def push(self, source: str, events: Any) -> dict[str, int]:
+        """Record events that became known just now (a frame, or a list of mappings), and make them visible online.
+
+        Durable when it returns: how many were accepted, and the sequence they reach.
+        """
+        name = self._definitions.sources.get(source)
+        if name is None:
+            raise InputError(
+                f"there is no source {source!r}", expected=f"one of {', '.join(self._definitions.sources)}"
+            )
+        return push(self._services, self._definitions, name, events, self._clock)
+
+
+def online_rows(lookup: OnlineLookup, rows: Sequence[Mapping[str, Any]], at: int) -> list[OnlineRow]:
+    """Look rows up together. A row maps entity keys and request-time inputs to their values; keys may be None."""
+    features = lookup.features
+    asked = [_asked(features, row, at) for row in rows]
+    if not asked:
+        return []
+    found = lookup.lookup(asked)
+    names = [feature.name for feature in features]
+    values, statuses, ages = found.rows.values(), found.rows.statuses.tolist(), found.ages().tolist()
+    return [
+        OnlineRow(
+            at,
+            dict(zip(names, value, strict=True)),
+            {name: _NAMES[code] for name, code in zip(names, status, strict=True)},
+            {name: None if micros < 0 else micros for name, micros in zip(names, age, strict=True)},
+        )
+        for value, status, age in zip(values, statuses, ages, strict=True)
+    ]
+
+
+def _asked(features: FeatureSet, row: Mapping[str, Any], at: int) -> Asked:
+    where = f"rows asked of {features.where}"
+    inputs = {feature.name: feature for feature in features.requests}
+    for name in (*features.keys, *inputs):
+        if name not in row:
+            raise InputError(
+                f"{name!r} is missing", where=where, expected="every key and input; None if unknown", fix="add it"
+            )
+    fields = {}
+    for name, feature in inputs.items():
+        value = row[name]
+        if isinstance(feature.dtype, pl.Datetime) and value is not None:
+            value = instant(value, where=f"{where}, input {name!r}")
+        fields[name] = value
+    return Asked({name: row[name] for name in features.keys}, fields, at)
+
+
+def push(
+    services: Services, definitions: Definitions, source: EventSource, events: Any, clock: Clock
+) -> dict[str, int]:
+    """Append events to the record, durably, then apply them to the online state of every feature set."""
+    name = source.name
+    frame = pl.DataFrame(list(events)) if isinstance(events, (list, tuple)) else given(events, where=source.where)[0]
+    if not frame.height:
+        return {"accepted": 0, "sequence": services.events.last_sequence(name)}
+    live = EventSource(name, schema=source.schema, event_time=source.event_time, known_time="known_time",
+                       timezone=source.timezone)  # fmt: skip
+    now = pl.lit(clock.now()).cast(pl.Datetime("us", "UTC"))
+    prepared = prepare(live, frame.with_columns(known_time=now))
+    numbered = services.events.append(name, prepared)
+    appended = prepared.with_columns(sequence=pl.int_range(numbered.first, numbered.last + 1, dtype=pl.Int64))
+    writer = OnlineWriter(services.online, definitions.feature_sets.values())
+    apply_appended(source, services.events, writer, appended)
+    return {"accepted": prepared.height, "sequence": numbered.last}

@@ -1,0 +1,136 @@
+"""Features of a user's own frame: whatever kind it is, however it is cut into parts, row for row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from backstay.core.errors import InputError
+from backstay.features.historical import historical
+from backstay.features.offline import feature_rows
+from backstay.storage.backends.local import LocalEvents
+from backstay.storage.backends.memory import MemoryEvents
+from backstay.storage.ports import EventStore
+from tests.features import world
+from tests.features.test_oracle import history
+from tests.features.world import HOUR, SETS, SOURCES, START, TIME
+
+ROWS = 300
+
+
+@pytest.fixture(params=["memory", "local"])
+def record(request: pytest.FixtureRequest, tmp_path: Path) -> EventStore:
+    store: EventStore = MemoryEvents() if request.param == "memory" else LocalEvents(tmp_path / "events")
+    for source in SOURCES.values():
+        rows = world.table(history(Random(3)))
+        for begin in range(0, rows.height, 130):
+            store.append(source.name, rows[begin : begin + 130])
+    return store
+
+
+def labels() -> pl.DataFrame:
+    random = Random(5)
+    rows = [
+        (START + random.randrange(60) * HOUR, random.choice(["1", "11", "2", "9", None]), random.choice(["12", "2"]), n)
+        for n in range(ROWS)
+    ]
+    frame = pl.DataFrame(
+        rows, schema={"when": pl.Int64, "a": pl.String, "b": pl.String, "label": pl.Int64}, orient="row"
+    )
+    return frame.with_columns(pl.col("when").cast(TIME))
+
+
+@pytest.mark.parametrize("name", sorted(SETS))
+@pytest.mark.parametrize("memory", [None, 60_000, 2_000])
+def test_parts_and_files_change_nothing(
+    record: EventStore, name: str, memory: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = labels()
+    asked = frame.select(pl.col("when").to_physical().alias("at"), "a", "b")
+    want = feature_rows(SETS[name], asked, record).rows
+    monkeypatch.setattr("backstay.features.historical.CHUNK", 77)
+    whole = historical(SETS[name], frame, record, at="when", memory=memory, statuses=True)
+    written = historical(SETS[name], frame, record, at="when", memory=memory, statuses=True, out=tmp_path / "out")
+    assert written.path is not None
+    assert len(list(written.path.iterdir())) == 4
+    for got in (whole.frame, written.frame.collect()):
+        assert got.select(frame.columns).equals(frame)  # no row lost, doubled or reordered
+        features = want.frame()
+        for column in features.columns:
+            ours, again = features[column], got[column]
+            if ours.dtype == pl.Float64:
+                ours, again = ours.reinterpret(signed=True), again.reinterpret(signed=True)
+            assert ours.equals(again, null_equal=True), column
+        assert got["a_x__status"].to_list() == [
+            ["OK", "NULL", "MISSING", "EXPIRED"][code] for code in want.statuses[:, features.columns.index("a_x")]
+        ]
+    assert whole.versions == {name: record.version(name)}
+
+
+def test_kinds_of_frames_come_back_as_they_came(record: EventStore) -> None:
+    features, frame = SETS["things"], labels()
+    plain = historical(features, frame, record, at="when").frame
+    assert isinstance(plain, pl.DataFrame)
+    assert historical(features, frame.lazy(), record, at="when").frame.equals(plain)
+    pandas = frame.to_pandas().set_index(np.arange(ROWS)[::-1])
+    back = historical(features, pandas, record, at="when").frame
+    assert type(back).__module__.startswith("pandas")
+    assert list(back.index) == list(range(ROWS))[::-1]
+    assert pl.from_pandas(back).select(plain.columns).equals(plain)
+    arrow = historical(features, frame.to_arrow(), record, at="when").frame
+    assert type(arrow).__module__.startswith("pyarrow")
+    assert pl.DataFrame(arrow).equals(plain)
+
+
+def test_what_was_used_is_recorded(record: EventStore) -> None:
+    features, frame = SETS["things"], labels()
+    first = historical(features, frame, record, at="when")
+    assert historical(features, frame, record, at="when").digest == first.digest
+    changed = frame.with_columns(pl.when(pl.col("label") == 7).then(0).otherwise("label").alias("label"))
+    assert historical(features, changed, record, at="when").digest != first.digest
+    assert (first.feature_set, first.rows) == (features.hash, ROWS)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: f.drop("when"), "there is no column 'when' of times"),
+        (lambda f: f.with_columns(pl.col("when").dt.replace_time_zone(None)), "carry no time zone"),
+        (lambda f: f.drop("a"), "there is no column 'a'"),
+        (lambda f: f.with_columns(a=pl.lit(1)), "column 'a' is of type"),
+        (lambda f: f.with_columns(when=pl.lit(None, TIME)), "some rows have no 'at'"),
+        (lambda f: f.to_dicts(), "the frame is a list"),
+    ],
+)
+def test_bad_frames(change: Any, said: str) -> None:
+    record = world.store(world.PLAIN, [])
+    with pytest.raises(InputError, match=said) as refused:
+        historical(SETS["things"], change(labels()), record, at="when")
+    assert "world.py" in str(refused.value)
+
+
+def test_no_rows() -> None:
+    got = historical(SETS["things"], labels().clear(), world.store(world.PLAIN, []), at="when").frame
+    assert got.height == 0
+    assert set(got.columns) > {feature.name for feature in SETS["things"]}
+
+
+def test_a_million_rows_and_a_single_one(tmp_path: Path) -> None:
+    record = world.store(world.PLAIN, history(Random(9)))
+    rng = np.random.default_rng(1)
+    million = pl.DataFrame(
+        {
+            "at": pl.Series(START + rng.integers(0, 60, 1_000_000) * HOUR).cast(TIME),
+            "a": pl.Series(["1", "11", "2", "9"]).gather(rng.integers(0, 4, 1_000_000)),
+            "b": pl.Series(["12", "2"]).gather(rng.integers(0, 2, 1_000_000)),
+        }
+    )
+    features = SETS["things"]
+    whole = historical(features, million, record).frame
+    for place in (0, 1, 499_999, 999_999):
+        assert historical(features, million[place], record).frame.equals(whole[place], null_equal=True)
