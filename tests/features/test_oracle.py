@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backstay.features.lookup import Asked, OnlineLookup
 from backstay.features.offline import feature_rows
 from backstay.features.online import OnlineWriter
-from backstay.storage.backends.memory import MemoryEvents, MemoryOnline
+from backstay.storage.backends.memory import MemoryEvents
 from backstay.storage.ports import OnlineState
 from tests.features import oracle, world
 from tests.features.world import HOUR, SETS, SOURCES, START
@@ -50,17 +50,20 @@ def test_a_row_does_not_depend_on_the_others(name: str, rows: Rows, asked: Asked
             assert ours.equals(again, null_equal=True), column
 
 
-@settings(max_examples=60, deadline=None)
-@given(NAMES, world.events(), st.integers(1, 6), world.ASKED)
-def test_online_state_gives_the_bits_of_the_record(name: str, rows: Rows, batches: int, asked: AskedRows) -> None:
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=NAMES, rows=world.events(), batches=st.integers(1, 6), asked=world.ASKED)
+def test_online_state_gives_the_bits_of_the_record(
+    online: OnlineState, name: str, rows: Rows, batches: int, asked: AskedRows
+) -> None:
     """Applied in any number of batches, whatever came late or was corrected: the values of the whole record."""
     source, features = SOURCES[name], SETS[name]
-    record, state = world.store(source, rows), MemoryOnline()
-    table, writer = record.read(source.name), OnlineWriter(state, [features])
+    online.clear()
+    record = world.store(source, rows)
+    table, writer = record.read(source.name), OnlineWriter(online, [features])
     step = -(-table.height // batches) or 1
     for begin in range(0, table.height, step):
         writer.apply(source, table[begin : begin + step])
-    same_bits(OnlineLookup(features, state), record, asked)
+    same_bits(OnlineLookup(features, online), record, asked)
 
 
 @pytest.mark.parametrize("name", sorted(SETS))

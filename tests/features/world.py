@@ -66,6 +66,7 @@ def feature_set(source: EventSource) -> FeatureSet:
                 both=pl.col("a_x") + pl.col("pair_y") / 7,
                 decayed=(pl.col("a_x") / 3).exp(),
                 shout=pl.col("a_word") + "!",
+                hour=pl.col("a_moment").dt.convert_time_zone("America/New_York").dt.hour(),
             ),
         ],
     )
@@ -89,7 +90,7 @@ NUMBERS = (
 )
 WORDS = st.none() | st.sampled_from(["", "x", "y", "ü"])
 BIG = st.none() | st.sampled_from([2**53 + 1, 2**53, -(2**63), 7])
-TIMES = st.none() | st.integers(START, START + HOUR)
+TIMES = st.none() | st.integers(START, START + 6 * HOUR)
 ROW = st.tuples(
     MOMENTS, LATENESS, KEYS, st.sampled_from(["12", "2", None]),
     st.tuples(NUMBERS, NUMBERS, WORDS, BIG, st.none() | st.booleans(), TIMES),
