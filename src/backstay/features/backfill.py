@@ -23,9 +23,17 @@ Progress = Callable[[str, int, int], None]
 
 
 def backfill(
-    features: Iterable[FeatureSet], events: EventStore, online: OnlineState, *, until: int | None, progress: Progress
+    features: Iterable[FeatureSet],
+    events: EventStore,
+    online: OnlineState,
+    *,
+    until: int | None,
+    progress: Progress,
+    rows: int = 100_000,
 ) -> dict[str, int]:
     """Bring the online state up to the record, or up to what was known at `until`. Returns events applied a source.
+
+    `rows` events at a time are read and applied, which bounds the memory.
 
     Raises `InputError` if the record is not numbered in the order its events became known and `until` cuts it.
     """
@@ -37,18 +45,20 @@ def backfill(
     applied = {}
     for name, source in sources.items():
         if events.last_sequence(name):
-            applied[name] = _fill(source, writer, events, until, progress)
+            applied[name] = _fill(source, writer, events, until, progress, rows)
     return applied
 
 
-def _fill(source: EventSource, writer: OnlineWriter, events: EventStore, until: int | None, progress: Progress) -> int:
+def _fill(
+    source: EventSource, writer: OnlineWriter, events: EventStore, until: int | None, progress: Progress, rows: int
+) -> int:
     last, done, applied = events.last_sequence(source.name), writer.watermark(source), 0
     if until is not None:
         last = _known(source, events, until)
     what = f"backfill {source.name}"
     progress(what, done, max(last, done))
     columns = writer.columns(source)
-    for frame in events.batches(source.name, columns=columns, sequence_after=done, sequence_until=last):
+    for frame in events.batches(source.name, columns=columns, sequence_after=done, sequence_until=last, rows=rows):
         applied += writer.apply(source, frame)
         progress(what, int(frame.get_column("sequence")[-1]), last)
     return applied
