@@ -12,6 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from backstay.definitions import EventSource, FeatureSet
 from backstay.features.cells import superseded
 from backstay.features.exact import Ints
 from backstay.features.frames import given
-from backstay.features.offline import asked_types, check_asked, compute_view, source_columns
+from backstay.features.offline import asked_types, check_asked, compute_view, side_by_side, source_columns
 from backstay.features.rows import RowEngine
 from backstay.features.rowwise import check_rowwise
 from backstay.features.views import Computed, Status, ViewPlan
@@ -108,7 +109,8 @@ def views(
     scratch: Path | None = None,
 ) -> list[Computed]:
     """What each view says of the asked rows; results stand in files below `scratch` if it is given."""
-    return [_view(engine.features, plan, asked, events, as_of, memory, scratch) for plan in engine.plans]
+    work = [partial(_view, engine.features, plan, asked, events, as_of, memory, scratch) for plan in engine.plans]
+    return side_by_side(work, asked.height) if memory is None else [one() for one in work]
 
 
 def _asked(features: FeatureSet, rows: pl.DataFrame, at: str) -> pl.DataFrame:

@@ -6,8 +6,11 @@ or reordered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -69,9 +72,23 @@ def feature_rows(
         limit = limits.get(source.name)
         table = events.read(source.name, columns=read, known_until=known_until, sequence_until=limit)
         tables[source.name] = corrected(source, table)
-    computed = [compute_view(plan, asked, at, tables[plan.view.source.name]) for plan in engine.plans]
+    computed = side_by_side(
+        [partial(compute_view, plan, asked, at, tables[plan.view.source.name]) for plan in engine.plans], asked.height
+    )
     requests = asked.select("at", *(feature.name for feature in features.requests))
     return FeatureRows(engine.rows(computed, requests), computed)
+
+
+def side_by_side(work: Sequence[Callable[[], Computed]], rows: int) -> list[Computed]:
+    """The results of some views, computed at once where there are rows enough to pay for it."""
+    threads = min(len(work), os.cpu_count() or 1, 8)
+    if rows < _MANY or threads < 2:
+        return [one() for one in work]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda one: one(), work))
+
+
+_MANY = 100_000
 
 
 def check_asked(features: FeatureSet, asked: pl.DataFrame) -> None:
