@@ -14,74 +14,94 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from backstay.features.exact import Floats, Ints
-from backstay.features.history import History, Orderly
+from backstay.features.history import History
 from backstay.features.question import Answer, Question
 from backstay.features.totals import Part
 
 _ONE = np.zeros(1, np.int64)
+Layout = tuple[tuple[int, int, int], ...]
 
 
 def ask_each(question: Question, histories: Sequence[History | None], at: Sequence[int]) -> Answer:
     """What each history says at its own T; None is an entity that was never seen."""
-    out = Answer.nothing(len(at), question)
-    windows, picks = question.windows, [(p, one) for p, one in enumerate(question.picks) if one.kind != "std"]
-    groups: dict[tuple[tuple[int, int, int], ...], _Group] = {}
-    seen: list[int] = []
-    event_time: list[int] = []
-    last: list[Floats] = []
+    windows, picks = question.windows, [one for one in question.picks if one.kind != "std"]
+    groups: dict[Layout, _Group] = {}
+    whole: list[int] = []
     for row, (history, moment) in enumerate(zip(histories, at, strict=True)):
         if history is None:
             continue
         orderly = history.orderly
         if orderly is None:
-            out.put([row], history.ask(_ONE, np.array([moment])))
+            whole.append(row)
             continue
         entered = bisect_right(orderly.visible, moment)
         if not entered:
             continue
-        seen.append(row)
-        event_time.append(orderly.event_time[entered - 1])
-        last.append(orderly.values[entered - 1])
+        group = groups.get(orderly.layout)
+        if group is None:
+            group = groups[orderly.layout] = _Group(orderly.layout)
+        group.rows.append(row)
+        group.event_time.append(orderly.event_time[entered - 1])
+        group.last.append(orderly.values[entered - 1])
         if windows:
             left = [bisect_left(orderly.event_time, window.begin(moment)) for window in windows]
-            group = groups.get(orderly.layout)
-            if group is None:
-                group = groups[orderly.layout] = _Group()
-            group.rows.append(row)
             group.entered.append(orderly.prefix[entered])
             group.left.extend([orderly.prefix[place] for place in left])
-            group.who.append(orderly)
-            for place, pick in picks:
-                out.picked[row, place] = orderly.pick(pick, left[pick.window], entered)
-    if seen:
-        out.seen[seen], out.event_time[seen] = True, event_time
-        if question.latest:
-            out.last[seen] = last
-    for group in groups.values():
-        entered_rows = np.array(group.entered)
-        left_rows = np.array(group.left).reshape(len(group.rows), len(windows), -1)
-        _put_totals(out, question, group.rows, entered_rows[:, None] - left_rows, group.who)
+            group.scales.append(orderly.scales)
+            group.picked.append([orderly.pick(pick, left[pick.window], entered) for pick in picks])
+    if len(groups) == 1:
+        (group,) = groups.values()
+        if len(group.rows) == len(at):
+            return group.answer(question)
+    out = Answer.nothing(len(at), question)
+    for some in groups.values():
+        out.put(some.rows, some.answer(question))
+    for row in whole:
+        history = histories[row]
+        assert history is not None
+        out.put([row], history.ask(_ONE, np.array([at[row]])))
     return out
 
 
 @dataclass(slots=True)
 class _Group:
-    """Rows whose sums are laid out alike, and their prefix sums."""
+    """Rows whose sums are laid out alike: only their scales differ."""
 
+    layout: Layout
     rows: list[int] = field(default_factory=list)
+    event_time: list[int] = field(default_factory=list)
+    last: list[Floats] = field(default_factory=list)
     entered: list[Ints] = field(default_factory=list)
     left: list[Ints] = field(default_factory=list)
-    who: list[Orderly] = field(default_factory=list)
+    scales: list[list[int]] = field(default_factory=list)
+    picked: list[list[float]] = field(default_factory=list)
 
+    def answer(self, question: Question) -> Answer:
+        """What is asked, of these rows."""
+        rows, windows = len(self.rows), len(question.windows)
+        seen, event_time = np.ones(rows, bool), np.array(self.event_time)
+        last = np.array(self.last) if question.latest else np.full((rows, question.columns), np.nan)
+        if not windows:
+            count = np.empty((rows, 0), np.int64)
+            valid, sums = np.empty((rows, 0, 0), np.int64), np.empty((rows, 0, 0))
+            return Answer(seen, event_time, last, count, valid, sums, np.empty((rows, 0)))
+        totals = np.array(self.entered)[:, None] - np.array(self.left).reshape(rows, windows, -1)
+        scales = np.array(self.scales, np.int64).reshape(rows, -1)
+        parts = [
+            Part(begin, end, scales[:, None, number], bits) for number, (begin, end, bits) in enumerate(self.layout)
+        ]
+        summed = len(question.summed)
+        picked = np.array(self.picked, np.float64).reshape(rows, -1)
+        if question.spread:
+            picked = self._with_deviations(question, picked, totals, parts)
+        count, valid = totals[:, :, 0], totals[:, :, 1 : 1 + summed]
+        return Answer(seen, event_time, last, count, valid, question.sums(totals, parts), picked)
 
-def _put_totals(out: Answer, question: Question, rows: list[int], totals: Ints, who: list[Orderly]) -> None:
-    """Counts, sums and deviations of rows whose sums are laid out alike; only their scales differ."""
-    summed = len(question.summed)
-    out.count[rows], out.valid[rows] = totals[:, :, 0], totals[:, :, 1 : 1 + summed]
-    scales = np.array([one.scales for one in who]).reshape(len(who), -1)
-    parts = [Part(*place[:2], scales[:, None, number], place[2]) for number, place in enumerate(who[0].layout)]
-    out.sums[rows] = question.sums(totals, parts)
-    for place, pick in enumerate(question.picks):
-        if pick.kind == "std":
-            values: Floats = question.deviation(pick, totals, parts)
-            out.picked[rows, place] = values
+    def _with_deviations(self, question: Question, picked: Floats, totals: Ints, parts: list[Part]) -> Floats:
+        out, others = np.empty((len(self.rows), len(question.picks))), 0
+        for place, pick in enumerate(question.picks):
+            if pick.kind == "std":
+                out[:, place] = question.deviation(pick, totals, parts)
+            else:
+                out[:, place], others = picked[:, others], others + 1
+        return out

@@ -65,7 +65,7 @@ def _exponents(values: Floats) -> tuple[int, int]:
 
 
 def rounded(totals: Ints, scale: int | Ints, bits: int) -> Floats:
-    """Sums of limbs, shape (..., limbs), each to its nearest float. `scale`: one for all, or of shape (...)."""
+    """Sums of limbs, shape (..., limbs), each to its nearest float. `scale`: one for all, or one a row."""
     if totals.shape[-1] == 1:
         out = totals[..., 0].astype(np.float64)
         return out if isinstance(scale, int) and not scale else np.ldexp(out, -scale)
@@ -79,13 +79,14 @@ def rounded(totals: Ints, scale: int | Ints, bits: int) -> Floats:
 def _in_python(totals: Ints, scale: int | Ints, bits: int) -> Floats:
     """The same for few sums, with Python's integers, whose quotient is the nearest float too."""
     flat = totals.reshape(-1, totals.shape[-1]).tolist()
-    scales = np.broadcast_to(scale, totals.shape[:-1]).ravel().tolist()
+    powers = [scale] if isinstance(scale, int) else scale.ravel().tolist()
+    each = len(flat) // len(powers) if powers else 1  # sums that share a scale stand together
     out = np.empty(len(flat))
-    for place, (limbs, power) in enumerate(zip(flat, scales, strict=True)):
+    for place, limbs in enumerate(flat):
         total = 0
         for limb in reversed(limbs):
             total = (total << bits) + limb
-        out[place] = _quotient(total, power)
+        out[place] = _quotient(total, powers[place // each])
     return out.reshape(totals.shape[:-1])
 
 

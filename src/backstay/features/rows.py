@@ -42,6 +42,7 @@ class RowEngine:
         read = {name for block in features.derivations for one in block.values() for name in one.meta.root_names()}
         self._read = [feature for feature in stored if feature.name in read and feature.name not in words]
         self._layout = _Layout(features, self._column)
+        self._blocks = [[one.alias(name) for name, one in block.items()] for block in features.derivations]
         self._read_columns = [self._column[feature.name] for feature in self._read]
         requested = [feature for _, feature in self._other_places if feature.kind == "request"]
         defaults = [feature.default for feature in requested]
@@ -103,8 +104,8 @@ class RowEngine:
         if words:
             doubled = words if len(rows) > 1 else {name: pl.concat([w, w], rechunk=True) for name, w in words.items()}
             frame = frame.with_columns_seq(*doubled.values())
-        for block in self.features.derivations:
-            frame = frame.with_columns_seq(**block)
+        for block in self._blocks:
+            frame = frame.with_columns_seq(block)
         others = {name: frame.get_column(name) for name in self._other_names}
         if len(rows) == 1:
             others = {name: column.head(1) for name, column in others.items()}
