@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from backstay.definitions import Entity as Entity
     from backstay.definitions import EventSource as EventSource
     from backstay.definitions import Expect as Expect
-    from backstay.definitions import Expect as Expect
     from backstay.definitions import FeatureSet as FeatureSet
     from backstay.definitions import First as First
     from backstay.definitions import GatePolicy as GatePolicy

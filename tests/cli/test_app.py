@@ -20,7 +20,7 @@ from tests.cli.conftest import HERE, Run
 Cli = Callable[..., Run]
 ORDER = (
     "ingest", "features", "train", "versions", "judge", "promote", "tick", "serve", "predictions", "trace",
-    "status", "quality", "settings", "ledger",
+    "status", "quality", "settings", "ledger", "access",
 )  # fmt: skip
 
 

@@ -13,28 +13,16 @@ Cli = Callable[..., Run]
 
 def test_ingest_twice(cli: Cli, life: Life) -> None:
     assert life.steps["ingest"].json["sources"] == [
-        {"source": "orders", "added": 3000, "events": 3000, "version": 0, "known_until": "2024-03-01T09:34:40Z"}
-    ]
+        {
+            "source": "orders", "added": 3000, "events": 3000, "version": 0, "known_until": "2024-03-01T09:34:40Z",
+            "quarantined": 0, "reasons": {}, "alarms": [],
+        }
+    ]  # fmt: skip
     again = cli("ingest", "--project", life.project)
     assert again.code == 0
-    assert again.out.splitlines()[0].split() == ["source", "added", "events", "known", "until"]
-    assert again.out.splitlines()[2].split() == ["orders", "0", "3,000", "2024-03-01T09:34Z"]
+    assert again.out.splitlines()[0].split() == ["source", "added", "quarantined", "events", "known", "until"]
+    assert again.out.splitlines()[2].split() == ["orders", "0", "0", "3,000", "2024-03-01T09:34Z"]
     assert cli("ingest", "orders", "--project", life.project, "--json").json["sources"][0]["added"] == 0
-
-
-def test_features_list(cli: Cli, life: Life) -> None:
-    (one,) = cli("features", "list", "--project", life.project, "--json").json["feature_sets"]
-    assert (one["name"], one["models"], one["keys"]) == ("order", ["late"], ["shop"])
-    features = {feature["name"]: feature for feature in one["features"]}
-    assert features["shop_late_1d"] == {
-        "name": "shop_late_1d", "kind": "share", "type": "float", "source": "orders", "entity": "shop", "window": "1d",
-        "max_age": None, "default": 0.5, "in_vector": True,
-    }  # fmt: skip
-    assert features["shop_last_size"]["max_age"] == "2d"
-    assert features["size_ratio"]["source"] is None
-    table = cli("features", "list", "--project", life.project).out
-    for name in features:
-        assert f"\n{name} " in table
 
 
 def test_backfill(cli: Cli, life: Life, tmp_path: Path) -> None:

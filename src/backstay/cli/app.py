@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from backstay import __version__
-from backstay.cli import data, models, serving, watching
+from backstay.cli import access, catalog, data, models, quarantine, serving, watching
 from backstay.cli.failures import BAD, BUG, CODES, INTERRUPTED, PIPE, ReaderGone, report, report_error
 from backstay.cli.options import HomeOption, JsonOption, ProjectOption
 from backstay.core.errors import BackstayError
@@ -92,12 +92,18 @@ def _add(to: typer.Typer, name: str, verb: Callable[..., None], panel: str | Non
 
 
 _features = typer.Typer(
-    cls=_Group, rich_markup_mode="rich", help="Features: what there is, the online state, and the proof of parity."
+    cls=_Group, rich_markup_mode="rich", help="Features: the catalogue, the online state, and the proof of parity."
+)
+_access = typer.Typer(
+    cls=_Group, rich_markup_mode="rich", help="Access: who may read, write and define which features."
 )
 _ledger = typer.Typer(cls=_Group, rich_markup_mode="rich", help="The ledger: what was decided, and on what evidence.")
 
 _add(app, "ingest", data.ingest, _FEED, "ingest")
-_add(_features, "list", data.features_list, None, "features list")
+_add(app, "quarantine", quarantine.quarantine, _FEED, "quarantine payments --examples 3")
+_add(_features, "list", catalog.features_list, None, "features list")
+_add(_features, "show", catalog.features_show, None, "features show carrier_delay_3h")
+_add(_features, "search", catalog.features_search, None, "features search delay carrier")
 _add(_features, "backfill", data.features_backfill, None, "features backfill --until 2013-04-01")
 _add(_features, "verify", data.features_verify, None, "features verify --sample 10000")
 app.add_typer(_features, name="features", rich_help_panel=_FEED)
@@ -113,6 +119,11 @@ _add(app, "status", watching.status, _WATCH, "status --as-of 2013-07-01")
 _add(app, "quality", watching.quality, _WATCH, "quality --as-of 2013-07-01")
 _add(_ledger, "show", watching.ledger_show, None, "ledger show --kind gate")
 app.add_typer(_ledger, name="ledger", rich_help_panel=_RECORD)
+_add(_access, "grant", access.grant, None, "access grant scoring read_online --feature-set flight")
+_add(_access, "revoke", access.revoke, None, "access revoke scoring read_online --feature-set flight")
+_add(_access, "list", access.listed, None, "access list")
+_add(_access, "token", access.token, None, "access token scoring")
+app.add_typer(_access, name="access", rich_help_panel=_RECORD)
 _add(app, "settings", watching.settings, _RECORD, "settings")
 
 

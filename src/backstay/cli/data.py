@@ -1,4 +1,4 @@
-"""Verbs that feed a project: `ingest`, and `features list | backfill | verify`."""
+"""Verbs that feed a project: `ingest`, and `features backfill | verify`."""
 
 from __future__ import annotations
 
@@ -24,46 +24,25 @@ def ingest(
 ) -> None:
     """Read the sources' histories into the events record.
 
-    Run it first, and again whenever there is more history: only what is new is added, nothing is ever changed.
+    Run it first, and again whenever there is more history: only what is new is added, nothing is ever changed. Rows
+    that break their source's contract go to quarantine.
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("ingest") as progress:
             done = shell.project.ingest(source, progress=progress)
         answer = [plain.ingested(one) for one in done]
-        rows = [(one.source, count(one.added), count(one.events), minute(known["known_until"]))
+        rows = [(one.source, count(one.added), count(one.quarantined), count(one.events), minute(known["known_until"]))
                 for one, known in zip(done, answer, strict=True)]  # fmt: skip
-        columns = ("source", ">added", ">events", "known until")
+        columns = ("source", ">added", ">quarantined", ">events", "known until")
         shell.show({"sources": answer}, table(columns, rows, empty="no source says how its history is read (read=...)"))
+        for one in done:
+            for reason, number in one.reasons.items():
+                shell.note(f"{one.source}: {number:,} to quarantine: {reason}")
+            for alarm in one.alarms:
+                shell.note(f"{one.source}: {alarm}")
+        if any(one.quarantined for one in done):
+            shell.next("quarantine")
         shell.next("train", as_of=day_after(one["known_until"] for one in answer), holdout="14d")
-
-
-def features_list(
-    ctx: typer.Context, project: ProjectOption = None, home: HomeOption = None, as_json: JsonOption = False
-) -> None:
-    """List every feature: what it is made of, over what window, and what stands in when it is missing.
-
-    Use it to see what the project's definitions come to; nothing is computed or read.
-    """
-    with Shell(ctx, project, home, as_json) as shell:
-        with shell.working("loading"):
-            models = list(shell.project.definitions.models.values())
-        sets = {model.features.hash: model.features for model in models}
-        answer = [plain.feature_set(one, models) for one in sets.values()]
-        shell.show({"feature_sets": answer}, *(_features(one) for one in answer))
-
-
-def _features(one: dict[str, Any]) -> Any:
-    rows = []
-    for feature in one["features"]:
-        made = f"{feature['source']} by {feature['entity']}"
-        if feature["source"] is None:
-            made = f"request field, {feature['type']}" if feature["kind"] == "request" else "an expression"
-        if not feature["in_vector"]:
-            made += "; not an input"
-        window = f"max age {feature['max_age']}" if feature["max_age"] else feature["window"]
-        rows.append((feature["name"], feature["kind"], window, feature["default"], made))
-    title = f"{one['name']}  {one['hash'][:12]}  (of model {', '.join(one['models'])})"
-    return table(("feature", "kind", "window", "default", "made of"), rows, title=title)
 
 
 def features_backfill(

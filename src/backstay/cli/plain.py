@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backstay.core.times import duration_text, instant_text
+from backstay.core.times import instant_text
 
 if TYPE_CHECKING:
-    from backstay.definitions import FeatureSet, Model
     from backstay.lifecycle.judge import Judgement
     from backstay.project.ingestion import Ingested
     from backstay.registry.versions import AliasMove, ModelVersion
     from backstay.storage.ports import Entry
     from backstay.storage.predictions import Prediction
 
-_TYPES = {"Float64": "float", "Int64": "int", "Boolean": "bool", "String": "string", "Datetime": "datetime"}
-"""Column types by the names that definitions use."""
-
 
 def ingested(one: Ingested) -> dict[str, Any]:
     known = None if one.known_until is None else instant_text(one.known_until)
     return {
         "source": one.source, "added": one.added, "events": one.events, "version": one.version, "known_until": known,
+        "quarantined": one.quarantined, "reasons": one.reasons, "alarms": list(one.alarms),
     }  # fmt: skip
 
 
 def version(one: ModelVersion) -> dict[str, Any]:
     manifest = one.manifest
-    data, code = manifest.dataset, manifest.code
+    data, code, features = manifest.dataset, manifest.code, manifest.feature_set
     return {
         "model": one.model,
         "number": one.number,
@@ -40,7 +37,9 @@ def version(one: ModelVersion) -> dict[str, Any]:
             "unlabelled": data.unlabelled, "sources": data.sources,
         },
         "base_rate": manifest.base_rate,
-        "feature_set": {"name": manifest.feature_set.name, "hash": manifest.feature_set.hash},
+        "feature_set": {
+            "name": features.name, "hash": features.hash, "tags": features.tags, "untagged": features.untagged,
+        },
         "code": {"commit": code.commit, "dirty": code.dirty, "lock": code.lock},
         "estimator": manifest.estimator,
         "seed": manifest.seed,
@@ -100,29 +99,4 @@ def entry(one: Entry) -> dict[str, Any]:
         "subject": one.subject,
         "body": dict(one.body),
         "digest": one.digest,
-    }
-
-
-def feature_set(one: FeatureSet, models: list[Model]) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "hash": one.hash,
-        "description": one.description,
-        "owner": one.owner,
-        "models": [model.name for model in models if model.features is one],
-        "keys": list(one.keys),
-        "features": [
-            {
-                "name": feature.name,
-                "kind": feature.kind,
-                "type": _TYPES.get(str(feature.dtype).partition("(")[0], str(feature.dtype)),
-                "source": one.views[feature.view].source.name if feature.view >= 0 else None,
-                "entity": one.views[feature.view].entity.name if feature.view >= 0 else None,
-                "window": None if feature.window is None else duration_text(feature.window),
-                "max_age": None if feature.max_age is None else duration_text(feature.max_age),
-                "default": feature.default,
-                "in_vector": feature.name in one.vector,
-            }
-            for feature in one
-        ],
     }

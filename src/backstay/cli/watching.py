@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from backstay.cli import plain
 from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, ProjectOption
@@ -27,7 +28,7 @@ def status(
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("looking"):
             found = shell.project.status(as_of=as_of)
-        columns = ("source", ">events", "last event", "last known", ">age")
+        columns = ("source", ">events", "last event", "last known", ">age", ">at most", "freshness")
         rows = [
             (
                 one["source"],
@@ -35,6 +36,8 @@ def status(
                 minute(one["last_event"]),
                 minute(one["last_known"]),
                 age(one["age"]),
+                age(one["objective"]),
+                Text("LATE", style="red") if one["state"] == "LATE" else one["state"],
             )
             for one in found.sources
         ]
@@ -120,7 +123,9 @@ def ledger_show(
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many.")] = 20,
     kind: Annotated[
         str | None,
-        typer.Option("--kind", metavar="KIND", help="Of one kind only: version, gate, alias.", show_default=False),
+        typer.Option(
+            "--kind", metavar="KIND", help="Of one kind only: version, gate, alias, access.", show_default=False
+        ),
     ] = None,
     project: ProjectOption = None,
     home: HomeOption = None,
@@ -156,6 +161,17 @@ def _told(kind: str, body: Any) -> str:
         return f"to version {body['to']}{before}"
     if kind == "version":
         return f"number {body['number']}, manifest {body['manifest'][:12]}"
+    if kind == "access":
+        on = body.get("feature_set") or "all feature sets"
+        times = f" ({body['count']} times)" if body.get("count", 1) > 1 else ""
+        told = {
+            "grant": f"granted {body.get('role')} on {on}",
+            "revoke": f"revoked {body.get('role')} on {on}",
+            "token": f"a token, SHA-256 {body.get('sha256', '')[:12]}",
+            "revoke_tokens": "all tokens revoked",
+            "denied": f"denied{times}: {body.get('what')}",
+        }
+        return told.get(str(body["action"]), str(body["action"]))
     text = json.dumps(body, ensure_ascii=False)
     return text if len(text) <= 120 else text[:117] + "..."
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from backstay.definitions.contracts import Contract
     from backstay.definitions.readers import Reader
 
+QUARANTINE = "quarantine_"
+"""What the name of a source's quarantine begins with."""
 DTYPES: dict[str, pl.DataType] = {
     "float": pl.Float64(),
     "int": pl.Int64(),
@@ -73,6 +75,8 @@ class EventSource:
                 rise is a duplicate, and refused.
     read:       where the source's history comes from, for `backstay ingest`: a reader (`ParquetFiles`, `CsvFiles`,
                 `DeltaTable`, `SqlQuery`) or a function that returns it as a frame.
+    look_back:  how far behind the newest event a reader looks again for rows that turned up late: "7d" unless there is
+                a known_time, which says so itself, and then "0s".
     contract:   what must hold of each event; those that break it go to quarantine.
     freshness:  the objective: an alarm is raised when nothing became known for longer than this ("2h").
     tags:       such as "pii": of the whole source, or by column. Features inherit them.
@@ -81,8 +85,8 @@ class EventSource:
     """
 
     __slots__ = (
-        "contract", "delay", "description", "event_id", "event_time", "freshness", "known_time", "name", "owner",
-        "place", "read", "schema", "sequence", "tags", "timezone",
+        "contract", "delay", "description", "event_id", "event_time", "freshness", "known_time", "look_back", "name",
+        "owner", "place", "read", "schema", "sequence", "tags", "timezone",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +101,7 @@ class EventSource:
         event_id: str | None = None,
         sequence: str | None = None,
         read: Reader | Callable[[], pl.DataFrame] | None = None,
+        look_back: str | timedelta | None = None,
         contract: Contract | None = None,
         freshness: str | timedelta | None = None,
         description: str = "",
@@ -120,14 +125,27 @@ class EventSource:
         self.delay = duration(delay or "0s", where=where)
         self.timezone = timezone
         self.read = read
+        self.look_back = duration(
+            ("7d" if known_time is None else "0s") if look_back is None else look_back, where=where
+        )
         self.contract = contract
         self.freshness = None if freshness is None else duration(freshness, where=where)
         self.description = description
         self.owner = owner
         self.tags = tags
-        unknown = sorted(tags.keys() - self.schema.keys()) if isinstance(tags, Mapping) else []
+        self._check()
+
+    def _check(self) -> None:
+        if self.name.startswith(QUARANTINE):
+            raise DefinitionError(
+                f"a name that begins with {QUARANTINE!r} is that of a quarantine", where=self.where,
+                fix="name it otherwise",
+            )  # fmt: skip
+        if self.contract is not None:
+            self.contract.check(self.schema, self.where)
+        unknown = sorted(self.tags.keys() - self.schema.keys()) if isinstance(self.tags, Mapping) else []
         if unknown:
-            raise DefinitionError(f"tags for columns that do not exist: {unknown}", where=where)
+            raise DefinitionError(f"tags for columns that do not exist: {unknown}", where=self.where)
 
     def _column(self, name: str | None, role: str, kinds: tuple[pl.DataType, ...]) -> str | None:
         if name is not None and self.schema.get(name) not in kinds:
@@ -138,6 +156,11 @@ class EventSource:
                 fix=f"add it to schema, or name another column as {role}",
             )
         return name
+
+    @property
+    def quarantine(self) -> str:
+        """The name of the events record that holds what was refused of this source."""
+        return QUARANTINE + self.name
 
     @property
     def where(self) -> str:

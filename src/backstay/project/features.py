@@ -16,11 +16,13 @@ from backstay.core.times import instant
 from backstay.definitions import EventSource, FeatureSet
 from backstay.features.frames import given
 from backstay.features.historical import Historical, historical
-from backstay.features.ingest import prepare
+from backstay.features.intake import Intake
 from backstay.features.lookup import Asked, OnlineLookup
 from backstay.features.online import OnlineWriter, apply_appended
+from backstay.features.shaping import shape
 from backstay.features.views import Status
 from backstay.project.loading import Definitions
+from backstay.project.permits import Permits
 from backstay.project.services import Services
 
 _NAMES = [status.name for status in Status]
@@ -48,9 +50,14 @@ class FeatureStore:
     row.values["customer_amount_1h"], row.statuses["customer_amount_1h"], row.ages["customer_amount_1h"]
     """
 
-    def __init__(self, services: Services, definitions: Definitions, settings: Mapping[str, Any], clock: Clock) -> None:
+    def __init__(
+        self, services: Services, definitions: Definitions, settings: Mapping[str, Any], clock: Clock, permits: Permits
+    ) -> None:
         self._services, self._definitions, self._settings, self._clock = services, definitions, settings, clock
+        self._permits = permits
         self._lookups: dict[str, OnlineLookup] = {}
+        self._intakes: dict[str, Intake] = {}
+        self._writer: OnlineWriter | None = None
 
     def historical(
         self,
@@ -67,8 +74,10 @@ class FeatureStore:
         features: a feature set by name; the only one if not given. at: the column of times.
         statuses: also a column `{feature}__status` each. out: a folder to write Parquet files into instead.
         """
+        chosen = self._definitions.feature_set(features)
+        self._permits.features(chosen.name, "read", "read_offline")
         return historical(
-            self._definitions.feature_set(features),
+            chosen,
             frame,
             self._services.events,
             at=at,
@@ -86,23 +95,44 @@ class FeatureStore:
         A row maps entity keys and request-time inputs to their values; a key may be None.
         """
         chosen = self._definitions.feature_set(features)
+        self._permits.features(chosen.name, "read", "read_online")
         if chosen.hash not in self._lookups:
             self._lookups[chosen.hash] = OnlineLookup(chosen, self._services.online)
         return online_rows(
             self._lookups[chosen.hash], rows, self._clock.now() if at is None else instant(at, where="at")
         )
 
-    def push(self, source: str, events: Any) -> dict[str, int]:
+    def push(self, source: str, events: Any) -> dict[str, Any]:
         """Record events that became known just now (a frame, or a list of mappings), and make them visible online.
 
-        Durable when it returns: how many were accepted, and the sequence they reach.
+        Durable when it returns: how many were `accepted`, and the `sequence` they reach. Events that break the source's
+        contract go to quarantine, and are counted there; without a contract one bad event refuses all of them.
         """
         name = self._definitions.sources.get(source)
         if name is None:
             raise InputError(
                 f"there is no source {source!r}", expected=f"one of {', '.join(self._definitions.sources)}"
             )
-        return push(self._services, self._definitions, name, events, self._clock)
+        self._permits.source(source, "push to")
+        return self._push(name, events)
+
+    def _push(self, source: EventSource, events: Any) -> dict[str, Any]:
+        if isinstance(events, (list, tuple)):
+            came = pl.DataFrame(list(events))
+        else:
+            came, _ = given(events, where=source.where)
+        record = self._services.events
+        if not came.height:
+            return {"accepted": 0, "sequence": record.last_sequence(source.name)}
+        if self._writer is None:
+            self._writer = OnlineWriter(self._services.online, self._definitions.feature_sets.values())
+        if source.name not in self._intakes:
+            self._intakes[source.name] = Intake(source, record)
+        now = self._clock.now()
+        taken = self._intakes[source.name].take(shape(source, came, stamp=now), came, now=now)
+        if taken.events.height:
+            apply_appended(source, record, self._writer, taken.events)
+        return taken.answer(source)
 
 
 def online_rows(lookup: OnlineLookup, rows: Sequence[Mapping[str, Any]], at: int) -> list[OnlineRow]:
@@ -140,22 +170,3 @@ def _asked(features: FeatureSet, row: Mapping[str, Any], at: int) -> Asked:
             value = instant(value, where=f"{where}, input {name!r}")
         fields[name] = value
     return Asked({name: row[name] for name in features.keys}, fields, at)
-
-
-def push(
-    services: Services, definitions: Definitions, source: EventSource, events: Any, clock: Clock
-) -> dict[str, int]:
-    """Append events to the record, durably, then apply them to the online state of every feature set."""
-    name = source.name
-    frame = pl.DataFrame(list(events)) if isinstance(events, (list, tuple)) else given(events, where=source.where)[0]
-    if not frame.height:
-        return {"accepted": 0, "sequence": services.events.last_sequence(name)}
-    live = EventSource(name, schema=source.schema, event_time=source.event_time, known_time="known_time",
-                       timezone=source.timezone)  # fmt: skip
-    now = pl.lit(clock.now()).cast(pl.Datetime("us", "UTC"))
-    prepared = prepare(live, frame.with_columns(known_time=now))
-    numbered = services.events.append(name, prepared)
-    appended = prepared.with_columns(sequence=pl.int_range(numbered.first, numbered.last + 1, dtype=pl.Int64))
-    writer = OnlineWriter(services.online, definitions.feature_sets.values())
-    apply_appended(source, services.events, writer, appended)
-    return {"accepted": prepared.height, "sequence": numbered.last}

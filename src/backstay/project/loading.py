@@ -58,6 +58,12 @@ def load_definitions(project: Path, models_file: str) -> Definitions:
             models[value.name] = value
     if not models:
         raise DefinitionError("the module defines no model", where=str(path), fix="assign a Model(...) to a name in it")
+    sets: dict[str, FeatureSet] = {}
+    for model in models.values():
+        if sets.setdefault(model.features.name, model.features) is not model.features:
+            raise DefinitionError(
+                f"two feature sets are named {model.features.name!r}", where=model.features.where, fix="rename one"
+            )
     return Definitions(models, _sources(models))
 
 

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import getpass
 import heapq
-from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
-from backstay.core.clock import Clock, SystemClock
 from backstay.core.errors import BackstayError, InputError
-from backstay.core.settings import expanded, read_settings
 from backstay.core.times import duration, instant
-from backstay.definitions import Model
+from backstay.definitions import EventSource, Model
 from backstay.features.backfill import Progress, backfill
 from backstay.lifecycle.candidates import Alter, train_candidate
 from backstay.lifecycle.judge import Judgement, judge, promote
-from backstay.lifecycle.records import Records
 from backstay.lifecycle.tick import Ticked, tick
 from backstay.lifecycle.trace import Trace, find, trace
 from backstay.lifecycle.verify import ParityReport, verify
 from backstay.monitoring.quality import Cohort
+from backstay.project.context import Context
 from backstay.project.features import FeatureStore
 from backstay.project.ingestion import Ingested, ingest_source
-from backstay.project.loading import Definitions, load_definitions
-from backstay.project.services import Services
+from backstay.project.quarantine import Quarantined, quarantine
 from backstay.project.serving import Ready, announce, serve
 from backstay.project.status import Status, project_status, quality
-from backstay.registry.environment import Environment, capture
-from backstay.registry.versions import AliasMove, ModelVersion, Registry
+from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
 from backstay.storage.ports import Entry
 from backstay.storage.predictions import Prediction, predictions
@@ -45,7 +37,7 @@ def _silent(_what: str, _done: int, _total: int) -> None:
     """No progress is shown."""
 
 
-class Project:
+class Project(Context):
     """A Backstay project.
 
         project = Project("examples/flights")
@@ -57,58 +49,35 @@ class Project:
     home:  where records are kept; by default the setting `project.home`
     clock: the time everything is done at; by default the machine's
     actor: who is acting, for the ledger; by default the user's login name
+
+    Once somebody has been granted a role (`project.access`), a call that the actor has no role for is an `AccessError`.
     """
-
-    def __init__(
-        self,
-        path: str | Path = ".",
-        *,
-        home: str | Path | None = None,
-        clock: Clock | None = None,
-        actor: str | None = None,
-    ) -> None:
-        self.path = Path(path).resolve()
-        self.settings: Mapping[str, Any] = read_settings(self.path)
-        self.name = self.settings["project.name"] or self.path.name
-        place = Path(home).resolve() if home else self.path / self.settings["project.home"]
-        self.services = Services(place, name=self.name, online_url=expanded(self.settings["online.url"], "online.url"))
-        self.clock = clock or SystemClock()
-        self.actor = actor or getpass.getuser()
-
-    @cached_property
-    def definitions(self) -> Definitions:
-        return load_definitions(self.path, self.settings["project.models"])
-
-    @cached_property
-    def records(self) -> Records:
-        services = self.services
-        registry = Registry(services.ledger, services.artifacts)
-        return Records(services.events, services.predictions, services.ledger, registry, self.clock, self.actor)
-
-    @cached_property
-    def environment(self) -> Environment:
-        """The code, lock file and packages that this process runs with."""
-        lock = self.settings["project.lock"]
-        return capture(self.path, None if lock is None else self.path / lock)
 
     def model(self, name: str | None = None) -> Model:
         return self.definitions.model(name)
 
     def ingest(self, source: str | None = None, *, progress: Progress = _silent) -> list[Ingested]:
         """Read the sources' histories into the events record. Running it again adds only what is new."""
-        sources = self.definitions.sources
-        if source is not None and source not in sources:
-            raise InputError(f"there is no source {source!r}", expected=f"one of {', '.join(sources)}")
-        chosen = [sources[source]] if source else [one for one in sources.values() if one.read is not None]
+        chosen = [one for one in self._sources(source) if source is not None or one.read is not None]
+        for one in chosen:
+            self.permits.source(one.name, "ingest")
         out = []
         for place, one in enumerate(chosen):
             progress(f"ingest {one.name}", place, len(chosen))
-            out.append(ingest_source(one, self.services.events))
+            out.append(ingest_source(one, self.services.events, folder=self.path))
         progress("ingest", len(chosen), len(chosen))
         return out
 
+    def quarantine(self, source: str | None = None, *, examples: int = 1) -> list[Quarantined]:
+        """The events that broke their source's contract, counted by expectation, with examples as they came."""
+        chosen = self._sources(source)
+        for one in chosen:
+            self.permits.source(one.name, "look at the quarantine of")
+        return quarantine(chosen, self.services.events, examples=examples)
+
     def backfill(self, *, until: str | int | None = None, progress: Progress = _silent) -> dict[str, int]:
         """Bring the online state up to the events record (as known at `until`)."""
+        self.permits.everything("backfill", "write")
         sets = {model.features.hash: model.features for model in self.definitions.models.values()}
         moment = None if until is None else instant(until, where="until")
         return backfill(sets.values(), self.services.events, self.services.online, until=moment, progress=progress)
@@ -116,7 +85,7 @@ class Project:
     @cached_property
     def features(self) -> FeatureStore:
         """The feature store: features of a label frame, of entities online, and push."""
-        return FeatureStore(self.services, self.definitions, self.settings, self.clock)
+        return FeatureStore(self.services, self.definitions, self.settings, self.clock, self.permits)
 
     def train(
         self,
@@ -129,6 +98,7 @@ class Project:
         note: str = "",
     ) -> ModelVersion:
         """Train and register a version on what was known at `as_of` (default: now), less a time-ordered hold-out."""
+        self.permits.model(self.model(model), "train", "read_offline", "define")
         return train_candidate(
             self.records,
             self.model(model),
@@ -143,11 +113,13 @@ class Project:
 
     def judge(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> Judgement:
         """The gate's answer about a version: PASS, FAIL or INSUFFICIENT, recorded with its evidence."""
+        self.permits.model(self.model(model), "judge", "read_offline")
         return judge(self.records, self.model(model), number, as_of=self._moment(as_of))
 
     def promote(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> AliasMove:
         """Judge a version and make it champion if it passes; `GateRefused` with the gate's reason if it does not."""
         one = self.model(model)
+        self.permits.model(one, "promote a version of", "define")
         judgement = judge(self.records, one, number, as_of=self._moment(as_of))
         if judgement.decision.verdict is not Verdict.PASS:
             refused = GateRefused(
@@ -160,6 +132,7 @@ class Project:
 
     def tick(self, model: str | None = None) -> Ticked:
         """Do what is due now: judge, promote, retrain."""
+        self.permits.model(self.model(model), "tick", "read_offline", "define")
         return tick(self.records, self.model(model), self.environment, strict=self.settings["project.strict"])
 
     def status(self, *, as_of: str | int | None = None) -> Status:
@@ -177,15 +150,19 @@ class Project:
 
     def verify(self, model: str | None = None, *, sample: int | None = None) -> ParityReport:
         """Compute served predictions again from the events record, and compare bit for bit."""
+        self.permits.model(self.model(model), "verify", "read_offline")
         return verify(self.records, self.model(model), sample=sample)
 
     def trace(self, prediction_id: str) -> Trace:
         """Everything behind one prediction."""
         prediction = find(self.records, prediction_id)
+        self.permits.model(self.model(prediction.model), "trace predictions of", "read_offline")
         return trace(self.records, self.model(prediction.model), prediction)
 
     def predictions(self, model: str | None = None, *, limit: int = 10) -> list[Prediction]:
         """The predictions that were served last, of one model or of all, the newest first."""
+        for one in self.definitions.models.values() if model is None else [self.model(model)]:
+            self.permits.model(one, "look at predictions of", "read_offline")
         record = predictions(self.services.predictions, model=None if model is None else self.model(model).name)
         return heapq.nlargest(limit, record, key=lambda one: (one.served_at, one.id))
 
@@ -212,9 +189,12 @@ class Project:
             host=host, port=port, replay=replay, ready=ready, progress=progress,
         )  # fmt: skip
 
-    def close(self) -> None:
-        """Release the stores."""
-        self.services.close()
+    def _sources(self, name: str | None) -> list[EventSource]:
+        """The named source; without a name, all of them."""
+        sources = self.definitions.sources
+        if name is not None and name not in sources:
+            raise InputError(f"there is no source {name!r}", expected=f"one of {', '.join(sources)}")
+        return [one for one in sources.values() if name in (None, one.name)]
 
     def _moment(self, value: str | int | None) -> int:
         return self.clock.now() if value is None else instant(value, where="as_of")

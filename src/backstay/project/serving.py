@@ -13,7 +13,9 @@ from backstay.core.errors import InputError
 from backstay.features.backfill import Progress, backfill
 from backstay.features.online import OnlineWriter
 from backstay.project.loading import Definitions
+from backstay.project.permits import users
 from backstay.project.services import Services
+from backstay.registry.access import Authority
 from backstay.registry.versions import Registry
 
 Ready = Callable[[Mapping[str, Any]], None]
@@ -73,10 +75,17 @@ def _app(
     from backstay.serving.app import App
     from backstay.serving.champions import Champions
     from backstay.serving.core import Core
+    from backstay.serving.guard import Guard
     from backstay.serving.parse import RequestParser
     from backstay.serving.push import Push
 
     registry = Registry(services.ledger, services.artifacts)
+    guard = Guard(
+        Authority(services.ledger, clock, "server", definitions.feature_sets),
+        services.token,
+        models={name: model.features.name for name, model in definitions.models.items()},
+        sources=users(definitions),
+    )
     return App(
         core=Core(services.predictions, clock, replay=replay),
         champions=Champions(definitions.models, registry, services.ledger, services.online),
@@ -86,7 +95,7 @@ def _app(
             for name, source in definitions.sources.items()
         },
         clock=clock,
-        token=services.token,
+        guard=guard,
         body_limit=settings["serving.body_limit"],
         push_limit=settings["serving.push_limit"],
         on_stop=services.close,

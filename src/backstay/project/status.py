@@ -10,6 +10,7 @@ import polars as pl
 from backstay.core.show import Shown
 from backstay.core.times import DAY, duration_text, instant_text
 from backstay.definitions import EventSource, Model
+from backstay.features.contracts import late
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.tick import open_candidates
 from backstay.monitoring.quality import WEEK, Cohort, weekly_quality
@@ -73,6 +74,8 @@ def _source(records: Records, source: EventSource, as_of: int) -> dict[str, Any]
     if count and as_of < records.clock.now():
         count = events.read(source.name, columns=["known_time"], known_until=as_of).height
     row: dict[str, Any] = {"source": source.name, "events": count, "last_event": None, "last_known": None, "age": None}
+    row["objective"] = None if source.freshness is None else duration_text(source.freshness)
+    row["state"] = None if source.freshness is None else "LATE"
     if not count:
         return row
     recent = events.read(
@@ -84,6 +87,8 @@ def _source(records: Records, source: EventSource, as_of: int) -> dict[str, Any]
         known = int(recent.get_column("known_time").dt.epoch("us").to_numpy().max())
         row["last_event"] = instant_text(int(recent.get_column("event_time").dt.epoch("us").to_numpy().max()))
         row["last_known"] = instant_text(known)
+        if source.freshness is not None and late(source, known, as_of) is None:
+            row["state"] = "OK"
         age = as_of - known
         row["age"] = duration_text(age // DAY * DAY if age > 2 * DAY else age // 60_000_000 * 60_000_000)
     return row

@@ -38,12 +38,18 @@ class Dataset(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The feature set: `vector` names the model's inputs in order, `hash` is the digest of `definition`."""
+    """The feature set: `vector` names the model's inputs in order, `hash` is the digest of `definition`.
+
+    tags:     what the version inherits from its features, such as "pii", in order
+    untagged: by feature and tag that was removed from it, the reason
+    """
 
     name: str
     hash: str
     vector: list[str]
     definition: Any
+    tags: list[str] = []
+    untagged: dict[str, dict[str, str]] = {}
 
 
 class Code(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

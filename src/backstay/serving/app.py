@@ -6,7 +6,8 @@
     POST /v1/models/{model}/predict      one prediction from entity keys and request fields
     POST /v1/sources/{source}/events     push events
 
-All but the health pages need `Authorization: Bearer TOKEN`. Every error is JSON:
+All but the health pages need `Authorization: Bearer TOKEN`: the home's own token, or a principal's (`backstay access`).
+401 is a token that nobody has, 403 a principal without the role it needs. Every error is JSON:
 `{"error": sentence, "field": where, "expected": ..., "fix": ...}`.
 """
 
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -22,11 +22,12 @@ from typing import Any
 import msgspec
 
 from backstay.core.clock import Clock
-from backstay.core.errors import BackstayError, InputError, NotFoundError
+from backstay.core.errors import AccessError, BackstayError, InputError, NotFoundError
 from backstay.definitions.sources import type_name
 from backstay.serving.batcher import Batcher
 from backstay.serving.champions import Champions
 from backstay.serving.core import Core
+from backstay.serving.guard import Guard
 from backstay.serving.parse import RequestParser
 from backstay.serving.push import Push
 
@@ -58,14 +59,14 @@ class App:
         parsers: Mapping[str, RequestParser],
         pushes: Mapping[str, Push],
         clock: Clock,
-        token: str,
+        guard: Guard,
         body_limit: int,
         push_limit: int,
         on_stop: Callable[[], None],
     ) -> None:
         self._core, self._champions, self._parsers, self._pushes = core, champions, parsers, pushes
         self._clock, self._on_stop = clock, on_stop
-        self._authorization = f"Bearer {token}".encode()
+        self._guard = guard
         self._body_limit, self._push_limit = body_limit, push_limit
         self._batchers: dict[str, Batcher] = {}
         self.failure: BackstayError | None = None
@@ -83,6 +84,7 @@ class App:
         self._batchers = {name: Batcher(self._core, loop) for name in self._parsers}
         try:
             self._champions.start(self._batchers)
+            self._guard.start()
         except BackstayError as error:
             self.failure = error
             await send({"type": "lifespan.startup.failed", "message": ""})
@@ -93,6 +95,7 @@ class App:
         follower.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await follower
+        await self._guard.stop()
         self._on_stop()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -101,6 +104,8 @@ class App:
             status, answer = 200, await self._route(scope, receive)
         except Refusal as refusal:
             status, answer = refusal.status, refusal.body
+        except AccessError as error:
+            status, answer = 403, _error(error)
         except NotFoundError as error:
             status, answer = 404, _error(error)
         except InputError as error:
@@ -124,19 +129,23 @@ class App:
         if parts[:2] == ["v2", "health"] and len(parts) == 3:
             _method(method, "GET")
             return self._health(parts[2])
-        if not hmac.compare_digest(dict(scope["headers"]).get(b"authorization", b""), self._authorization):
+        principal = self._guard.identify(dict(scope["headers"]).get(b"authorization", b""))
+        if principal is None:
             raise Refusal(
                 401, "the token is missing or wrong", field="authorization", fix="send Authorization: Bearer TOKEN"
             )
         match parts:
             case ["v1", "models", name]:
                 _method(method, "GET")
+                self._guard.model(principal, name)
                 return self._model(name)
             case ["v1", "models", name, "predict"]:
                 _method(method, "POST")
+                self._guard.model(principal, name)
                 return await self._predict(name, await _read(scope, receive, self._body_limit))
             case ["v1", "sources", name, "events"]:
                 _method(method, "POST")
+                self._guard.source(principal, name)
                 return self._push(name, await _read(scope, receive, self._push_limit))
         raise Refusal(404, f"there is nothing at {path}", field="path", fix="see GET /v1/models/{model}")
 

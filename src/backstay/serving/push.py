@@ -1,6 +1,7 @@
 """Push: events into the record first, durably, then into the online state; then they are acknowledged.
 
-Live events are stamped with their known time here. In replay, events come out of the record with their sequence and
+Live events are stamped with their known time here, and those that break the source's contract go to quarantine
+(`backstay.features.intake`). In replay, events come out of the record with their sequence and
 known time, and only the online state is advanced.
 """
 
@@ -10,8 +11,9 @@ import polars as pl
 
 from backstay.core.clock import Clock
 from backstay.definitions import EventSource
-from backstay.features.ingest import prepare
+from backstay.features.intake import Intake
 from backstay.features.online import OnlineWriter, apply_appended
+from backstay.features.shaping import Shaped
 from backstay.serving.parse import EventParser
 from backstay.storage.ports import EventStore
 
@@ -24,19 +26,21 @@ class Push:
     ) -> None:
         self._source, self._events, self._online, self._clock, self._replay = source, events, online, clock, replay
         self._parser = EventParser(source, replay=replay)
-        self._live = EventSource(source.name, schema=source.schema, known_time="known_time")
+        self._intake = Intake(source, events)
 
-    def take(self, data: bytes) -> dict[str, int]:
+    def take(self, data: bytes) -> dict[str, object]:
         """Parse, record and apply; returns how many were accepted and the sequence they reach."""
-        frame = self._parser.parse(data)
-        if not frame.height:
+        pushed = self._parser.parse(data)
+        frame = pushed.frame
+        if self._replay and frame.height:
+            self._online.apply(self._source, frame)
+            return {"accepted": frame.height, "sequence": int(frame.get_column("sequence")[-1])}
+        if not frame.height and not pushed.unread.height:
             return {"accepted": 0, "sequence": self._online.watermark(self._source)}
-        if not self._replay:
-            now = pl.lit(self._clock.now()).cast(pl.Datetime("us", "UTC"))
-            prepared = prepare(self._live, frame.with_columns(known_time=now))
-            numbered = self._events.append(self._source.name, prepared)
-            frame = prepared.with_columns(sequence=pl.int_range(numbered.first, numbered.last + 1, dtype=pl.Int64))
-            apply_appended(self._source, self._events, self._online, frame)
-            return {"accepted": prepared.height, "sequence": numbered.last}
-        self._online.apply(self._source, frame)
-        return {"accepted": frame.height, "sequence": int(frame.get_column("sequence")[-1])}
+        now = self._clock.now()
+        known = pl.lit(now).cast(pl.Datetime("us", "UTC")).alias("known_time")
+        rows = Shaped(frame.select("event_time", known, *self._source.schema), {})
+        taken = self._intake.take(rows, frame, now=now, texts=pushed.texts, unread=pushed.unread)
+        if taken.events.height:
+            apply_appended(self._source, self._events, self._online, taken.events)
+        return taken.answer(self._source)

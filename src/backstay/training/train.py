@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backstay.core.identity import sha256
-from backstay.definitions import Model
+from backstay.definitions import FeatureSet, Model
 from backstay.features.trainingset import TrainingSet
 from backstay.registry import Dataset, Environment, Features, Manifest, Scoring
 from backstay.registry.manifest import DIFF
@@ -44,9 +44,7 @@ def train(
         files={name: sha256(content) for name, content in files.items()},
         dataset=_dataset(data, as_of, since, until),
         cutoff=as_of if cutoff is None else cutoff,
-        feature_set=Features(
-            model.features.name, model.features.hash, list(model.features.vector), model.features.canonical()
-        ),
+        feature_set=_features(model.features),
         label=model.label.canonical(),
         estimator=fitted.estimator,
         parameters=fitted.parameters,
@@ -59,6 +57,17 @@ def train(
         note=note,
     )
     return manifest, files
+
+
+def _features(features: FeatureSet) -> Features:
+    return Features(
+        features.name,
+        features.hash,
+        list(features.vector),
+        features.canonical(),
+        tags=sorted(features.tags),
+        untagged={feature: dict(reasons) for feature, reasons in features.untagged.items()},
+    )
 
 
 def _dataset(data: TrainingSet, as_of: int, since: int | None, until: int | None) -> Dataset:

@@ -1,0 +1,72 @@
+"""Live events on their way into the record: stamped, judged, the bad ones set apart, the good ones appended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from backstay.definitions import EventSource
+from backstay.features.contracts import Seen
+from backstay.features.ingest import judged, quarantined
+from backstay.features.shaping import Shaped
+from backstay.storage.ports import EventStore
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """What became of a push: the events appended, with their `sequence`, and of how many rows which was the reason."""
+
+    events: pl.DataFrame
+    last: int
+    reasons: Mapping[str, int]
+
+    def answer(self, source: EventSource) -> dict[str, object]:
+        """What is acknowledged; of a source with a contract also how many went to quarantine, and why."""
+        told: dict[str, object] = {"accepted": self.events.height, "sequence": self.last}
+        if source.contract is not None:
+            told |= {"quarantined": sum(self.reasons.values()), "reasons": dict(self.reasons)}
+        return told
+
+
+class Intake:
+    """Takes live events of one source into its record.
+
+    Where the contract asks for unique values, or the source has a producer's number, those of the record are kept in
+    memory. Two processes that take the same value at the same moment do not see each other.
+    """
+
+    def __init__(self, source: EventSource, events: EventStore) -> None:
+        self._source, self._events = source, events
+        self._seen = Seen(source)
+
+    def take(
+        self,
+        shaped: Shaped,
+        came: pl.DataFrame,
+        *,
+        now: int,
+        texts: Callable[[pl.Series], list[str]] | None = None,
+        unread: pl.DataFrame | None = None,
+    ) -> Taken:
+        """Append rows that are known at `now` (microseconds); durable when it returns.
+
+        came: the same rows as they came; texts: their texts, of a mask. unread: bad rows that are none of these.
+        Raises `InputError`, and stores nothing, where the source has no contract and a row is bad.
+        """
+        source, events = self._source, self._events
+        parted = judged(source, shaped, came, now=now, live=True, seen=self._seen.follow(events), texts=texts)
+        bad = parted.bad if unread is None else pl.concat([unread, parted.bad])
+        # Quarantine first. Killed in between, nothing was acknowledged and no good row appended: sent again, the bad
+        # rows may stand in quarantine twice, and in the record nothing does.
+        if bad.height:
+            events.append(source.quarantine, quarantined(bad, now=now, origin="push"))
+        reasons = dict(bad.group_by("reason", maintain_order=True).len().iter_rows())
+        if not parted.good.height:
+            empty = parted.good.with_columns(sequence=pl.lit(None, dtype=pl.Int64))
+            return Taken(empty, events.last_sequence(source.name), reasons)
+        numbered = events.append(source.name, parted.good)
+        self._seen.appended(parted.good, numbered.first, numbered.last)
+        sequence = pl.int_range(numbered.first, numbered.last + 1, dtype=pl.Int64)
+        return Taken(parted.good.with_columns(sequence=sequence), numbered.last, reasons)

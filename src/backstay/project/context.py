@@ -1,0 +1,77 @@
+"""The context of a project: its settings, definitions, records and clock, and who acts. What every verb works with."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from backstay.core.clock import Clock, SystemClock
+from backstay.core.settings import expanded, read_settings
+from backstay.lifecycle.records import Records
+from backstay.project.catalog import Catalog
+from backstay.project.loading import Definitions, load_definitions
+from backstay.project.permits import Permits
+from backstay.project.services import Services
+from backstay.registry.access import Authority
+from backstay.registry.environment import Environment, capture
+from backstay.registry.versions import Registry
+
+
+class Context:
+    """An opened project; each part is made when it is first used. See `Project` for the arguments."""
+
+    def __init__(
+        self,
+        path: str | Path = ".",
+        *,
+        home: str | Path | None = None,
+        clock: Clock | None = None,
+        actor: str | None = None,
+    ) -> None:
+        self.path = Path(path).resolve()
+        self.settings: Mapping[str, Any] = read_settings(self.path)
+        self.name = self.settings["project.name"] or self.path.name
+        place = Path(home).resolve() if home else self.path / self.settings["project.home"]
+        self.services = Services(place, name=self.name, online_url=expanded(self.settings["online.url"], "online.url"))
+        self.clock = clock or SystemClock()
+        self.actor = actor or getpass.getuser()
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """What the user declared."""
+        return load_definitions(self.path, self.settings["project.models"])
+
+    @cached_property
+    def records(self) -> Records:
+        """The three records, the clock and the actor."""
+        services = self.services
+        registry = Registry(services.ledger, services.artifacts)
+        return Records(services.events, services.predictions, services.ledger, registry, self.clock, self.actor)
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The code, lock file and packages that this process runs with."""
+        lock = self.settings["project.lock"]
+        return capture(self.path, None if lock is None else self.path / lock)
+
+    @cached_property
+    def access(self) -> Authority:
+        """Who may do what: grants, revocations, tokens, decided by the actor and recorded in the ledger."""
+        return Authority(self.services.ledger, self.clock, self.actor, self.definitions.feature_sets)
+
+    @cached_property
+    def permits(self) -> Permits:
+        """What the actor may do."""
+        return Permits(self.access, self.definitions)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The catalogue of features: list, show, search."""
+        return Catalog(self.definitions, self.records)
+
+    def close(self) -> None:
+        """Release the stores."""
+        self.services.close()

@@ -1,0 +1,45 @@
+"""Permits: what the one who acts may do with a project's models, sources and feature sets."""
+
+from __future__ import annotations
+
+from backstay.definitions import Model
+from backstay.definitions.roles import Role
+from backstay.project.loading import Definitions
+from backstay.registry.access import Authority
+
+
+def users(definitions: Definitions) -> dict[str, list[str]]:
+    """By source, the names of the feature sets that use it, or whose models ask or are labelled by it."""
+    out: dict[str, set[str]] = {name: set() for name in definitions.sources}
+    for model in definitions.models.values():
+        label = model.label
+        for source in (*model.features.sources, model.ask.source, label.source, *([label.void] if label.void else [])):
+            out[source.name].add(model.features.name)
+    return {source: sorted(names) for source, names in out.items()}
+
+
+class Permits:
+    """Each call returns if the actor may, and otherwise raises `AccessError`; the denial is then in the ledger."""
+
+    def __init__(self, authority: Authority, definitions: Definitions) -> None:
+        self._authority, self._definitions, self._users = authority, definitions, users(definitions)
+
+    def model(self, model: Model, what: str, *roles: Role) -> None:
+        """All these roles on the model's feature set."""
+        for role in roles:
+            self._authority.require(role, [model.features.name], f"{what} model {model.name!r}")
+
+    def features(self, name: str, what: str, role: Role) -> None:
+        """A role on one feature set; what is read online is asked many times a second."""
+        self._authority.require(role, [name], f"{what} feature set {name!r}", often=role == "read_online")
+
+    def source(self, name: str, what: str) -> None:
+        """The role to write on one of the feature sets that use the source."""
+        self._authority.require(
+            "write", self._users.get(name) or [None], f"{what} source {name!r}", one=True, often=True
+        )
+
+    def everything(self, what: str, *roles: Role) -> None:
+        """All these roles on every feature set of the project."""
+        for role in roles:
+            self._authority.require(role, sorted(self._definitions.feature_sets), what)

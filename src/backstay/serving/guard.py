@@ -1,0 +1,136 @@
+"""The guard: whose token a request carries, and whether its principal may do what it asks. No I/O on a request's path.
+
+What the guard goes by is the ledger's, read again within 100 ms of a change; while the ledger cannot be read, the last
+that was read holds. Denials are counted where they happen and written down off the loop: equal ones that fall together
+are one entry with their count, so that a flood neither holds up the server nor fills the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+from collections.abc import Mapping, Sequence
+
+from backstay.core.identity import sha256
+from backstay.definitions.roles import Access, Role
+from backstay.registry.access import Authority, Denial
+from backstay.serving.champions import POLL_SECONDS
+
+HOME = "(home)"
+"""Who sends the token of the home itself: whoever can read that file, and may do everything."""
+
+LIMIT = 1_000
+"""How many different denials wait to be written down; more are counted together as one."""
+
+_UNKNOWN = Denial("(unknown)", None, (), "call without a valid token")
+_OTHERS = Denial("(others)", None, (), "do what they asked; there were too many at once to name")
+_logger = logging.getLogger("backstay.serving")
+
+
+class Guard:
+    """Authenticates and authorizes requests.
+
+    models:  model to the name of its feature set
+    sources: source to the names of the feature sets that use it
+    """
+
+    def __init__(
+        self,
+        authority: Authority,
+        token: str,
+        *,
+        models: Mapping[str, str],
+        sources: Mapping[str, Sequence[str]],
+    ) -> None:
+        self._authority, self._models, self._sources = authority, models, sources
+        self._home = f"Bearer {token}".encode()
+        self._access, self._revision = Access(), -1
+        self._denied: dict[Denial, int] = {}
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def identify(self, authorization: bytes) -> str | None:
+        """The principal whose token this header carries (`HOME` for the home's own), or None, which is counted."""
+        if hmac.compare_digest(authorization, self._home):
+            return HOME
+        # Looked up by its digest: how long that takes tells nothing about the tokens there are.
+        principal = self._access.tokens.get(sha256(authorization.removeprefix(b"Bearer ")))
+        if principal is None or not authorization.startswith(b"Bearer "):
+            self._count(_UNKNOWN)
+            return None
+        return principal
+
+    def model(self, principal: str, model: str) -> None:
+        """Raise `AccessError` unless the principal may read online what the model reads."""
+        what = f"use model {model!r}" if model in self._models else "use a model that does not exist"
+        self._require(principal, "read_online", (self._models.get(model),), what)
+
+    def source(self, principal: str, source: str) -> None:
+        """Raise `AccessError` unless the principal may write what some feature set is made of."""
+        what = f"push to source {source!r}" if source in self._sources else "push to a source that does not exist"
+        self._require(principal, "write", tuple(self._sources.get(source) or (None,)), what)
+
+    def _require(self, principal: str, role: Role, feature_sets: tuple[str | None, ...], what: str) -> None:
+        if principal == HOME or any(self._access.allows(principal, role, one) for one in feature_sets):
+            return
+        denial = Denial(principal, role, feature_sets, what)
+        self._count(denial)
+        raise denial.error()
+
+    def _count(self, denial: Denial, number: int = 1) -> None:
+        known = denial in self._denied or len(self._denied) < LIMIT
+        key = denial if known else _OTHERS
+        self._denied[key] = self._denied.get(key, 0) + number
+
+    def start(self) -> None:
+        """Read what holds, and follow it on the running loop. Raises if the ledger cannot be trusted."""
+        self._refresh()
+        # Apart, so that however much there is to write down, a revocation is followed at once.
+        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._record())]
+
+    async def stop(self) -> None:
+        """Stop following, and write down what is left."""
+        self._stopping.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _turn(self) -> bool:
+        """Wait for the next turn; False when there is none any more."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), POLL_SECONDS)
+        return not self._stopping.is_set()
+
+    async def _follow(self) -> None:
+        while await self._turn():
+            try:
+                await asyncio.to_thread(self._refresh)
+            except Exception:  # following must outlive whatever one turn meets; what was read last holds
+                _logger.exception("who may do what could not be read")
+
+    async def _record(self) -> None:
+        while await self._turn():
+            await self._write_down()
+        await self._write_down()
+
+    def _refresh(self) -> None:
+        revision = self._authority.revision()
+        if revision != self._revision:
+            self._access = self._authority.now()
+            self._revision = revision
+
+    async def _write_down(self) -> None:
+        denied, self._denied = self._denied, {}
+        while denied:
+            denial, number = denied.popitem()
+            try:
+                await asyncio.to_thread(self._authority.record, denial, number)
+            except Exception:  # they wait for a ledger that answers; at the end of the server this was the last try
+                _logger.exception("denials could not be written down: %s", _told({denial: number, **denied}))
+                for left, count in ((denial, number), *denied.items()):
+                    self._count(left, count)
+                return
+
+
+def _told(denied: Mapping[Denial, int]) -> dict[str, int]:
+    return {f"{one.principal}: {one.what}": number for one, number in denied.items()}

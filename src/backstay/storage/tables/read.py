@@ -1,0 +1,126 @@
+"""Reads what a reader names: the columns asked for, and where it can, only the rows since a moment.
+
+**Since** is a hint that saves work, never the rule: what is left out was older for certain, but older rows may come
+too, and the caller leaves those out. A table's times may have no zone, or be texts, so the hint goes to the table as
+a time without a zone and a day earlier, which is earlier in any zone. Rows without a time always come: somebody has
+to be told about them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from backstay.core.errors import BackstayError, InputError
+from backstay.core.times import instant_datetime
+from backstay.definitions import CsvFiles, DeltaTable, ParquetFiles, Reader, SqlQuery
+from backstay.storage.tables.secrets import Secrets
+from backstay.storage.tables.sql import read_sql
+
+_URL = "://"
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Rows whose time in `column` is at `moment` (microseconds, UTC) or later."""
+
+    column: str
+    moment: int
+
+    @property
+    def bound(self) -> datetime:
+        """A time without a zone that is before the moment in any zone."""
+        return instant_datetime(self.moment).replace(tzinfo=None) - timedelta(days=1)
+
+
+def read_table(
+    reader: Reader, columns: list[str], *, folder: Path, where: str, since: Since | None = None
+) -> pl.DataFrame:
+    """The named columns of the rows there are now, with the types that the table gives them (texts in CSV).
+
+    folder: what relative paths are relative to. where: the source as errors name it. Raises `InputError` for what
+    cannot be found or read, without any secret in its words.
+    """
+    secrets = Secrets(where)
+    try:
+        if isinstance(reader, SqlQuery):
+            bound = None if since is None else (since.column, since.bound)
+            return read_sql(reader, columns, folder=folder, where=where, since=bound, secrets=secrets)
+        return _scanned(reader, columns, folder, where, since, secrets).collect()
+    except BackstayError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a driver may raise anything; without its words chained: they hold URLs
+        raise InputError(
+            f"its history cannot be read: {type(error).__name__}: {secrets.hidden(_first(error))}",
+            where=where,
+            expected=f"a {type(reader).__name__} with the columns {', '.join(columns)}",
+            fix="check the reader's path, URL or query against what is there",
+        ) from None
+
+
+def _first(error: Exception) -> str:
+    """What an error says, in a line. SQLAlchemy wraps the driver's own."""
+    lines = [line.strip() for line in str(getattr(error, "orig", None) or error).splitlines() if line.strip()]
+    return lines[0] if lines else ""
+
+
+def _scanned(
+    reader: ParquetFiles | CsvFiles | DeltaTable,
+    columns: list[str],
+    folder: Path,
+    where: str,
+    since: Since | None,
+    secrets: Secrets,
+) -> pl.LazyFrame:
+    if isinstance(reader, DeltaTable):
+        place = secrets.fill(reader.path)
+        table = pl.scan_delta(
+            place if _URL in place else str(folder / place), storage_options=secrets.fill_all(reader.options) or None
+        )
+    elif isinstance(reader, CsvFiles):
+        files = _files(reader.path, "csv", folder, where)
+        table = pl.scan_csv(
+            files, separator=reader.separator, null_values=list(reader.null_values), infer_schema=False, glob=False
+        )
+    else:
+        place = secrets.fill(reader.path)
+        files = [place] if _URL in place else _files(place, "parquet", folder, where)
+        options = secrets.fill_all(reader.options) or None
+        # A column that is new in later files changes nothing; one that is gone, or of another type, is refused.
+        table = pl.scan_parquet(files, storage_options=options, extra_columns="ignore", hive_partitioning=False)
+    schema = table.collect_schema()
+    missing = [name for name in columns if name not in schema]
+    if missing:
+        raise InputError(
+            f"there is no column {missing[0]!r}", where=where, expected=f"{missing[0]!r} among {list(schema)}",
+            fix="declare the source as its table now is, or mend the table",
+        )  # fmt: skip
+    table = table.select(columns)
+    if since is None or not isinstance(kind := schema[since.column], pl.Datetime):
+        return table
+    bound = pl.lit(since.bound).cast(pl.Datetime("us"))
+    if kind.time_zone is not None:
+        bound = bound.dt.replace_time_zone("UTC").dt.convert_time_zone(kind.time_zone)
+    time = pl.col(since.column)
+    return table.filter((time >= bound.cast(kind)) | time.is_null())
+
+
+def _files(path: str, ending: str, folder: Path, where: str) -> list[str]:
+    """The files of a path, a folder (all below it, of this ending) or a glob, in the order of their names."""
+    place = folder / path
+    if place.is_dir():
+        found = [one for one in place.rglob(f"*.{ending}") if one.is_file()]
+    elif place.is_file():
+        found = [place]
+    else:
+        start = Path(place.anchor)
+        found = [one for one in start.glob(str(place.relative_to(start))) if one.is_file()]
+    if not found:
+        raise InputError(
+            f"there is no file {path}", where=where, expected=f"a file, a folder of *.{ending} or a glob",
+            fix=f"paths are relative to {folder}",
+        )  # fmt: skip
+    return sorted(map(str, found))
