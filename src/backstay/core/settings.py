@@ -39,7 +39,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("features.memory", 0, "bytes that a source's events may take at once in a training set; 0: no bound"),
     Setting("serving.host", "127.0.0.1", "the address the server listens on; anything but loopback is everybody's"),
     Setting("serving.port", 8000, "the port the server listens on; 0 takes a free one"),
-    Setting("serving.body_limit", 65_536, "the largest request body, in bytes"),
+    Setting("serving.body_limit", 65_536, "the largest body of a request for a prediction, in bytes"),
+    Setting("serving.lookup_limit", 1_048_576, "the largest body of a lookup of features, in bytes"),
     Setting("serving.push_limit", 16_777_216, "the largest body of pushed events, in bytes"),
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +10,18 @@ import polars as pl
 
 from backstay.core.clock import Clock
 from backstay.core.errors import InputError
-from backstay.core.show import Shown
 from backstay.core.times import instant
 from backstay.definitions import EventSource, FeatureSet
+from backstay.features.answers import OnlineRow, online_rows
 from backstay.features.frames import given
 from backstay.features.historical import Historical, historical
 from backstay.features.intake import Intake
 from backstay.features.lookup import Asked, OnlineLookup
 from backstay.features.online import OnlineWriter, apply_appended
 from backstay.features.shaping import shape
-from backstay.features.views import Status
 from backstay.project.loading import Definitions
 from backstay.project.permits import Permits
 from backstay.project.services import Services
-
-_NAMES = [status.name for status in Status]
-
-
-@dataclass(frozen=True, slots=True)
-class OnlineRow(Shown):
-    """The features of one entity at T: values (null as None, times as microseconds), statuses and ages by name.
-
-    ages: microseconds from the last event that a value was made of to T; None where there is none
-    """
-
-    at: int
-    values: dict[str, Any]
-    statuses: dict[str, str]
-    ages: dict[str, int | None]
 
 
 class FeatureStore:
@@ -98,9 +81,8 @@ class FeatureStore:
         self._permits.features(chosen.name, "read", "read_online")
         if chosen.hash not in self._lookups:
             self._lookups[chosen.hash] = OnlineLookup(chosen, self._services.online)
-        return online_rows(
-            self._lookups[chosen.hash], rows, self._clock.now() if at is None else instant(at, where="at")
-        )
+        moment = self._clock.now() if at is None else instant(at, where="at")
+        return online_rows(self._lookups[chosen.hash], [_asked(chosen, row, moment) for row in rows])
 
     def push(self, source: str, events: Any) -> dict[str, Any]:
         """Record events that became known just now (a frame, or a list of mappings), and make them visible online.
@@ -133,26 +115,6 @@ class FeatureStore:
         if taken.events.height:
             apply_appended(source, record, self._writer, taken.events)
         return taken.answer(source)
-
-
-def online_rows(lookup: OnlineLookup, rows: Sequence[Mapping[str, Any]], at: int) -> list[OnlineRow]:
-    """Look rows up together. A row maps entity keys and request-time inputs to their values; keys may be None."""
-    features = lookup.features
-    asked = [_asked(features, row, at) for row in rows]
-    if not asked:
-        return []
-    found = lookup.lookup(asked)
-    names = [feature.name for feature in features]
-    values, statuses, ages = found.rows.values(), found.rows.statuses.tolist(), found.ages().tolist()
-    return [
-        OnlineRow(
-            at,
-            dict(zip(names, value, strict=True)),
-            {name: _NAMES[code] for name, code in zip(names, status, strict=True)},
-            {name: None if micros < 0 else micros for name, micros in zip(names, age, strict=True)},
-        )
-        for value, status, age in zip(values, statuses, ages, strict=True)
-    ]
 
 
 def _asked(features: FeatureSet, row: Mapping[str, Any], at: int) -> Asked:

@@ -76,6 +76,7 @@ def _app(
     from backstay.serving.champions import Champions
     from backstay.serving.core import Core
     from backstay.serving.guard import Guard
+    from backstay.serving.lookups import Lookups
     from backstay.serving.parse import RequestParser
     from backstay.serving.push import Push
 
@@ -90,6 +91,10 @@ def _app(
         core=Core(services.predictions, clock, replay=replay),
         champions=Champions(definitions.models, registry, services.ledger, services.online),
         parsers={name: RequestParser(model, replay=replay) for name, model in definitions.models.items()},
+        lookups={
+            name: Lookups(features, services.online, replay=replay)
+            for name, features in definitions.feature_sets.items()
+        },
         pushes={
             name: Push(source, services.events, writer, clock, replay=replay)
             for name, source in definitions.sources.items()
@@ -97,6 +102,7 @@ def _app(
         clock=clock,
         guard=guard,
         body_limit=settings["serving.body_limit"],
+        lookup_limit=settings["serving.lookup_limit"],
         push_limit=settings["serving.push_limit"],
         on_stop=services.close,
     )

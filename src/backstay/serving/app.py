@@ -4,6 +4,7 @@
     GET  /v2/health/ready                every model with a champion is being served by it
     GET  /v1/models/{model}              which version serves
     POST /v1/models/{model}/predict      one prediction from entity keys and request fields
+    POST /v1/features/{feature_set}      features of some entities, with statuses and ages
     POST /v1/sources/{source}/events     push events
 
 All but the health pages need `Authorization: Bearer TOKEN`: the home's own token, or a principal's (`backstay access`).
@@ -24,10 +25,12 @@ import msgspec
 from backstay.core.clock import Clock
 from backstay.core.errors import AccessError, BackstayError, InputError, NotFoundError
 from backstay.definitions.sources import type_name
-from backstay.serving.batcher import Batcher
+from backstay.features.answers import OnlineRow
+from backstay.serving.batcher import Batcher, Coalescer
 from backstay.serving.champions import Champions
 from backstay.serving.core import Core
 from backstay.serving.guard import Guard
+from backstay.serving.lookups import Lookups
 from backstay.serving.parse import RequestParser
 from backstay.serving.push import Push
 
@@ -57,18 +60,21 @@ class App:
         core: Core,
         champions: Champions,
         parsers: Mapping[str, RequestParser],
+        lookups: Mapping[str, Lookups],
         pushes: Mapping[str, Push],
         clock: Clock,
         guard: Guard,
         body_limit: int,
+        lookup_limit: int,
         push_limit: int,
         on_stop: Callable[[], None],
     ) -> None:
         self._core, self._champions, self._parsers, self._pushes = core, champions, parsers, pushes
-        self._clock, self._on_stop = clock, on_stop
+        self._lookups, self._clock, self._on_stop = lookups, clock, on_stop
         self._guard = guard
-        self._body_limit, self._push_limit = body_limit, push_limit
+        self._body_limit, self._lookup_limit, self._push_limit = body_limit, lookup_limit, push_limit
         self._batchers: dict[str, Batcher] = {}
+        self._lookers: dict[str, Coalescer[OnlineRow]] = {}
         self.failure: BackstayError | None = None
         """Why the start failed."""
 
@@ -82,6 +88,7 @@ class App:
         await receive()
         loop = asyncio.get_running_loop()
         self._batchers = {name: Batcher(self._core, loop) for name in self._parsers}
+        self._lookers = {name: Coalescer(one.work, loop) for name, one in self._lookups.items()}
         try:
             self._champions.start(self._batchers)
             self._guard.start()
@@ -143,6 +150,10 @@ class App:
                 _method(method, "POST")
                 self._guard.model(principal, name)
                 return await self._predict(name, await _read(scope, receive, self._body_limit))
+            case ["v1", "features", name]:
+                _method(method, "POST")
+                self._guard.features(principal, name)
+                return await self._look_up(name, await _read(scope, receive, self._lookup_limit))
             case ["v1", "sources", name, "events"]:
                 _method(method, "POST")
                 self._guard.source(principal, name)
@@ -187,7 +198,20 @@ class App:
 
     async def _predict(self, name: str, data: bytes) -> Any:
         batcher = self._batcher(name)
-        return await batcher.submit(self._parsers[name].parse(data, self._clock.now()))
+        (answer,) = await batcher.submit([self._parsers[name].parse(data, self._clock.now())])
+        return answer
+
+    async def _look_up(self, name: str, data: bytes) -> Any:
+        lookups = self._lookups.get(name)
+        if lookups is None:
+            raise Refusal(
+                404,
+                f"there is no feature set {name!r}",
+                field="feature_set",
+                expected=f"one of {sorted(self._lookups)}",
+            )
+        at, asked = lookups.parse(data, self._clock.now())
+        return lookups.answer(at, await self._lookers[name].submit(asked))
 
     def _push(self, name: str, data: bytes) -> Any:
         push = self._pushes.get(name)

@@ -1,4 +1,4 @@
-"""Coalescing without waiting: requests that arrive in the same turn of the loop are predicted together.
+"""Coalescing without waiting: requests that arrive in the same turn of the loop are computed together.
 
 Nothing is ever delayed to fill a batch. While one batch is computed, the sockets fill with the next.
 """
@@ -6,26 +6,29 @@ Nothing is ever delayed to fill a batch. While one batch is computed, the socket
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 from backstay.core.errors import BackstayError
 from backstay.features.lookup import Asked
 from backstay.serving.core import Core, ServedModel
 
 LARGEST = 64
+"""Rows that are computed together; one request may bring more."""
+
+Answer = TypeVar("Answer")
 
 
-class Batcher:
-    """Collects the requests of one model and hands them to the core, at most `LARGEST` at a time."""
+class Coalescer(Generic[Answer]):
+    """Collects requests of one or many rows each, and hands their rows to `work`, which answers each in its order."""
 
-    def __init__(self, core: Core, loop: asyncio.AbstractEventLoop) -> None:
-        self._core, self._loop = core, loop
-        self._waiting: list[tuple[Asked, asyncio.Future[dict[str, Any]]]] = []
-        self.served: ServedModel | None = None
-        """The version new batches go to; replaced in one assignment, so a batch never mixes versions."""
+    def __init__(self, work: Callable[[Sequence[Asked]], Sequence[Answer]], loop: asyncio.AbstractEventLoop) -> None:
+        self._work, self._loop = work, loop
+        self._waiting: list[tuple[Sequence[Asked], asyncio.Future[Sequence[Answer]]]] = []
 
-    def submit(self, asked: Asked) -> asyncio.Future[dict[str, Any]]:
-        future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+    def submit(self, asked: Sequence[Asked]) -> asyncio.Future[Sequence[Answer]]:
+        """The answers to the rows of one request, when they are there."""
+        future: asyncio.Future[Sequence[Answer]] = self._loop.create_future()
         self._waiting.append((asked, future))
         if len(self._waiting) == 1:
             # One turn later, when the sockets that were ready together have all been read.
@@ -33,25 +36,44 @@ class Batcher:
         return future
 
     def _flush(self) -> None:
-        batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+        count, rows = 0, 0
+        while count < len(self._waiting) and (not count or rows + len(self._waiting[count][0]) <= LARGEST):
+            rows += len(self._waiting[count][0])
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
         if self._waiting:
             self._loop.call_soon(self._flush)
-        assert self.served is not None
-        self._predict(self.served, [(asked, future) for asked, future in batch if not future.cancelled()])
+        self._answer([(asked, future) for asked, future in batch if not future.cancelled()])
 
-    def _predict(self, served: ServedModel, batch: list[tuple[Asked, asyncio.Future[dict[str, Any]]]]) -> None:
+    def _answer(self, batch: list[tuple[Sequence[Asked], asyncio.Future[Sequence[Answer]]]]) -> None:
         if not batch:
             return
         try:
-            answers = self._core.predict(served, "champion", [asked for asked, _ in batch])
+            answers = self._work([one for asked, _ in batch for one in asked])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered: nobody may wait for ever
             if len(batch) > 1 and isinstance(error, BackstayError):
                 # One request that cannot be answered must not take the others with it.
                 for one in batch:
-                    self._predict(served, [one])
+                    self._answer([one])
                 return
             for _, future in batch:
                 future.set_exception(error)
             return
-        for (_, future), answer in zip(batch, answers, strict=True):
-            future.set_result(answer)
+        begin = 0
+        for asked, future in batch:
+            future.set_result(answers[begin : begin + len(asked)])
+            begin += len(asked)
+
+
+class Batcher(Coalescer[dict[str, Any]]):
+    """Coalesces the requests of one model, and hands them to the core."""
+
+    def __init__(self, core: Core, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(self._predict, loop)
+        self._core = core
+        self.served: ServedModel | None = None
+        """The version new batches go to; replaced in one assignment, so a batch never mixes versions."""
+
+    def _predict(self, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+        assert self.served is not None
+        return self._core.predict(self.served, "champion", asked)

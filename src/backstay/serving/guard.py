@@ -67,6 +67,12 @@ class Guard:
         what = f"use model {model!r}" if model in self._models else "use a model that does not exist"
         self._require(principal, "read_online", (self._models.get(model),), what)
 
+    def features(self, principal: str, name: str) -> None:
+        """Raise `AccessError` unless the principal may read the feature set online."""
+        known = name in self._models.values()
+        what = f"read feature set {name!r}" if known else "read a feature set that does not exist"
+        self._require(principal, "read_online", (name if known else None,), what)
+
     def source(self, principal: str, source: str) -> None:
         """Raise `AccessError` unless the principal may write what some feature set is made of."""
         what = f"push to source {source!r}" if source in self._sources else "push to a source that does not exist"

@@ -22,7 +22,7 @@ import polars as pl
 
 from backstay.core.errors import InputError
 from backstay.core.times import instant
-from backstay.definitions import EventSource, Model
+from backstay.definitions import EventSource, FeatureSet, Model
 from backstay.definitions.sources import type_name
 from backstay.features.ingest import BAD, row_text
 from backstay.features.lookup import Asked
@@ -98,22 +98,52 @@ class RequestParser:
         fields = _values(
             _object(request, "fields") if self._fields or "fields" in request else {}, self._fields, "fields"
         )
-        at = now
-        if self._replay:
-            if not isinstance(request.get("at"), (str, int)):
-                raise InputError(
-                    "a replayed request needs its own T", where="at", expected="an ISO 8601 time with a zone"
-                )
-            at = _instant(request["at"], "at")
-        return Asked(keys, fields, at)
+        return Asked(keys, fields, _moment(request) if self._replay else now)
 
 
-def _object(request: Mapping[str, Any], name: str) -> dict[str, Any]:
+class RowsParser:
+    """Parses lookups of one feature set: `{"rows": [{"keys": {...}, "fields": {...}}, ...]}`."""
+
+    def __init__(self, features: FeatureSet, *, replay: bool) -> None:
+        self._replay = replay
+        schemas = {key: view.source.schema[key] for view in features.views for key in view.entity.keys}
+        self._keys = {name: (_reader(schemas[name]), True) for name in features.keys}
+        self._fields = {f.name: (_reader(f.dtype), f.optional) for f in features.requests}
+        self._allowed = {"rows", "at"} if replay else {"rows"}
+
+    def parse(self, data: bytes, now: int) -> tuple[int, list[Asked]]:
+        """T, and the rows; T is `now`, or the request's own `at` in replay."""
+        request = body(data)
+        _only(request, self._allowed, "body", "at" if not self._replay else None)
+        at = _moment(request) if self._replay else now
+        rows = request.get("rows")
+        if not isinstance(rows, list):
+            raise InputError(f"'rows' is {_kind(rows)}", where="rows", expected="a list of objects")
+        return at, [self._row(row, f"rows[{place}]", at) for place, row in enumerate(rows)]
+
+    def _row(self, row: Any, where: str, at: int) -> Asked:
+        if not isinstance(row, dict):
+            raise InputError(f"the row is {_kind(row)}", where=where, expected='an object such as {"keys": {...}}')
+        _only(row, {"keys", "fields"}, where)
+        keys = _object(row, "keys", where) if self._keys or "keys" in row else {}
+        fields = _object(row, "fields", where) if self._fields or "fields" in row else {}
+        return Asked(_values(keys, self._keys, f"{where}.keys"), _values(fields, self._fields, f"{where}.fields"), at)
+
+
+def _moment(request: Mapping[str, Any]) -> int:
+    """The T of a replayed request."""
+    if not isinstance(request.get("at"), (str, int)):
+        raise InputError("a replayed request needs its own T", where="at", expected="an ISO 8601 time with a zone")
+    return _instant(request["at"], "at")
+
+
+def _object(request: Mapping[str, Any], name: str, within: str = "") -> dict[str, Any]:
+    where = f"{within}.{name}".lstrip(".")
     if name not in request:
-        raise InputError(f"{name!r} is missing", where=name, expected="an object", fix=f'send {{"{name}": {{...}}}}')
+        raise InputError(f"{name!r} is missing", where=where, expected="an object", fix=f'send {{"{name}": {{...}}}}')
     value = request[name]
     if not isinstance(value, dict):
-        raise InputError(f"{name!r} is {_kind(value)}", where=name, expected="an object")
+        raise InputError(f"{name!r} is {_kind(value)}", where=where, expected="an object")
     return value
 
 

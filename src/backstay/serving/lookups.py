@@ -1,0 +1,47 @@
+"""Lookups: the features of some entities, with statuses and ages, for those who predict elsewhere.
+
+Body and answer:
+
+    {"rows": [{"keys": {"carrier": "UA"}, "fields": {"distance": 1400}}, ...]}
+    {"feature_set": ..., "hash": ..., "at": T, "rows": [{"values": {...}, "statuses": {...}, "ages": {...}}, ...]}
+
+T is the server's clock, one for all rows of a request; ages are in microseconds. Nothing is written down: parity is
+proven of predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from backstay.definitions import FeatureSet
+from backstay.features.answers import OnlineRow, online_rows
+from backstay.features.lookup import Asked, OnlineLookup
+from backstay.serving.parse import RowsParser
+from backstay.storage.ports import OnlineState
+
+
+class Lookups:
+    """Reads and answers the lookups of one feature set."""
+
+    def __init__(self, features: FeatureSet, online: OnlineState, *, replay: bool) -> None:
+        self._features = features
+        self._parser = RowsParser(features, replay=replay)
+        self._lookup = OnlineLookup(features, online)
+
+    def parse(self, data: bytes, now: int) -> tuple[int, list[Asked]]:
+        """T, and the rows of a request body."""
+        return self._parser.parse(data, now)
+
+    def work(self, asked: Sequence[Asked]) -> list[OnlineRow]:
+        """The features of rows that were asked, of one request or of several."""
+        return online_rows(self._lookup, asked)
+
+    def answer(self, at: int, rows: Sequence[OnlineRow]) -> dict[str, Any]:
+        """The answer to one request."""
+        return {
+            "feature_set": self._features.name,
+            "hash": self._features.hash,
+            "at": at,
+            "rows": [{"values": one.values, "statuses": one.statuses, "ages": one.ages} for one in rows],
+        }
