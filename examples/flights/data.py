@@ -55,15 +55,11 @@ def voids() -> pl.DataFrame:
 
 @functools.cache
 def weather() -> pl.DataFrame:
-    """Hourly observations at the three origins; the source declares that each is known one hour later.
-
-    One wind speed of 1,048 mph (Newark, 12 February) is taken for what it is, a mistake, and becomes null.
-    """
+    """Hourly observations at the three origins; the source declares that each is known one hour later."""
     observed = pl.read_csv(_folder() / "weather.csv", null_values=["NA", ""], infer_schema_length=None)
     hour = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", time_zone="UTC")
     values = observed.select("origin", event_time=hour, **{name: pl.col(name).cast(pl.Float64) for name in WEATHER})
-    possible = pl.when(pl.col("wind_speed") < 250).then("wind_speed")
-    return values.with_columns(wind_speed=possible).sort("event_time", "origin")
+    return values.sort("event_time", "origin")
 
 
 @functools.cache

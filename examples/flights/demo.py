@@ -138,6 +138,8 @@ def main() -> None:
     with timed(seconds, "ingest", "1. The year's events into Delta tables"):
         for one in project.ingest():
             console.print(f"   {one.source:<12}{one.events:>9,} events")
+            for reason, count in one.reasons.items():
+                console.print(f"   {'':<12}{count:>9,} in quarantine: {reason}")
     with timed(seconds, "train", "2. The first model: January to March as known on 1 April, the last 14 days held out"):
         version = project.train(as_of=START, holdout="14d")
         move = project.promote(version.number)

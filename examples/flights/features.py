@@ -3,7 +3,7 @@
 import data
 import polars as pl
 
-from backstay import Derived, Entity, EventSource, FeatureSet, Latest, Mean, Request, Share, Windowed
+from backstay import Contract, Derived, Entity, EventSource, Expect, FeatureSet, Latest, Mean, Request, Share, Windowed
 
 carrier = Entity("carrier")
 origin = Entity("origin")
@@ -13,12 +13,45 @@ tailnum = Entity("tailnum", description="the aircraft, by its tail number")
 
 FLIGHT = dict.fromkeys(data.FLIGHT, "string")
 
-schedule = EventSource("schedule", schema={**FLIGHT, "distance": "float"}, known_time="known_time", read=data.schedule)
-takeoffs = EventSource("takeoffs", schema={**FLIGHT, "dep_delay": "float"}, read=data.takeoffs)
-landings = EventSource("landings", schema={**FLIGHT, "arr_delay": "float"}, read=data.landings)
-voids = EventSource("voids", schema={**FLIGHT, "kind": "string"}, read=data.voids)
+schedule = EventSource(
+    "schedule",
+    schema={**FLIGHT, "distance": "float"},
+    known_time="known_time",
+    read=data.schedule,
+    contract=Contract(Expect.unique("flight"), Expect.not_null("carrier"), Expect.between("distance", 1, 5_000)),
+    owner="planning",
+)
+takeoffs = EventSource(
+    "takeoffs",
+    schema={**FLIGHT, "dep_delay": "float"},
+    read=data.takeoffs,
+    contract=Contract(Expect.unique("flight"), Expect.between("dep_delay", -120, 1_440)),
+    freshness="6h",
+    owner="operations",
+)
+landings = EventSource(
+    "landings",
+    schema={**FLIGHT, "arr_delay": "float"},
+    read=data.landings,
+    contract=Contract(Expect.unique("flight"), Expect.between("arr_delay", -180, 1_440)),
+    freshness="6h",
+    owner="operations",
+)
+voids = EventSource("voids", schema={**FLIGHT, "kind": "string"}, read=data.voids, owner="operations")
 weather = EventSource(
-    "weather", schema={"origin": "string", **dict.fromkeys(data.WEATHER, "float")}, delay="1h", read=data.weather
+    "weather",
+    schema={"origin": "string", **dict.fromkeys(data.WEATHER, "float")},
+    delay="1h",
+    read=data.weather,
+    contract=Contract(
+        Expect.one_of("origin", ["EWR", "JFK", "LGA"]),
+        Expect.between("humid", 0, 100),
+        Expect.between("wind_speed", 0, 250),
+        Expect.volume(at_least=60, per="1d"),
+    ),
+    freshness="3h",
+    owner="meteorology",
+    tags=["external"],
 )
 
 late = Share(pl.col("arr_delay") >= 30)
@@ -44,4 +77,12 @@ flight_features = FeatureSet(
         ),
     ],
     description="recent delays of what a flight belongs to, its aircraft's last ones, the weather, and the plan",
+    descriptions={
+        "hour": "the scheduled hour of departure, on New York's clocks",
+        "weekday": "Monday is 1, on New York's calendar",
+        "carrier_trend": "minutes by which the carrier's last three hours were later than its week",
+        "origin_trend": "minutes by which the airport's last three hours were later than its week",
+        "dew_spread": "degrees Fahrenheit between temperature and dew point: near 0 there is fog",
+    },
+    owner="operations",
 )

@@ -54,6 +54,16 @@ def duration(text: str | timedelta | int, *, where: str = "") -> int:
     return micros
 
 
+def age_text(micros: int) -> str:
+    """How long ago, for people: in whole days from two days on, then in minutes, below a minute in seconds.
+
+    >>> age_text(3 * DAY + 5), age_text(90 * MINUTE), age_text(2 * SECOND)
+    ('3d', '90m', '2s')
+    """
+    unit = DAY if micros >= 2 * DAY else MINUTE if micros >= MINUTE else SECOND
+    return duration_text(micros // unit * unit)
+
+
 def duration_text(micros: int) -> str:
     """The shortest way to write a duration, in the largest unit that divides it (days at the most)."""
     for unit in ("d", "h", "m", "s", "ms"):

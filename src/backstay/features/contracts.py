@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from backstay.core.times import MINUTE, duration_text, instant_text
+from backstay.core.times import MINUTE, age_text, duration_text, instant_text
 from backstay.definitions import EventSource
 from backstay.definitions.sources import type_name
 from backstay.features.shaping import Shaped
@@ -223,4 +223,4 @@ def late(source: EventSource, known: int | None, now: int) -> str | None:
     objective = f"the objective is {duration_text(source.freshness)}"
     if known is None:
         return f"nothing has ever become known; {objective}"
-    return f"nothing became known for {duration_text((now - known) // MINUTE * MINUTE)}; {objective}"
+    return f"nothing became known for {age_text(now - known)}; {objective}"

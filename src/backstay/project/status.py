@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from backstay.core.show import Shown
-from backstay.core.times import DAY, duration_text, instant_text
+from backstay.core.times import age_text, duration_text, instant_text
 from backstay.definitions import EventSource, Model
 from backstay.features.contracts import late
 from backstay.lifecycle.records import Records
@@ -90,5 +90,5 @@ def _source(records: Records, source: EventSource, as_of: int) -> dict[str, Any]
         if source.freshness is not None and late(source, known, as_of) is None:
             row["state"] = "OK"
         age = as_of - known
-        row["age"] = duration_text(age // DAY * DAY if age > 2 * DAY else age // 60_000_000 * 60_000_000)
+        row["age"] = age_text(age)
     return row
