@@ -1,13 +1,13 @@
 """The requests in flight, each about an entity of its own, asked together.
 
-A history that stands in order (nothing late beyond its windows, nothing corrected) is asked with a few bisections; what
-is left to compute, the rounding of sums above all, is then done once for all rows. Any other history is asked in full.
-The values are those of `History.ask`.
+A history of which all that had happened at T was known at T is asked with a few bisections; what is left to compute, the
+rounding of sums above all, is then done once for all rows. That is nearly always so: what came late has come before it
+is asked about. Any other history, or one with corrections, is asked in full. The values are those of `History.ask`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -30,25 +30,26 @@ def ask_each(question: Question, histories: Sequence[History | None], at: Sequen
     for row, (history, moment) in enumerate(zip(histories, at, strict=True)):
         if history is None:
             continue
-        orderly = history.orderly
-        if orderly is None:
+        settled = history.settled
+        entered = -1 if settled is None else settled.entered(moment)
+        if settled is None or entered < 0:
             whole.append(row)
             continue
-        entered = bisect_right(orderly.visible, moment)
         if not entered:
             continue
-        group = groups.get(orderly.layout)
+        group = groups.get(settled.layout)
         if group is None:
-            group = groups[orderly.layout] = _Group(orderly.layout)
+            group = groups[settled.layout] = _Group(settled.layout)
         group.rows.append(row)
-        group.event_time.append(orderly.event_time[entered - 1])
-        group.last.append(orderly.values[entered - 1])
+        group.event_time.append(settled.event_time[entered - 1])
+        group.last.append(settled.values[entered - 1])
         if windows:
-            left = [bisect_left(orderly.event_time, window.begin(moment)) for window in windows]
-            group.entered.append(orderly.prefix[entered])
-            group.left.extend([orderly.prefix[place] for place in left])
-            group.scales.append(orderly.scales)
-            group.picked.append([orderly.pick(pick, left[pick.window], entered) for pick in picks])
+            # With what is known by a delay, the window may begin behind the last event that is visible.
+            left = [min(bisect_left(settled.event_time, window.begin(moment)), entered) for window in windows]
+            group.entered.append(settled.prefix[entered])
+            group.left.extend([settled.prefix[place] for place in left])
+            group.scales.append(settled.scales)
+            group.picked.append([settled.pick(pick, left[pick.window], entered) for pick in picks])
     if len(groups) == 1:
         (group,) = groups.values()
         if len(group.rows) == len(at):

@@ -10,7 +10,7 @@ in the last bit), so what is evaluated stands in one chunk, and a lone row twice
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class RowEngine:
         defaults = [feature.default for feature in requested]
         self._requested_defaults = defaults if any(default is not None for default in defaults) else []
         self._plain_schema = {f.name: _plain_type(f.dtype) for f in requested} | {
-            f.name: pl.Float64() for f in self._read
+            f.name: pl.Float64 for f in self._read
         }
         self._cast = [
             (place, f.dtype)
@@ -106,18 +106,17 @@ class RowEngine:
             frame = frame.with_columns_seq(*doubled.values())
         for block in self._blocks:
             frame = frame.with_columns_seq(block)
-        others = {name: frame.get_column(name) for name in self._other_names}
-        if len(rows) == 1:
-            others = {name: column.head(1) for name, column in others.items()}
-        others |= words
+        others = {name: frame.get_column(name) for name in self._other_names} | words
+        out = Rows(self._layout, stored, others, statuses)
         for number, (place, feature) in enumerate(self._other_places):
             if feature.kind == "request":
-                for row, values in enumerate(fields):
-                    if values[number - self._derived_before[number]] is None:
-                        statuses[row, place] = Status.NULL
-            elif others[feature.name].null_count():
-                statuses[:, place] = np.where(others[feature.name].is_null().to_numpy(), Status.NULL, Status.OK)
-        return Rows(self._layout, stored, others, statuses)
+                given = number - self._derived_before[number]
+                values = [row[given] for row in fields]
+            else:
+                values = out.plain(feature.name)
+            if None in values:
+                statuses[:, place] = [Status.NULL if value is None else Status.OK for value in values]
+        return out
 
     def _stored(self, computed: Sequence[Computed], statuses: Statuses) -> Floats:
         """The values of all views side by side, defaults applied; their statuses are put in their places."""
@@ -172,13 +171,9 @@ class _Layout:
         self.stored_places = np.array([place for place, name in vector if name in column], np.intp)
         self.stored_columns = np.array([column[name] for _, name in vector if name in column], np.intp)
         self.other_places = [(place, name) for place, name in vector if name not in column]
-        declared = {feature.name: place for place, feature in enumerate(features)}
-        self.stored_at = np.array([declared[name] for name in column], np.intp)
-        self.columns = np.array(list(column.values()), np.intp)
-        whole = (pl.Int64, pl.Datetime)
-        self.integers_at = [declared[name] for name in column if self.features[name].dtype in whole]
-        self.truths_at = [declared[name] for name in column if self.features[name].dtype == pl.Boolean]
-        self.others_at = [(place, name) for name, place in declared.items() if name not in column]
+        kinds = {pl.Int64: int, pl.Datetime: int, pl.Boolean: bool}
+        self.read = {one.name: (column.get(one.name), kinds.get(one.dtype.base_type())) for one in features}
+        """by feature its stored column, if it has one, and what its floats stand for (None: floats)"""
 
 
 @dataclass(slots=True)
@@ -190,44 +185,52 @@ class Rows:
     """windowed and latest features, defaults applied; NaN is null: nothing that is not finite gets into the record.
     Those that are words stand in `_others`."""
     _others: dict[str, pl.Series]
+    """whatever else there is; of a lone row twice"""
     statuses: Statuses
     """shape (rows, features)"""
+    _plain: dict[str, list[Any]] = field(default_factory=dict)
 
     def frame(self) -> pl.DataFrame:
         """One column a feature, in order of declaration."""
-        columns = self._layout.column
+        columns, rows = self._layout.column, len(self._stored)
         return pl.DataFrame(
             [
-                _series(feature, self._stored[:, columns[name]]) if name in columns else self._others[name].alias(name)
+                _series(feature, self._stored[:, columns[name]])
+                if name in columns
+                else self._others[name].head(rows).alias(name)
                 for name, feature in self._layout.features.items()
             ]
         )
+
+    def plain(self, name: str) -> list[Any]:
+        """The values of a feature that is not stored: null as None, times as integer microseconds."""
+        values = self._plain.get(name)
+        if values is None:
+            values = self._plain[name] = plain(self._others[name]).to_list()[: len(self._stored)]
+        return values
 
     def vector(self) -> npt.NDArray[np.float32]:
         """The model's input, shape (rows, vector), cast to float32 once, null as NaN: judged as it is served."""
         layout = self._layout
         out = np.empty((len(self._stored), layout.width), np.float32)
         out[:, layout.stored_places] = self._stored[:, layout.stored_columns]
+        few = len(out) <= _SHORT
         for place, name in layout.other_places:
-            out[:, place] = _floats(self._others[name])
+            out[:, place] = _missing(self.plain(name)) if few else _floats(self._others[name])
         return out
 
     def values(self) -> list[list[Any]]:
         """Each row as plain values in order of declaration: null as None, times as integer microseconds."""
-        layout = self._layout
-        whole = np.zeros((len(self._stored), len(layout.features)))
-        whole[:, layout.stored_at] = self._stored[:, layout.columns]
-        rows: list[list[Any]] = whole.tolist()
-        for row, place in np.argwhere(np.isnan(whole)).tolist():
-            rows[row][place] = None
-        for places, kind in ((layout.integers_at, int), (layout.truths_at, bool)):
-            for place in places:
-                for values in rows:
-                    values[place] = None if values[place] is None else kind(values[place])
-        for place, name in layout.others_at:
-            for values, value in zip(rows, plain(self._others[name]).to_list(), strict=True):
-                values[place] = value
-        return rows
+        stored: list[list[Any]] = self._stored.T.tolist()
+        columns = []
+        for name, (column, kind) in self._layout.read.items():
+            if column is None:
+                columns.append(self.plain(name))
+            elif kind is None:
+                columns.append([None if value != value else value for value in stored[column]])
+            else:
+                columns.append([None if value != value else kind(value) for value in stored[column]])
+        return list(map(list, zip(*columns, strict=True)))
 
 
 def in_one_chunk(frame: pl.DataFrame) -> pl.DataFrame:
@@ -243,9 +246,9 @@ def in_one_chunk(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame([column.rechunk() for column in columns])
 
 
-def _plain_type(dtype: pl.DataType) -> pl.DataType:
-    """The type of a request-time input as it comes: times as integers."""
-    return pl.Int64() if isinstance(dtype, pl.Datetime) else dtype
+def _plain_type(dtype: pl.DataType) -> type[pl.DataType]:
+    """The type of a request-time input as it comes, times as integers; a class, since Polars compares these faster."""
+    return pl.Int64 if isinstance(dtype, pl.Datetime) else dtype.base_type()
 
 
 def plain(column: pl.Series) -> pl.Series:
@@ -258,8 +261,12 @@ _SHORT = 64
 
 def _floats(column: pl.Series) -> Floats | list[float]:
     if len(column) <= _SHORT:
-        return [np.nan if value is None else value for value in column.to_list()]
+        return _missing(column.to_list())
     return (column if column.dtype == pl.Float64 else column.cast(pl.Float64)).to_numpy()
+
+
+def _missing(values: Sequence[Any]) -> list[float]:
+    return [np.nan if value is None else value for value in values]
 
 
 def _series(feature: Feature, values: Floats) -> pl.Series:

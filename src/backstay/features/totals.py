@@ -68,28 +68,25 @@ class Order:
 
 
 class Totals:
-    """Prefix sums along both orders: by the time events enter, and by the time they leave.
-
-    entering: shape (events + 1, numbers), in the order of entering
-    """
+    """Prefix sums along both orders: by the time events enter, and by the time they leave."""
 
     def __init__(self, enters: Order, leaves: Order, numbers: Ints) -> None:
         self._enters, self._leaves = enters.index, leaves.index
-        self.entering = _prefix(numbers, enters.places)
+        self._entering = prefix_sums(numbers, enters.places)
         same = enters.places is None and leaves.places is None
-        self._leaving = self.entering if same else _prefix(numbers, leaves.places)
+        self._leaving = self._entering if same else prefix_sums(numbers, leaves.places)
 
     def ask(self, segment: Ints, at: Ints, left: Ints) -> Ints:
         """Totals of what entered at or before `at`, less what left before `left` (rows, windows).
 
         Shape (rows, windows, numbers).
         """
-        entered = self.entering[self._enters.before(segment, at + 1)]
+        entered = self._entering[self._enters.before(segment, at + 1)]
         return entered[:, None] - self._leaving[self._leaves.before(segment[:, None], left)]
 
 
-def _prefix(numbers: Ints, places: Ints | None) -> Ints:
-    """Prefix sums with a leading zero. They may wrap; their differences do not."""
+def prefix_sums(numbers: Ints, places: Ints | None = None) -> Ints:
+    """Prefix sums with a leading zero, shape (events + 1, numbers). They may wrap; their differences do not."""
     out = np.zeros((len(numbers) + 1, numbers.shape[1]), np.int64)
     np.cumsum(numbers if places is None else numbers[places], axis=0, out=out[1:])
     return out
