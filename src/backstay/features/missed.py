@@ -4,8 +4,8 @@ Why it missed them is seen in the order of the record, for the record does not s
 times of events that are stamped as they come never go back by more than clocks disagree; so an event numbered after
 one that became known later was back-dated, and was appended some time between the stamped events around it.
 
-    late      back-dated, or (in a live record) given its known time by its source's declared delay, and no stamped event
-              behind it shows that it was in the record by T: the server could not have read it
+    late      back-dated, or (in a live record) given its known time by its source's declared delay, and no stamped
+              event behind it shows that it was in the record by T: the server could not have read it
     in time   any other: it was in the record, and had not reached the online state
 """
 
