@@ -1,8 +1,8 @@
 """The requests in flight, each about an entity of its own, asked together.
 
-A history of which all that had happened at T was known at T is asked with a few bisections; what is left to compute, the
-rounding of sums above all, is then done once for all rows. That is nearly always so: what came late has come before it
-is asked about. Any other history, or one with corrections, is asked in full. The values are those of `History.ask`.
+A history of which all that had happened at T was known at T is asked with a few bisections; what is left to compute,
+the rounding of sums above all, is then done once for all rows. That is nearly always so: what came late has come before
+it is asked about. Any other history, or one with corrections, is asked in full. The values are those of `History.ask`.
 """
 
 from __future__ import annotations
