@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from backstay.core.errors import InputError
 from backstay.core.identity import canonical_json, sha256
 from backstay.core.show import Shown
 from backstay.definitions import Model
-from backstay.features.parity import recompute
-from backstay.features.rows import Rows, plain
+from backstay.features.parity import Recomputed, recompute_twice
 from backstay.features.views import Status
+from backstay.lifecycle.agreement import Agreement, Column
 from backstay.lifecycle.records import Records
 from backstay.runtimes.onnx import OnnxScorer
 from backstay.storage.predictions import Prediction, predictions
@@ -31,19 +32,29 @@ _EXAMPLES = 10
 
 @dataclass(slots=True)
 class ParityReport(Shown):
-    """How many predictions were computed again, how many came out the same, and where the others differ."""
+    """How many predictions were computed again, how many came out the same, and where the others differ.
+
+    equal:  the same, bit for bit, as what the server had read justifies
+    stale:  of these, how many would differ from what was known at their T
+    other_definition: served from another definition of the feature set, which can't be compared; not among `checked`
+    """
 
     model: str
     logged: int = 0
     checked: int = 0
     equal: int = 0
+    stale: int = 0
+    other_definition: int = 0
+    max_stale: float | None = None
     features: Counter[str] = field(default_factory=Counter)
     """feature (or "score", "decision") to the number of predictions in which it differs"""
+    agreement: dict[str, Agreement] = field(default_factory=dict)
     examples: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
-        return self.checked > 0 and self.equal == self.checked
+        fresh = self.max_stale is None or self.stale <= self.max_stale * self.checked
+        return self.checked > 0 and self.equal == self.checked and fresh
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -51,43 +62,67 @@ class ParityReport(Shown):
             "logged": self.logged,
             "checked": self.checked,
             "equal": self.equal,
+            "stale": self.stale,
+            "other_definition": self.other_definition,
+            "max_stale": self.max_stale,
             "holds": self.holds,
             "differences": dict(self.features.most_common()),
+            "features": {name: one.as_dict() for name, one in self.agreement.items()},
             "examples": self.examples,
         }
 
 
-def verify(records: Records, model: Model, *, sample: int | None = None) -> ParityReport:
-    """Compute predictions again and compare. `sample` takes that many, by a hash of what was asked (None: all).
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which predictions are checked.
 
-    The sample does not depend on the order of serving or on ids, so two equal replays check the same rows.
+    sample: that many, by a hash of what was asked (None: all)
+    share:  those of a share of the entities, 0 to 1, by a hash of their keys: the same ones in every run
+    since, until: T from the first on, and before the second, in microseconds
     """
-    report = ParityReport(model.name)
-    chosen = _sample(predictions(records.predictions, model=model.name), sample, report)
+
+    sample: int | None = None
+    share: float | None = None
+    since: int | None = None
+    until: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.share is not None and not 0 < self.share <= 1:
+            raise InputError(f"the share is {self.share}", where="share", expected="above 0, and at most 1")
+
+    def of(self, logged: Iterable[Prediction]) -> list[Prediction]:
+        """The chosen ones. They depend neither on the order of serving nor on ids: equal replays check the same."""
+        some = (one for one in logged if self._holds(one))
+        if self.sample is None:
+            return list(some)
+        return heapq.nsmallest(self.sample, some, key=lambda p: sha256(canonical_json([p.keys, p.fields, p.at])))
+
+    def _holds(self, one: Prediction) -> bool:
+        if (self.since is not None and one.at < self.since) or (self.until is not None and one.at >= self.until):
+            return False
+        return self.share is None or int(sha256(canonical_json(one.keys))[:13], 16) < self.share * 16**13
+
+
+def verify(
+    records: Records, model: Model, chosen: Chosen | None = None, *, max_stale: float | None = None
+) -> ParityReport:
+    """Compute predictions again and compare. With `max_stale`, parity holds only if no larger share is stale."""
+    report = ParityReport(model.name, max_stale=max_stale)
     groups: dict[tuple[str, str], list[Prediction]] = {}
-    for prediction in chosen:
-        groups.setdefault((prediction.version, prediction.feature_set), []).append(prediction)
-    for (version, feature_set), group in sorted(groups.items()):
-        if feature_set != model.features.hash:
-            raise InputError(
-                f"{len(group)} predictions were served from feature set {feature_set[:12]}",
-                where=f"model {model.name!r}",
-                expected=f"the feature set defined here, {model.features.hash[:12]}",
-                fix="verify them with the definitions they were served with",
-            )
-        _compare(records, model, version, group, report)
-    return report
 
-
-def _sample(logged: Iterable[Prediction], size: int | None, report: ParityReport) -> list[Prediction]:
-    def counted() -> Iterable[Prediction]:
-        for prediction in logged:
+    def counted() -> Iterator[Prediction]:
+        for prediction in predictions(records.predictions, model=model.name):
             report.logged += 1
             yield prediction
 
-    if size is None:
-        return list(counted())
-    return heapq.nsmallest(size, counted(), key=lambda p: sha256(canonical_json([p.keys, p.fields, p.at])))
+    for prediction in (chosen or Chosen()).of(counted()):
+        groups.setdefault((prediction.version, prediction.feature_set), []).append(prediction)
+    for (version, feature_set), group in sorted(groups.items()):
+        if feature_set != model.features.hash:
+            report.other_definition += len(group)
+            continue
+        _compare(records, model, version, group, report)
+    return report
 
 
 def asked_frame(model: Model, group: list[Prediction]) -> pl.DataFrame:
@@ -106,52 +141,69 @@ def asked_frame(model: Model, group: list[Prediction]) -> pl.DataFrame:
 
 
 def _compare(records: Records, model: Model, digest: str, group: list[Prediction], report: ParityReport) -> None:
-    rows = recompute(model.features, asked_frame(model, group), [p.watermark for p in group], records.events).rows
+    live = not group[0].replayed
+    again = recompute_twice(
+        model.features, asked_frame(model, group), [p.watermark for p in group], records.events, live=live
+    )
     version = records.registry.by_digest(digest)
     scorer = OnnxScorer(records.registry.file(version, "model.onnx"), len(model.features.vector))
-    scores = scorer.score(rows.vector())
+    scores = scorer.score(again.read.rows.vector())
     differs: dict[int, dict[str, Any]] = {}
-    for place, name, told in _feature_differences(model, group, rows):
-        differs.setdefault(place, {})[name] = told
+    stale = np.zeros(len(group), bool)
+    for name, rows, told, old in _features(model, group, again, report):
+        stale |= old
+        for place in rows:
+            differs.setdefault(place, {})[name] = told(place)
     logged = np.array([p.score for p in group])
     for place in np.flatnonzero(logged.view(np.int64) != scores.view(np.int64)).tolist():
         differs.setdefault(place, {})["score"] = {"logged": float(logged[place]), "recomputed": float(scores[place])}
     decisions = scores >= version.manifest.threshold
     for place, prediction in enumerate(group):
         if prediction.decision != decisions[place]:
-            told = {"logged": prediction.decision, "recomputed": bool(decisions[place])}
-            differs.setdefault(place, {})["decision"] = told
+            told_ = {"logged": prediction.decision, "recomputed": bool(decisions[place])}
+            differs.setdefault(place, {})["decision"] = told_
     report.checked += len(group)
     report.equal += len(group) - len(differs)
+    report.stale += int(stale.sum())
     for place, names in sorted(differs.items()):
         report.features.update(names.keys())
         if len(report.examples) < _EXAMPLES:
             report.examples.append({"prediction_id": group[place].id, "keys": group[place].keys, "differs": names})
 
 
-def _feature_differences(
-    model: Model, group: list[Prediction], rows: Rows
-) -> Iterable[tuple[int, str, Mapping[str, Any]]]:
+def _features(
+    model: Model, group: list[Prediction], again: Recomputed, report: ParityReport
+) -> Iterator[tuple[str, list[int], Callable[[int], dict[str, Any]], npt.NDArray[np.bool_]]]:
+    """For each feature the rows that differ, how one of them is told, and which rows are stale."""
     statuses = np.frombuffer(b"".join(p.statuses for p in group), np.uint8).reshape(len(group), -1)
-    frame = rows.frame()
-    for column, feature in enumerate(model.features):
-        again = plain(frame.get_column(feature.name))
-        logged = pl.Series([p.values[column] for p in group], dtype=again.dtype, strict=True)
-        same = _bits(again).eq_missing(_bits(logged)).to_numpy() & (statuses[:, column] == rows.statuses[:, column])
-        for place in np.flatnonzero(~same).tolist():
-            yield (
-                place,
-                feature.name,
-                {
-                    "logged": _shown(logged[place], statuses[place, column]),
-                    "recomputed": _shown(again[place], rows.statuses[place, column]),
-                },
-            )
+    read, known = again.read.rows, again.known.rows
+    read_frame = read.frame()
+    known_frame = read_frame if known is read else known.frame()
+    late = _late(again, len(group), len(model.features.views))
+    for place, feature in enumerate(model.features):
+        name = feature.name
+        now = Column.again(read_frame.get_column(name), read.statuses[:, place])
+        then = now if known is read else Column.again(known_frame.get_column(name), known.statuses[:, place])
+        log = Column.of([p.values[place] for p in group], statuses[:, place], now.values.dtype)
+        agreement = report.agreement.setdefault(name, Agreement())
+        differs, stale = agreement.add(feature, log, now, then, late[feature.view])
+
+        def told(row: int, log: Column = log, now: Column = now) -> dict[str, Any]:
+            return {
+                "logged": _shown(log.values[row], log.statuses[row]),
+                "recomputed": _shown(now.values[row], now.statuses[row]),
+            }
+
+        yield name, np.flatnonzero(differs).tolist(), told, stale
 
 
-def _bits(column: pl.Series) -> pl.Series:
-    """Floats by their bits, so that NaN equals itself and 0.0 differs from -0.0."""
-    return column.reinterpret(signed=True) if column.dtype.is_float() else column
+def _late(again: Recomputed, rows: int, views: int) -> list[npt.NDArray[np.bool_]]:
+    """By view, which rows missed nothing of it but events that came late; in the end, for derived features, of all."""
+    out = [np.ones(rows, bool) for _ in range(views + 1)]
+    for row, view, events, late in again.missed.select("row", "view", "events", "late").iter_rows():
+        if late < events:
+            out[view][row] = out[-1][row] = False
+    return out
 
 
 def _shown(value: Any, status: int) -> dict[str, Any]:

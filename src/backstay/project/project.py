@@ -13,7 +13,7 @@ from backstay.lifecycle.candidates import Alter, train_candidate
 from backstay.lifecycle.judge import Judgement, judge, promote
 from backstay.lifecycle.tick import Ticked, tick
 from backstay.lifecycle.trace import Trace, find, trace
-from backstay.lifecycle.verify import ParityReport, verify
+from backstay.lifecycle.verify import Chosen, ParityReport, verify
 from backstay.monitoring.quality import Cohort
 from backstay.project.context import Context
 from backstay.project.features import FeatureStore
@@ -148,10 +148,20 @@ class Project(Context):
         """Realised quality by week, on mature cohorts."""
         return quality(self.records, self.model(model), as_of=self._moment(as_of), start=start)
 
-    def verify(self, model: str | None = None, *, sample: int | None = None) -> ParityReport:
-        """Compute served predictions again from the events record, and compare bit for bit."""
+    def verify(
+        self,
+        model: str | None = None,
+        *,
+        sample: int | None = None,
+        share: float | None = None,
+        since: str | int | None = None,
+        until: str | int | None = None,
+        max_stale: float | None = None,
+    ) -> ParityReport:
+        """Compute served predictions again from the events record, and compare bit for bit; see `Chosen` for which."""
         self.permits.model(self.model(model), "verify", "read_offline")
-        return verify(self.records, self.model(model), sample=sample)
+        begin, end = (None if one is None else instant(one, where="since, until") for one in (since, until))
+        return verify(self.records, self.model(model), Chosen(sample, share, begin, end), max_stale=max_stale)
 
     def trace(self, prediction_id: str) -> Trace:
         """Everything behind one prediction."""
