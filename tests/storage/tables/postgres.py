@@ -14,7 +14,7 @@ from types import TracebackType
 _PACKAGE = find_spec("pgserver")  # not imported: only its binaries are wanted
 assert _PACKAGE is not None
 assert _PACKAGE.submodule_search_locations is not None
-BINARIES = Path(_PACKAGE.submodule_search_locations[0]) / "pginstall" / "bin"
+PACKAGE = Path(_PACKAGE.submodule_search_locations[0])
 USER = "nobody" if os.geteuid() == 0 else None
 """PostgreSQL refuses to run as root."""
 
@@ -31,6 +31,11 @@ class Postgres:
         if USER is not None:
             shutil.chown(self.folder, USER)
             shutil.chown(self.data, USER)
+        self._binaries = PACKAGE / "pginstall" / "bin"
+        if USER is not None:  # who may not get to where it is installed
+            for name in ("pgserver", "pgserver.libs"):
+                shutil.copytree(PACKAGE.parent / name, self.folder / "installed" / name)
+            self._binaries = self.folder / "installed" / "pgserver" / "pginstall" / "bin"
         self.url = f"postgresql+psycopg://postgres@/postgres?host={self.folder}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -51,7 +56,7 @@ class Postgres:
     def _start(self) -> None:
         made = ["-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         done = subprocess.run(
-            [BINARIES / "initdb", *made], user=USER, cwd=self.folder, capture_output=True, text=True, check=False
+            [self._binaries / "initdb", *made], user=USER, cwd=self.folder, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         access = "local all reader scram-sha-256\nlocal all all trust\n"
@@ -59,11 +64,11 @@ class Postgres:
         fixed = ["-D", str(self.data), "-k", str(self.folder), "-c", "listen_addresses=", "-c", "fsync=off"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [BINARIES / "postgres", *fixed], user=USER, cwd=self.folder, stdout=log, stderr=log
+                [self._binaries / "postgres", *fixed], user=USER, cwd=self.folder, stdout=log, stderr=log
             )
         deadline = time.monotonic() + 20
         while subprocess.run(
-            [BINARIES / "pg_isready", "-h", str(self.folder)], capture_output=True, check=False
+            [self._binaries / "pg_isready", "-h", str(self.folder)], capture_output=True, check=False
         ).returncode:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError((self.folder / "log").read_text())

@@ -80,7 +80,8 @@ def test_fifty_kills(tmp_path: Path, start: Any) -> None:
         events = LocalEvents(tmp_path).read("s")
         check(events, pl.concat(told))
         assert beside.read("s").equals(events)
-    assert sum(one.height for one in told) > 1_000
+    # Not a count of rows, which tells how fast the machine is: most were killed after something was acknowledged.
+    assert sum(one.height > 0 for one in told) > ROUNDS
     store = LocalEvents(tmp_path)
     store.version("s")
     check(store.read("s"), pl.concat(told))
