@@ -72,3 +72,20 @@ def test_parity_that_does_not_hold(cli: Cli, life: Life, tmp_path: Path) -> None
     assert answer.code == 1
     assert 0 < answer.json["equal"] < answer.json["checked"] == 100
     assert f"next: backstay trace {answer.json['examples'][0]['prediction_id']}" in run.err
+
+
+def test_served_features_lie_as_those_trained_on(cli: Cli, life: Life, tmp_path: Path) -> None:
+    answer = cli("features", "skew", "--project", life.project, "--json")
+    assert answer.code == (0 if answer.json["holds"] else 1)
+    assert answer.json["served"] == len(life.answers)
+    run = cli("features", "skew", "--project", life.project)
+    assert run.code == answer.code
+    lines = [line.split() for line in run.out.splitlines()]
+    assert ["predictions", str(len(life.answers))] in lines
+    first = next(iter(answer.json["features"]))
+    assert next(line for line in lines if line and line[0] == "shop_late_7d")
+    heading = next(place for place, line in enumerate(lines) if line[:3] == ["feature", "PSI", "floor"])
+    assert lines[heading + 2][0] == first
+    nothing = cli("features", "skew", "--project", write_project(tmp_path))
+    assert nothing.code == 1
+    assert "nothing has been served" in nothing.err

@@ -31,6 +31,7 @@ CALLS: dict[str, tuple[Call, set[str]]] = {
     "promote": (lambda one: _refused(lambda: one.promote(1, "risk", as_of=NOW)), {"define"}),
     "tick": (lambda one: one.tick("risk"), {"read_offline", "define"}),
     "verify": (lambda one: one.verify("risk"), {"read_offline"}),
+    "skew": (lambda one: one.features.skew("risk"), {"read_offline"}),
     "predictions": (lambda one: one.predictions("risk"), {"read_offline"}),
 }
 ROLES = ("read_online", "read_offline", "write", "define")

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from backstay import __version__
-from backstay.cli import access, catalog, data, models, quarantine, serving, watching
+from backstay.cli import access, catalog, data, models, parity, quarantine, serving, watching
 from backstay.cli.failures import BAD, BUG, CODES, INTERRUPTED, PIPE, ReaderGone, report, report_error
 from backstay.cli.options import HomeOption, JsonOption, ProjectOption
 from backstay.core.errors import BackstayError
@@ -105,7 +105,8 @@ _add(_features, "list", catalog.features_list, None, "features list")
 _add(_features, "show", catalog.features_show, None, "features show carrier_delay_3h")
 _add(_features, "search", catalog.features_search, None, "features search delay carrier")
 _add(_features, "backfill", data.features_backfill, None, "features backfill --until 2013-04-01")
-_add(_features, "verify", data.features_verify, None, "features verify --sample 10000")
+_add(_features, "verify", parity.features_verify, None, "features verify --sample 10000")
+_add(_features, "skew", parity.features_skew, None, "features skew --since 2013-06-01")
 app.add_typer(_features, name="features", rich_help_panel=_FEED)
 _add(app, "train", models.train, _MODEL, "train --as-of 2013-04-01 --holdout 14d")
 _add(app, "versions", models.versions, _MODEL, "versions")

@@ -1,4 +1,4 @@
-"""The online side of the feature store, in process: look up, and push."""
+"""The feature store of a project, in process: features of a frame, look up, push, and how served values lie."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from backstay.core.clock import Clock
 from backstay.core.errors import InputError
 from backstay.core.times import instant
 from backstay.definitions import EventSource, FeatureSet
@@ -19,6 +18,9 @@ from backstay.features.intake import Intake
 from backstay.features.lookup import Asked, OnlineLookup
 from backstay.features.online import OnlineWriter, apply_appended
 from backstay.features.shaping import shape
+from backstay.lifecycle.records import Records
+from backstay.lifecycle.skew import Skew, skew
+from backstay.lifecycle.verify import Chosen
 from backstay.project.loading import Definitions
 from backstay.project.permits import Permits
 from backstay.project.services import Services
@@ -34,10 +36,15 @@ class FeatureStore:
     """
 
     def __init__(
-        self, services: Services, definitions: Definitions, settings: Mapping[str, Any], clock: Clock, permits: Permits
+        self,
+        services: Services,
+        records: Records,
+        definitions: Definitions,
+        settings: Mapping[str, Any],
+        permits: Permits,
     ) -> None:
-        self._services, self._definitions, self._settings, self._clock = services, definitions, settings, clock
-        self._permits = permits
+        self._services, self._records, self._definitions, self._settings = services, records, definitions, settings
+        self._clock, self._permits = records.clock, permits
         self._lookups: dict[str, OnlineLookup] = {}
         self._intakes: dict[str, Intake] = {}
         self._writer: OnlineWriter | None = None
@@ -97,6 +104,23 @@ class FeatureStore:
             )
         self._permits.source(source, "push to")
         return self._push(name, events)
+
+    def skew(
+        self,
+        model: str | None = None,
+        *,
+        sample: int | None = None,
+        since: str | int | None = None,
+        until: str | int | None = None,
+    ) -> Skew:
+        """How the served features of a model's version lie against those it was trained on; see `Skew` and `shift`.
+
+        It is the version that answered last, or answered last from `since` on and before `until` (both of T).
+        """
+        one = self._definitions.model(model)
+        self._permits.model(one, "compare the features of", "read_offline")
+        begin, end = (None if time is None else instant(time, where="since, until") for time in (since, until))
+        return skew(self._records, one, Chosen(sample, None, begin, end))
 
     def _push(self, source: EventSource, events: Any) -> dict[str, Any]:
         if isinstance(events, (list, tuple)):

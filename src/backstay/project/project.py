@@ -85,7 +85,7 @@ class Project(Context):
     @cached_property
     def features(self) -> FeatureStore:
         """The feature store: features of a label frame, of entities online, and push."""
-        return FeatureStore(self.services, self.definitions, self.settings, self.clock, self.permits)
+        return FeatureStore(self.services, self.records, self.definitions, self.settings, self.permits)
 
     def train(
         self,
