@@ -6,11 +6,11 @@ PIP = .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKS = requirements.lock examples/flights/requirements.lock
 READY = .venv/ready
 
-.PHONY: help demo test lock clean .venv
+.PHONY: help demo test bench-features lock clean .venv
 .DEFAULT_GOAL := help
 
 help: ## what can be made
-	@grep -E '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z.]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z.-]+):.*## /  make \1\t/' | expand -t 24
 
 demo: $(READY) ## a model's production life, replayed and proven, in a few minutes
 	@.venv/bin/python examples/flights/demo.py
@@ -40,13 +40,26 @@ $(READY): pyproject.toml $(LOCKS)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+BENCH = .venv-bench/ready
+
+bench-features: $(READY) $(BENCH) ## the feature store beside Polars, DuckDB, Feast and a bare Redis client
+	@$(PYTHON) -m bench.features
+
+$(BENCH): bench/requirements-peers.lock
+	@if [ -f $@ ]; then rm $@; else rm -rf .venv-bench; fi
+	@echo "making .venv-bench, with what ours is compared with"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip --quiet --disable-pip-version-check --no-input install --no-deps --require-hashes -r $<
+	@touch $@
+
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --custom-compile-command "make lock"
 
 lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lock UPGRADE=--upgrade` to move ahead)
 	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --group dev -o requirements.lock
 	$(COMPILE) $(UPGRADE) --no-deps examples/flights/requirements.in -o examples/flights/requirements.lock
+	$(COMPILE) $(UPGRADE) bench/requirements-peers.in -o bench/requirements-peers.lock
 
 clean: ## remove the environment, caches and the demo's output
-	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""A Feast repository: definitions, and one configuration for each pair of engines."""
