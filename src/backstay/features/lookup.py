@@ -21,12 +21,11 @@ from backstay.definitions import FeatureSet, View
 from backstay.features.batch import ask_each
 from backstay.features.history import History
 from backstay.features.online import entity_key, view_id, watermark_key
-from backstay.features.packed import EVENT_TIME, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
+from backstay.features.packed import EVENT_TIME, GENERATION, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
 from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
 from backstay.storage.ports import OnlineState
 
-_GENERATION = 8
 CACHED_EVENTS = 1_000_000
 """Events of prepared histories that are kept in memory, of some 150 bytes each."""
 
@@ -142,18 +141,10 @@ class OnlineLookup:
     def _prepare(self, key: bytes, blob: bytes) -> _Prepared:
         plan = self._plans[key[:8]]
         packed = Packed.read(blob, plan.view)
-        rows, lead = packed.rows, times(plan.view)
-        history = History(
-            plan.question,
-            np.zeros(len(rows), np.int64),
-            rows[:, EVENT_TIME].copy(),
-            rows[:, KNOWN_TIME].copy(),
-            rows[:, SEQUENCE],
-            rows[:, lead:].view(np.float64),
-            1,
-            rows[:, UNTIL].copy() if lead > UNTIL else None,
+        history = prepared_history(plan, packed)
+        self._keep(
+            key, ready := _Prepared(blob[:GENERATION], packed.complete_from, history, packed.words, len(packed.rows))
         )
-        self._keep(key, ready := _Prepared(blob[:_GENERATION], packed.complete_from, history, packed.words, len(rows)))
         return ready
 
     def _keep(self, key: bytes, ready: _Prepared) -> None:
@@ -186,6 +177,21 @@ class OnlineLookup:
         for place, column in plan.coded:
             computed.coded[place] = _spelled(plan.view, column, computed.values[:, place].tolist(), ready)
         return computed
+
+
+def prepared_history(plan: ViewPlan, packed: Packed) -> History:
+    """An entity's packed events as a history of one segment."""
+    rows, lead = packed.rows, times(plan.view)
+    return History(
+        plan.question,
+        np.zeros(len(rows), np.int64),
+        rows[:, EVENT_TIME].copy(),
+        rows[:, KNOWN_TIME].copy(),
+        rows[:, SEQUENCE],
+        rows[:, lead:].view(np.float64),
+        1,
+        rows[:, UNTIL].copy() if lead > UNTIL else None,
+    )
 
 
 def _spelled(view: View, column: int, codes: Sequence[float], ready: Sequence[_Prepared | None]) -> pl.Series:

@@ -25,6 +25,8 @@ from backstay.features.cells import micros, view_values
 from backstay.features.exact import Ints
 
 HEADER = struct.Struct("<qqq")
+GENERATION = 8
+"""bytes of a value's beginning that change whenever it does"""
 EVENT_TIME, KNOWN_TIME, SEQUENCE, UNTIL, ID = range(5)
 FOREVER = -(2**62)
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode

@@ -11,11 +11,11 @@ import polars as pl
 from backstay.core.errors import InputError
 from backstay.core.times import instant
 from backstay.definitions import EventSource, FeatureSet
-from backstay.features.answers import OnlineRow, online_rows
+from backstay.features.answers import Answers, OnlineRow
 from backstay.features.frames import given
 from backstay.features.historical import Historical, historical
 from backstay.features.intake import Intake
-from backstay.features.lookup import Asked, OnlineLookup
+from backstay.features.lookup import Asked
 from backstay.features.online import OnlineWriter, apply_appended
 from backstay.features.shaping import shape
 from backstay.lifecycle.records import Records
@@ -45,7 +45,7 @@ class FeatureStore:
     ) -> None:
         self._services, self._records, self._definitions, self._settings = services, records, definitions, settings
         self._clock, self._permits = records.clock, permits
-        self._lookups: dict[str, OnlineLookup] = {}
+        self._answers: dict[str, Answers] = {}
         self._intakes: dict[str, Intake] = {}
         self._writer: OnlineWriter | None = None
 
@@ -86,10 +86,15 @@ class FeatureStore:
         """
         chosen = self._definitions.feature_set(features)
         self._permits.features(chosen.name, "read", "read_online")
-        if chosen.hash not in self._lookups:
-            self._lookups[chosen.hash] = OnlineLookup(chosen, self._services.online)
+        answers = self._answers.get(chosen.hash)
+        if answers is None:
+            answers = self._answers[chosen.hash] = Answers(chosen, self._services.online)
         moment = self._clock.now() if at is None else instant(at, where="at")
-        return online_rows(self._lookups[chosen.hash], [_asked(chosen, row, moment) for row in rows])
+        try:
+            quick = answers.quick(rows, [moment] * len(rows))
+        except KeyError:
+            quick = None  # the check below says which row, and what it lacks
+        return answers.rows([_asked(chosen, row, moment) for row in rows]) if quick is None else quick
 
     def push(self, source: str, events: Any) -> dict[str, Any]:
         """Record events that became known just now (a frame, or a list of mappings), and make them visible online.

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from backstay.definitions import FeatureSet
-from backstay.features.answers import OnlineRow, online_rows
-from backstay.features.lookup import Asked, OnlineLookup
+from backstay.features.answers import Answers, OnlineRow
+from backstay.features.lookup import Asked
 from backstay.serving.parse import RowsParser
 from backstay.storage.ports import OnlineState
 
@@ -27,7 +27,7 @@ class Lookups:
     def __init__(self, features: FeatureSet, online: OnlineState, *, replay: bool) -> None:
         self._features = features
         self._parser = RowsParser(features, replay=replay)
-        self._lookup = OnlineLookup(features, online)
+        self._answers = Answers(features, online)
 
     def parse(self, data: bytes, now: int) -> tuple[int, list[Asked]]:
         """T, and the rows of a request body."""
@@ -35,7 +35,7 @@ class Lookups:
 
     def work(self, asked: Sequence[Asked]) -> list[OnlineRow]:
         """The features of rows that were asked, of one request or of several."""
-        return online_rows(self._lookup, asked)
+        return self._answers.rows(asked)
 
     def answer(self, at: int, rows: Sequence[OnlineRow]) -> dict[str, Any]:
         """The answer to one request."""
