@@ -156,8 +156,8 @@ def test_a_time_older_than_the_state_keeps_is_refused() -> None:
     source, features, state = SOURCES["things"], SETS["things", "a"], MemoryOnline()
     writer, answers = OnlineWriter(state, [features]), Answers(features, state)
     day = 24 * HOUR
-    writer.apply(source, _events(*[(START + number * day, "k", float(number)) for number in range(9)]))
-    assert answers.rows([Asked({"a": "k"}, {}, START + 9 * day)])[0].values["a_y"] is None
+    writer.apply(source, _events(*[(START + number * day, "k", float(number)) for number in range(70)]))
+    assert answers.rows([Asked({"a": "k"}, {}, START + 70 * day)])[0].values["a_y"] is None
     with pytest.raises(InputError, match="older than the online state keeps"):
         answers.rows([Asked({"a": "k"}, {}, START + day)])
 

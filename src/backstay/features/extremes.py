@@ -49,6 +49,15 @@ class _Events:
         )
 
 
+@dataclass(slots=True)
+class Within:
+    """Some rows' T, the regular events that count at it, and among the others those that may: first, and after last."""
+
+    at: Ints
+    regular: tuple[Ints, Ints]
+    others: tuple[Ints, Ints] | None
+
+
 class Extremes:
     """Answers about events given in canonical order (segment, event_time, known_time, sequence).
 
@@ -84,13 +93,18 @@ class Extremes:
         best[best == NEVER] = -1
         return best
 
-    def smallest(self, segment: Ints, at: Ints, begin: Ints, values: Floats, table: Ranges) -> Floats:
+    def within(self, segment: Ints, at: Ints, begin: Ints) -> Within:
+        """Where each row's events are found, for any number of `smallest`."""
+        others = None if self._others is None else self._candidates(segment, at, begin)
+        return Within(at, self._range(segment, at, begin), others)
+
+    def smallest(self, within: Within, values: Floats, table: Ranges) -> Floats:
         """The smallest of the values that count, infinity where there is none; null is infinity in `values`."""
-        best = table.smallest(*self._range(segment, at, begin))
-        if self._others is None:
+        best = table.smallest(*within.regular)
+        if self._others is None or within.others is None:
             return best
-        low, high = self._candidates(segment, at, begin)
-        found: Floats = self._better(best, low, high, at, values[self._others.rank], np.minimum, np.inf)
+        low, high = within.others
+        found: Floats = self._better(best, low, high, within.at, values[self._others.rank], np.minimum, np.inf)
         return found
 
     def table(self, values: Floats) -> Ranges:
@@ -130,9 +144,12 @@ def _regular(segment: Ints, visible: Ints, until: Ints, segments: int) -> Bools:
     if segments == 1:
         soonest = np.where(lasting, visible, NEVER)[::-1]
         return np.asarray(lasting & (visible <= np.minimum.accumulate(soonest)[::-1]))
-    # Entities are told apart by their rank in one integer: later entities never make an event late.
-    rank = np.unique(visible, return_inverse=True)[1]
-    code = segment * (len(visible) + 1) + np.where(lasting, rank, len(visible))
+    # Entities are told apart in one integer: later entities never make an event late.
+    rank = visible - visible.min(initial=NEVER)
+    span = int(rank.max(initial=0)) + 2
+    if span * segments >= 2**62:
+        rank, span = np.unique(visible, return_inverse=True)[1], len(visible) + 1
+    code = segment * span + np.where(lasting, rank, span - 1)
     return np.asarray(lasting & (code <= np.minimum.accumulate(code[::-1])[::-1]))
 
 

@@ -26,7 +26,8 @@ from backstay.definitions import EventSource, FeatureSet
 from backstay.features.cells import superseded
 from backstay.features.exact import Ints
 from backstay.features.frames import given
-from backstay.features.offline import asked_types, check_asked, compute_view, side_by_side, source_columns
+from backstay.features.offline import asked_types, check_asked, compute_view, source_columns
+from backstay.features.parts import side_by_side
 from backstay.features.rows import RowEngine
 from backstay.features.rowwise import check_rowwise
 from backstay.features.views import Computed, Status, ViewPlan

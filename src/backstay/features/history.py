@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,7 +26,7 @@ import numpy as np
 
 from backstay.features.distinct import Distinct
 from backstay.features.exact import Floats, Ints
-from backstay.features.extremes import NEVER, Extremes, Ranges
+from backstay.features.extremes import NEVER, Extremes, Ranges, Within
 from backstay.features.index import Index, by_segment, order
 from backstay.features.question import Answer, Pick, Question, Window
 from backstay.features.totals import Numbers, Order, Totals, prefix_sums
@@ -91,8 +92,11 @@ class History:
             summed = len(asked.summed)
             out.count, out.valid = totals[:, :, 0], totals[:, :, 1 : 1 + summed]
             out.sums = asked.sums(totals, self._numbers.parts)
+        within: dict[int, Within] = {}
         for place, pick in enumerate(asked.picks):
-            out.picked[:, place] = self._picked(pick, segment, at, totals)
+            if pick.kind in ("min", "max") and pick.window not in within:
+                within[pick.window] = self._extremes.within(segment, at, asked.windows[pick.window].begins(at))
+            out.picked[:, place] = self._picked(pick, segment, at, totals, within)
         return out
 
     @cached_property
@@ -163,7 +167,7 @@ class History:
         until = self._until if self._until is not None else np.full(len(self._segment), NEVER)
         return Extremes(self._segment, self._event_time, self._visible, until, self._segments)
 
-    def _picked(self, pick: Pick, segment: Ints, at: Ints, totals: Ints) -> Floats:
+    def _picked(self, pick: Pick, segment: Ints, at: Ints, totals: Ints, within: Mapping[int, Within]) -> Floats:
         window = self._question.windows[pick.window]
         if pick.kind == "std":
             return self._question.deviation(pick, totals, self._numbers.parts)
@@ -173,14 +177,13 @@ class History:
                     self._segment, self._visible, self._leaves(window), self._values[:, pick.column], self._segments
                 )
             return self._distinct[pick].count(segment, at)
-        begin = window.begins(at)
         if pick.kind in ("first", "last"):
             find = self._extremes.first if pick.kind == "first" else self._extremes.last
-            place = find(segment, at, begin)
+            place = find(segment, at, window.begins(at))
             return np.where(place >= 0, self._values[place, pick.column], np.nan)
         sign = -1.0 if pick.kind == "max" else 1.0
         values, table = self._ranges_of(sign, pick.column)
-        found = self._extremes.smallest(segment, at, begin, values, table)
+        found = self._extremes.smallest(within[pick.window], values, table)
         return np.where(np.isinf(found), np.nan, sign * found + 0.0)
 
     def _ranges_of(self, sign: float, column: int) -> tuple[Floats, Ranges]:

@@ -29,7 +29,7 @@ from backstay.storage.ports import OnlineState
 
 KEPT = 50_000
 """Entities of a view whose answers are kept in memory, of about a kilobyte each."""
-_FEW = 32
+_FEW = 64
 ALWAYS = -(2**63)
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -80,6 +80,7 @@ class Newest:
         self._identity, self._keys = view_id(view), view.entity.keys
         self._lead, self._wide = times(view), len(view.values)
         self._row = struct.Struct(f"<{self._lead}q{self._wide}d")
+        self._leads = struct.Struct(f"<{self._lead}q{8 * self._wide}x")
         self.names = [one.name for one in features]
         coded = np.cumsum([value.coded for value in view.values]) - 1
         kinds = {pl.Int64: int, pl.Datetime: int, pl.Boolean: bool}
@@ -185,12 +186,13 @@ class Newest:
         _, complete_from, size = HEADER.unpack_from(blob)
         if size <= _FEW * self._row.size:
             end = HEADER.size + size
-            rows = list(self._row.iter_unpack(blob[HEADER.size : end]))
+            rows = list(self._leads.iter_unpack(blob[HEADER.size : end]))
             if self._lead <= UNTIL or all(row[UNTIL] == NEVER for row in rows):
                 last = max(rows)  # by event time, then known time, then sequence: the cells that a row begins with
                 since = max(last[EVENT_TIME] + 1, complete_from, *[row[KNOWN_TIME] for row in rows])
+                cells = self._row.unpack_from(blob, HEADER.size + rows.index(last) * self._row.size)[self._lead :]
                 words = msgspec.msgpack.decode(blob[end:]) if len(blob) > end else []
-                return _Last(blob[:GENERATION], since, True, last[EVENT_TIME], last[self._lead :], words)
+                return _Last(blob[:GENERATION], since, True, last[EVENT_TIME], cells, words)
         packed = Packed.read(blob, self._plan.view)
         times = packed.rows[:, EVENT_TIME] + 1, packed.rows[:, KNOWN_TIME]
         since = max(complete_from, *(int(column.max(initial=ALWAYS)) for column in times))

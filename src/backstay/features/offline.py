@@ -6,9 +6,7 @@ or reordered.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -20,7 +18,7 @@ from backstay.core.errors import InputError
 from backstay.definitions import EventSource, FeatureSet
 from backstay.features.cells import coded, micros, spelled, superseded, view_columns, view_values
 from backstay.features.exact import Ints
-from backstay.features.history import History
+from backstay.features.parts import Told, compute_parts, side_by_side
 from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
 
@@ -77,18 +75,6 @@ def feature_rows(
     )
     requests = asked.select("at", *(feature.name for feature in features.requests))
     return FeatureRows(engine.rows(computed, requests), computed)
-
-
-def side_by_side(work: Sequence[Callable[[], Computed]], rows: int) -> list[Computed]:
-    """The results of some views, computed at once where there are rows enough to pay for it."""
-    threads = min(len(work), os.cpu_count() or 1, 8)
-    if rows < _MANY or threads < 2:
-        return [one() for one in work]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda one: one(), work))
-
-
-_MANY = 100_000
 
 
 def check_asked(features: FeatureSet, asked: pl.DataFrame) -> None:
@@ -149,17 +135,11 @@ def compute_view(plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataF
     words = {}
     for column, text in texts.items():
         values[:, column], words[column] = coded(text)
-    history = History(
-        plan.question,
-        segment,
-        micros(events, "event_time"),
-        micros(events, "known_time"),
-        events.get_column("sequence").to_numpy(),
-        values,
-        segments,
-        events.get_column("_until").to_numpy() if plan.view.source.event_id is not None else None,
-    )
-    computed = plan.compute(plan.ask(history, row_segment, at), at)
+    columns = [
+        micros(events, "event_time"), micros(events, "known_time"), events.get_column("sequence").to_numpy(), values,
+        *([events.get_column("_until").to_numpy()] if plan.view.source.event_id is not None else []),
+    ]  # fmt: skip
+    computed = compute_parts(plan, Told(segment, segments, columns), row_segment, at)
     for place, column in plan.coded:
         computed.coded[place] = spelled(computed.values[:, place], words[column])
     return computed
