@@ -48,7 +48,7 @@ class Answers:
         return self._general(asked) if quick is None else quick
 
     def quick(self, keys: Sequence[Mapping[str, Any]], at: Sequence[int]) -> list[OnlineRow] | None:
-        """The same for feature sets without inputs; None where it takes the general way. `KeyError`: a key lacks."""
+        """The same for feature sets without inputs; None where it takes the general way."""
         if self._newest is None or (ready := self._newest.answer(keys, at)) is None:
             return None
         names = self._names

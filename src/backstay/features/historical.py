@@ -12,7 +12,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from backstay.features.cells import superseded
 from backstay.features.exact import Ints
 from backstay.features.frames import given
 from backstay.features.offline import asked_types, check_asked, compute_view, source_columns
-from backstay.features.parts import side_by_side
 from backstay.features.rows import RowEngine
 from backstay.features.rowwise import check_rowwise
 from backstay.features.views import Computed, Status, ViewPlan
@@ -110,8 +108,7 @@ def views(
     scratch: Path | None = None,
 ) -> list[Computed]:
     """What each view says of the asked rows; results stand in files below `scratch` if it is given."""
-    work = [partial(_view, engine.features, plan, asked, events, as_of, memory, scratch) for plan in engine.plans]
-    return side_by_side(work, asked.height) if memory is None else [one() for one in work]
+    return [_view(engine.features, plan, asked, events, as_of, memory, scratch) for plan in engine.plans]
 
 
 def _asked(features: FeatureSet, rows: pl.DataFrame, at: str) -> pl.DataFrame:
@@ -169,6 +166,9 @@ def _view(
     bound = len(columns) * 8 * _COPIES * events.last_sequence(source.name)
     parts = 1 if memory is None or not keys else max(-(-bound // memory), 1)
     until = _until(source, events, as_of) if source.event_id is not None else None
+    if parts == 1 and scratch is None:
+        table = events.read(source.name, columns=columns, known_until=as_of)
+        return compute_view(plan, asked, asked.get_column("at").to_numpy(), _with_until(table, until))
     whole = _space(plan, asked.height, scratch)
     number = _part(asked, keys, parts)
     coded: dict[int, list[tuple[Ints, pl.Series]]] = {place: [] for place, _ in plan.coded}
@@ -181,8 +181,7 @@ def _view(
             for frame in events.batches(source.name, columns=columns, known_until=as_of)
         ]
         table = pl.concat(found) if found else events.read(source.name, columns=columns).clear()
-        if until is not None:
-            table = table.with_columns(pl.Series("_until", until[table.get_column("sequence").to_numpy() - 1]))
+        table = _with_until(table, until)
         some = asked[places]
         computed = compute_view(plan, some, some.get_column("at").to_numpy(), table)
         whole.values[places], whole.statuses[places] = computed.values, computed.statuses
@@ -194,6 +193,13 @@ def _view(
             order = np.argsort(np.concatenate([places for places, _ in pieces]))
             whole.coded[place] = pl.concat([words for _, words in pieces]).gather(order)
     return whole
+
+
+def _with_until(table: pl.DataFrame, until: Ints | None) -> pl.DataFrame:
+    """The events, with the moment a correction of each becomes visible, where there may be corrections."""
+    if until is None:
+        return table
+    return table.with_columns(pl.Series("_until", until[table.get_column("sequence").to_numpy() - 1]))
 
 
 def _until(source: EventSource, events: EventStore, as_of: int | None) -> Ints:

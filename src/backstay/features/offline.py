@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +17,8 @@ from backstay.core.errors import InputError
 from backstay.definitions import EventSource, FeatureSet
 from backstay.features.cells import coded, micros, spelled, superseded, view_columns, view_values
 from backstay.features.exact import Ints
-from backstay.features.parts import Told, compute_parts, side_by_side
+from backstay.features.inorder import latest_in_order
+from backstay.features.parts import Told, compute_parts
 from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
 
@@ -70,9 +70,7 @@ def feature_rows(
         limit = limits.get(source.name)
         table = events.read(source.name, columns=read, known_until=known_until, sequence_until=limit)
         tables[source.name] = corrected(source, table)
-    computed = side_by_side(
-        [partial(compute_view, plan, asked, at, tables[plan.view.source.name]) for plan in engine.plans], asked.height
-    )
+    computed = [compute_view(plan, asked, at, tables[plan.view.source.name]) for plan in engine.plans]
     requests = asked.select("at", *(feature.name for feature in features.requests))
     return FeatureRows(engine.rows(computed, requests), computed)
 
@@ -124,12 +122,15 @@ def compute_view(plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataF
     events: `event_time`, `known_time`, `sequence`, what `cells.view_columns` names, and `_until` (see `corrected`).
     """
     keys = list(plan.view.entity.keys)
-    events = events.drop_nulls(keys) if keys else events
+    if any(events.get_column(key).null_count() for key in keys):
+        events = events.drop_nulls(keys)
     if not events.height:
         nothing = plan.compute(plan.nothing(asked.height), at)
         kinds = {place: plan.features[place].dtype for place, _ in plan.coded}
         nothing.coded = {place: pl.Series([None] * asked.height, dtype=kind) for place, kind in kinds.items()}
         return nothing
+    if (in_order := latest_in_order(plan, asked, at, events)) is not None:
+        return in_order
     segment, row_segment, segments = _segments(events, asked, keys)
     values, texts = view_values(plan.view, events)
     words = {}

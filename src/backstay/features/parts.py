@@ -77,11 +77,6 @@ def _divided(part: npt.NDArray[np.uint8], parts: int) -> list[Ints]:
     return np.split(places, np.bincount(part, minlength=parts)[: parts - 1].cumsum())
 
 
-def side_by_side(work: Sequence[Callable[[], Computed]], rows: int) -> list[Computed]:
-    """The results of some views, computed at once where there are rows enough to pay for it."""
-    return in_threads(work) if rows >= _MANY else [one() for one in work]
-
-
 def in_threads(work: Sequence[Callable[[], Result]]) -> list[Result]:
     """The results of all, several at once."""
     threads = min(len(work), os.cpu_count() or 1, 8)

@@ -55,6 +55,8 @@ class ViewPlan:
         self.features: list[Feature] = [feature for feature in features if feature.view == view]
         self.question = Question(self.features, len(self.view.values))
         self._order = np.array([self._place(feature) for feature in self.features], np.intp)
+        self._as_kept = not self.question.windows and self._order.tolist() == list(range(self.question.columns))
+        """whether the features are the view's values, in their order: then nothing is moved"""
         self._latest = np.array([p for p, feature in enumerate(self.features) if feature.kind == "latest"], np.intp)
         ages = [f.max_age for f in self.features if f.kind == "latest"]
         self._max_age = np.array([_FOREVER if age is None else age for age in ages], np.int64)
@@ -104,7 +106,7 @@ class ViewPlan:
             means = np.full_like(sums, np.nan)
             np.divide(sums, valid, out=means, where=valid != 0)
             blocks += [answer.count, sums, means, answer.picked]
-        values: Floats = np.concatenate(blocks, axis=1)[:, self._order]
+        values = answer.last if self._as_kept else np.concatenate(blocks, axis=1)[:, self._order]
         statuses = np.isnan(values).astype(np.uint8)  # OK is 0, NULL is 1
         if len(self._latest):
             expired = (at - answer.event_time)[:, None] > self._max_age

@@ -10,13 +10,13 @@ import polars as pl
 
 from backstay.core.errors import InputError
 from backstay.core.times import instant
-from backstay.definitions import EventSource, FeatureSet
+from backstay.definitions import EventSource
 from backstay.features.answers import Answers, OnlineRow
 from backstay.features.frames import given
 from backstay.features.historical import Historical, historical
 from backstay.features.intake import Intake
-from backstay.features.lookup import Asked
 from backstay.features.online import OnlineWriter, apply_appended
+from backstay.features.reading import RowReader
 from backstay.features.shaping import shape
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.skew import Skew, skew
@@ -45,7 +45,7 @@ class FeatureStore:
     ) -> None:
         self._services, self._records, self._definitions, self._settings = services, records, definitions, settings
         self._clock, self._permits = records.clock, permits
-        self._answers: dict[str, Answers] = {}
+        self._answers: dict[str, tuple[RowReader, Answers]] = {}
         self._intakes: dict[str, Intake] = {}
         self._writer: OnlineWriter | None = None
 
@@ -86,15 +86,12 @@ class FeatureStore:
         """
         chosen = self._definitions.feature_set(features)
         self._permits.features(chosen.name, "read", "read_online")
-        answers = self._answers.get(chosen.hash)
-        if answers is None:
-            answers = self._answers[chosen.hash] = Answers(chosen, self._services.online)
+        if chosen.hash not in self._answers:
+            self._answers[chosen.hash] = RowReader(chosen), Answers(chosen, self._services.online)
+        reader, answers = self._answers[chosen.hash]
         moment = self._clock.now() if at is None else instant(at, where="at")
-        try:
-            quick = answers.quick(rows, [moment] * len(rows))
-        except KeyError:
-            quick = None  # the check below says which row, and what it lacks
-        return answers.rows([_asked(chosen, row, moment) for row in rows]) if quick is None else quick
+        quick = answers.quick(rows, [moment] * len(rows)) if reader.plain(rows) else None
+        return answers.rows(reader.asked(rows, moment)) if quick is None else quick
 
     def push(self, source: str, events: Any) -> dict[str, Any]:
         """Record events that became known just now (a frame, or a list of mappings), and make them visible online.
@@ -144,20 +141,3 @@ class FeatureStore:
         if taken.events.height:
             apply_appended(source, record, self._writer, taken.events)
         return taken.answer(source)
-
-
-def _asked(features: FeatureSet, row: Mapping[str, Any], at: int) -> Asked:
-    where = f"rows asked of {features.where}"
-    inputs = {feature.name: feature for feature in features.requests}
-    for name in (*features.keys, *inputs):
-        if name not in row:
-            raise InputError(
-                f"{name!r} is missing", where=where, expected="every key and input; None if unknown", fix="add it"
-            )
-    fields = {}
-    for name, feature in inputs.items():
-        value = row[name]
-        if isinstance(feature.dtype, pl.Datetime) and value is not None:
-            value = instant(value, where=f"{where}, input {name!r}")
-        fields[name] = value
-    return Asked({name: row[name] for name in features.keys}, fields, at)
