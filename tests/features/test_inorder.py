@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from backstay.definitions import Entity, EventSource, FeatureSet, Latest
-from backstay.features import offline
+from backstay.features import historical, inorder, offline
+from backstay.features.historical import views
 from backstay.features.offline import feature_rows
 from tests.features import world
 from tests.features.world import HOUR, PAIR, SINGLE, SOURCES, START
@@ -39,10 +40,14 @@ def history(random: Random, *, late: int = 0, ties: bool = False) -> list[Any]:
     return rows
 
 
+@pytest.mark.parametrize("step", [1, 7, 1 << 18])
 @pytest.mark.parametrize("by", [SINGLE, PAIR], ids=["single", "pair"])
 @pytest.mark.parametrize(("late", "ties", "taken"), [(0, False, True), (0, True, True), (5 * HOUR, False, False)])
-def test_the_same_bits(by: Entity, late: int, ties: bool, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_bits(
+    by: Entity, late: int, ties: bool, taken: bool, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     random = Random(7)
+    monkeypatch.setattr(inorder, "STEP", step)
     rows = history(random, late=late or HOUR // 3, ties=ties)
     record, features = world.store(PLAIN, rows), latest(by)
     asked = world.asked_frame(
@@ -61,9 +66,12 @@ def test_the_same_bits(by: Entity, late: int, ties: bool, taken: bool, monkeypat
     monkeypatch.setattr(offline, "latest_in_order", counted)
     ours = feature_rows(features, asked, record).rows
     assert [answer is not None for answer in answers] == [taken]
+    parted = read_in_parts(features, asked, record)
     monkeypatch.setattr(offline, "latest_in_order", lambda *_: None)
+    monkeypatch.setattr(historical, "latest_in_order", lambda *_: None)
     general = feature_rows(features, asked, record).rows
-    assert ours.values() == general.values()
+    assert ours.values() == general.values() == parted.values()
+    assert parted.statuses.tobytes() == general.statuses.tobytes()
     assert ours.vector().tobytes() == general.vector().tobytes()
     assert ours.statuses.tobytes() == general.statuses.tobytes()
     assert set(ours.statuses.ravel().tolist()) == {0, 1, 2, 3}
@@ -75,4 +83,31 @@ def test_corrections_are_left_to_the_general_way() -> None:
     (plan,) = offline.RowEngine(latest(SINGLE, source)).plans
     asked = world.asked_frame([(START + HOUR, "1", "12")])
     table = offline.corrected(source, record.read(source.name))
-    assert offline.latest_in_order(plan, asked, asked["at"].to_numpy(), table) is None
+    at = asked["at"].to_numpy()
+    assert offline.latest_in_order(plan, asked, at, table, lambda low, high: table[low:high]) is None
+
+
+def test_no_more_is_read_than_rows_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inorder, "STEP", 10)
+    events = [
+        world.event(number + 1, START + number * HOUR, 0, "1", "12", (1.0 * number, 0.0, "u", 1, True, START), None)
+        for number in range(100)
+    ]
+    record, read = world.store(PLAIN, events), []
+
+    def counted(*arguments: Any, **bounds: Any) -> Any:
+        read.append((bounds["sequence_after"], bounds["sequence_until"]))
+        return kept(*arguments, **bounds)
+
+    kept = record.batches
+    monkeypatch.setattr(record, "batches", counted)
+    asked = world.asked_frame([(START + hour * HOUR + 1, "1", "12") for hour in (45, 47, 20)])
+    rows = read_in_parts(latest(SINGLE), asked, record)
+    assert [row[0] for row in rows.values()] == [45.0, 47.0, 20.0]
+    assert sorted(set(read)) == [(11, 21), (38, 48)]
+
+
+def read_in_parts(features: FeatureSet, asked: Any, record: Any) -> Any:
+    """As training sets do."""
+    engine = offline.RowEngine(features)
+    return engine.filled(views(engine, asked, record, as_of=None, memory=None), asked)

@@ -27,7 +27,7 @@ def view_values(view: View, events: pl.DataFrame) -> tuple[Floats, dict[int, pl.
 
     A coded column is empty in the matrix: its values are to be turned into the numbers of words.
     """
-    out = np.empty((events.height, len(view.values)))
+    out = np.empty((len(view.values), events.height)).T  # each column in one piece
     if not view.values or not events.height:
         return out, {place: pl.Series(dtype=value.dtype) for place, value in enumerate(view.values) if value.coded}
     expressions = {str(place): value.expression for place, value in enumerate(view.values)}
@@ -40,7 +40,9 @@ def view_values(view: View, events: pl.DataFrame) -> tuple[Floats, dict[int, pl.
             continue
         column = column.to_physical() if column.dtype.is_temporal() else column
         out[:, place] = column.cast(pl.Float64).to_numpy()
-    out[~np.isfinite(out)] = np.nan
+        strange = ~np.isfinite(out[:, place])
+        if strange.any():
+            out[strange, place] = np.nan
     return out, words
 
 

@@ -25,8 +25,9 @@ from backstay.definitions import EventSource, FeatureSet
 from backstay.features.cells import superseded
 from backstay.features.exact import Ints
 from backstay.features.frames import given
-from backstay.features.offline import asked_types, check_asked, compute_view, source_columns
-from backstay.features.rows import RowEngine
+from backstay.features.inorder import latest_in_order
+from backstay.features.offline import TIMES, asked_types, check_asked, compute_view, source_columns
+from backstay.features.rows import Room, RowEngine
 from backstay.features.rowwise import check_rowwise
 from backstay.features.views import Computed, Status, ViewPlan
 from backstay.storage.digest import frame_digest
@@ -35,6 +36,7 @@ from backstay.storage.ports import EventStore
 CHUNK = 100_000
 """Rows that are written together."""
 
+_TIMES = 64  # bytes an event that looking at the times of all takes
 _COPIES = 12  # of an event's cell, at the most, while its part is computed: sorted copies and prefix sums
 
 
@@ -82,10 +84,8 @@ def historical(
     versions = {source.name: events.version(source.name) for source in features.sources}
     with tempfile.TemporaryDirectory(prefix="backstay-") as scratch:
         engine = RowEngine(features)
-        computed = views(
-            engine, asked, events, as_of=as_of, memory=memory, scratch=None if out is None else Path(scratch)
-        )
-        chunks = _chunks(engine, computed, rows, asked, statuses, rows.height if out is None else CHUNK)
+        room = views(engine, asked, events, as_of=as_of, memory=memory, scratch=None if out is None else Path(scratch))
+        chunks = _chunks(engine, room, rows, asked, statuses, rows.height if out is None else CHUNK)
         if out is None:
             (whole,) = chunks
             return Historical(back(whole), rows.height, features.hash, versions, frame_digest(whole))
@@ -106,9 +106,12 @@ def views(
     as_of: int | None,
     memory: int | None,
     scratch: Path | None = None,
-) -> list[Computed]:
+) -> Room:
     """What each view says of the asked rows; results stand in files below `scratch` if it is given."""
-    return [_view(engine.features, plan, asked, events, as_of, memory, scratch) for plan in engine.plans]
+    room = engine.room(asked.height, scratch)
+    for plan, out in zip(engine.plans, room.computed, strict=True):
+        _view(_Asked(engine.features, plan, asked, events, as_of, memory), out)
+    return room
 
 
 def _asked(features: FeatureSet, rows: pl.DataFrame, at: str) -> pl.DataFrame:
@@ -151,48 +154,76 @@ def _typed(column: pl.Series, kind: pl.DataType) -> pl.Series:
     return column.cast(kind) if widens or text or came == pl.Null else column
 
 
-def _view(
-    features: FeatureSet,
-    plan: ViewPlan,
-    asked: pl.DataFrame,
-    events: EventStore,
-    as_of: int | None,
-    memory: int | None,
-    scratch: Path | None,
-) -> Computed:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One view, and the rows that ask it."""
+
+    features: FeatureSet
+    plan: ViewPlan
+    rows: pl.DataFrame
+    events: EventStore
+    as_of: int | None
+    memory: int | None
+
+    @property
+    def at(self) -> Ints:
+        return self.rows.get_column("at").to_numpy()
+
+
+def _view(view: _Asked, out: Computed) -> None:
     """One view's features of all rows, part by part."""
+    plan, events, memory = view.plan, view.events, view.memory
     source, keys = plan.view.source, list(plan.view.entity.keys)
-    columns = source_columns(features, source)
-    bound = len(columns) * 8 * _COPIES * events.last_sequence(source.name)
+    columns = source_columns(view.features, source)
+    number = events.last_sequence(source.name)
+    if (memory is None or number * _TIMES <= memory) and _in_order(view, columns, out):
+        return
+    bound = len(columns) * 8 * _COPIES * number
     parts = 1 if memory is None or not keys else max(-(-bound // memory), 1)
-    until = _until(source, events, as_of) if source.event_id is not None else None
-    if parts == 1 and scratch is None:
-        table = events.read(source.name, columns=columns, known_until=as_of)
-        return compute_view(plan, asked, asked.get_column("at").to_numpy(), _with_until(table, until))
-    whole = _space(plan, asked.height, scratch)
-    number = _part(asked, keys, parts)
+    until = _until(source, events, view.as_of) if source.event_id is not None else None
+    if parts == 1:
+        table = events.read(source.name, columns=columns, known_until=view.as_of)
+        compute_view(plan, view.rows, view.at, _with_until(table, until), out)
+        return
+    place = _part(view.rows, keys, parts)
     coded: dict[int, list[tuple[Ints, pl.Series]]] = {place: [] for place, _ in plan.coded}
     for part in range(parts):
-        places = np.flatnonzero(number == part)
-        if not len(places):
+        rows = np.flatnonzero(place == part)
+        if not len(rows):
             continue
         found = [
-            frame.filter(_part(frame, keys, parts) == part) if parts > 1 else frame
-            for frame in events.batches(source.name, columns=columns, known_until=as_of)
+            frame.filter(_part(frame, keys, parts) == part)
+            for frame in events.batches(source.name, columns=columns, known_until=view.as_of)
         ]
         table = pl.concat(found) if found else events.read(source.name, columns=columns).clear()
-        table = _with_until(table, until)
-        some = asked[places]
-        computed = compute_view(plan, some, some.get_column("at").to_numpy(), table)
-        whole.values[places], whole.statuses[places] = computed.values, computed.statuses
-        whole.event_time[places] = computed.event_time
-        for place, words in computed.coded.items():
-            coded[place].append((places, words))
-    for place, pieces in coded.items():
+        some = view.rows[rows]
+        computed = compute_view(plan, some, some.get_column("at").to_numpy(), _with_until(table, until))
+        out.put(rows, computed)
+        for number, words in computed.coded.items():
+            coded[number].append((rows, words))
+    for number, pieces in coded.items():
         if pieces:
-            order = np.argsort(np.concatenate([places for places, _ in pieces]))
-            whole.coded[place] = pl.concat([words for _, words in pieces]).gather(order)
-    return whole
+            order = np.argsort(np.concatenate([rows for rows, _ in pieces]))
+            out.coded[number] = pl.concat([words for _, words in pieces]).gather(order)
+
+
+def _in_order(view: _Asked, columns: list[str], out: Computed) -> bool:
+    """Whether the view could be answered as one whose events came in order, and has been."""
+    source, plan = view.plan.view.source, view.plan
+    if plan.question.windows or source.event_id is not None:
+        return False
+    times = view.events.read(source.name, columns=list(TIMES), known_until=view.as_of)
+    sequence = times.get_column("sequence").to_numpy()
+    rest = [name for name in columns if name not in TIMES]
+
+    def part(low: int, high: int) -> pl.DataFrame:
+        bounds = {"sequence_after": int(sequence[low]) - 1, "sequence_until": int(sequence[high - 1])}
+        found = view.events.batches(
+            source.name, columns=rest, known_until=view.as_of, rows=high - low, **bounds
+        )  # as of the same moment: what was appended since is known later, or numbered higher
+        return pl.concat(found)
+
+    return latest_in_order(plan, view.rows, view.at, times, part, out) is not None
 
 
 def _with_until(table: pl.DataFrame, until: Ints | None) -> pl.DataFrame:
@@ -223,37 +254,14 @@ def _part(frame: pl.DataFrame, keys: list[str], parts: int) -> Ints:
     return frame.select((mixed % parts).cast(pl.Int64)).to_series().to_numpy()
 
 
-def _space(plan: ViewPlan, rows: int, scratch: Path | None) -> Computed:
-    """Where a view's results go: memory, or files that stand in for it."""
-
-    def array(name: str, shape: tuple[int, ...], kind: Any) -> Any:
-        if scratch is None or not rows:
-            return np.empty(shape, kind)
-        return np.memmap(scratch / f"{plan.view.name}.{name}", kind, "w+", shape=shape)
-
-    shape = (rows, len(plan.features))
-    return Computed(
-        array("values", shape, np.float64), array("statuses", shape, np.uint8), array("time", shape[:1], np.int64)
-    )
-
-
 def _chunks(
-    engine: RowEngine, computed: list[Computed], rows: pl.DataFrame, asked: pl.DataFrame, statuses: bool, size: int
+    engine: RowEngine, room: Room, rows: pl.DataFrame, asked: pl.DataFrame, statuses: bool, size: int
 ) -> Iterator[pl.DataFrame]:
     """The frame as it came, with its features, `size` rows at a time."""
     names = pl.Series([status.name for status in Status])
     for begin in range(0, max(rows.height, 1), max(size, 1)):
         some = slice(begin, begin + size)
-        pieces = [
-            Computed(
-                np.asarray(one.values[some]),
-                np.asarray(one.statuses[some]),
-                np.asarray(one.event_time[some]),
-                {place: words[some] for place, words in one.coded.items()},
-            )
-            for one in computed
-        ]
-        found = engine.rows(pieces, asked[some])
+        found = engine.filled(room.part(some), asked[some])
         made = found.frame()
         if not begin:
             check_rowwise(engine.features, made.select(f.name for f in engine.features if f.kind != "derived"))

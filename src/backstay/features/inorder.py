@@ -1,74 +1,167 @@
-"""Latest values of events that came in order: an as-of join, by a library that does nothing faster.
+"""Latest values of events that came in order: as-of joins, by a library that does nothing faster.
 
 Where no event of the record became visible before one that happened earlier, the last event in canonical order that is
-visible at T is the last one that became visible by then. That is an as-of join on the moment of becoming visible, and
-costs no more than one. Anything else (an event that came late, a correction, a window) is left to `history`.
+visible at T is the last one that became visible by then. That is an as-of join on the moment of becoming visible.
+Anything else (an event that came late, a correction, a window) is left to `history`.
+
+The history is gone through backwards, a bounded part at a time, and no further than to where every row has found its
+event: a training set of last month reads last month, and the days before it in which its quieter entities were heard
+of last. Only the times are read of the whole record, to know that it is in order.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from backstay.features.cells import micros, view_values
 from backstay.features.exact import Ints
-from backstay.features.question import Answer
 from backstay.features.views import Computed, ViewPlan
 
+STEP = 1 << 18
+"""Events that are read and joined together."""
+_BLOCK = 1 << 15  # times that are compared together: as many as a processor's cache holds
 _SORTABLE = (pl.String, pl.Int64, pl.Boolean)
 
+Part = Callable[[int, int], pl.DataFrame]
+"""The events from one place of the record up to another: the entity's keys, and what the view reads."""
 
-def latest_in_order(plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataFrame) -> Computed | None:
-    """What `offline.compute_view` gives; None where it is not latest values of events in order."""
-    keys = list(plan.view.entity.keys)
-    typed = all(events.schema[key] in _SORTABLE and asked.schema[key] == events.schema[key] for key in keys)
+
+def latest_in_order(
+    plan: ViewPlan, asked: pl.DataFrame, at: Ints, times: pl.DataFrame, part: Part, out: Computed | None = None
+) -> Computed | None:
+    """What `offline.compute_view` gives; None where it is not latest values of events in order.
+
+    times: `event_time`, `known_time` and `sequence` of every event, in sequence order.
+    """
+    keys, schema = plan.view.entity.keys, plan.view.source.schema
+    typed = all(schema[key] in _SORTABLE and asked.schema[key] == schema[key] for key in keys)
     if plan.question.windows or plan.view.source.event_id is not None or not keys or not typed:
         return None
-    visible = _visible(events)
+    visible = _visible(times)
     if visible is None:
         return None
-    place = _last(asked.select(keys), at, events.select(keys), visible)
-    seen = place >= 0
-    found = events[np.where(seen, place, 0)]
-    values, words = view_values(plan.view, found)
-    for column, word in words.items():
-        values[:, column] = np.where(word.is_null().to_numpy(), np.nan, 0.0)
-    answer = Answer.nothing(len(at), plan.question)
-    answer.seen, answer.event_time = seen, np.where(seen, micros(found, "event_time"), -1)
-    values[~seen] = np.nan
-    answer.last = values
-    computed = plan.compute(answer, at)
-    for number, column in plan.coded:
-        there = pl.Series(~np.isnan(computed.values[:, number]))
-        computed.coded[number] = words[column].zip_with(there, pl.Series([None], dtype=words[column].dtype))
-    return computed
-
-
-def _visible(events: pl.DataFrame) -> Ints | None:
-    """When each event became visible; None if an earlier one of the record did so, or happened, after a later one."""
-    event_time, known_time = micros(events, "event_time"), micros(events, "known_time")
-    sequence = events.get_column("sequence").to_numpy()
-    if (event_time[1:] < event_time[:-1]).any() or (sequence[1:] <= sequence[:-1]).any():
-        return None
-    tied = event_time[1:] == event_time[:-1]
-    if tied.any() and (known_time[1:] < known_time[:-1])[tied].any():
-        return None
-    visible = np.maximum(event_time + 1, known_time)
-    return None if (visible[1:] < visible[:-1]).any() else visible
-
-
-def _last(asked: pl.DataFrame, at: Ints, events: pl.DataFrame, visible: Ints) -> Ints:
-    """For each (entity, T) the place of the last event of the entity that was visible; -1 if there is none."""
-    order = None if (at[1:] >= at[:-1]).all() else np.argsort(at, kind="stable")
-    left = asked.with_columns(pl.Series("_at", at))
-    left = (left if order is None else left[order]).with_columns(pl.col("_at").set_sorted())
-    right = events.with_columns(pl.Series("_visible", visible).set_sorted(), _place=pl.int_range(len(visible)))
-    joined = left.join_asof(
-        right, left_on="_at", right_on="_visible", by=asked.columns, strategy="backward", check_sortedness=False
-    )
-    found = joined.get_column("_place").fill_null(-1).to_numpy()
-    if order is None:
-        return found
-    out = np.empty_like(found)
-    out[order] = found
+    out = Computed.of(len(at), len(plan.features)) if out is None else out
+    _Search(plan, asked.select(keys), at, out).through(visible, micros(times, "event_time"), part)
     return out
+
+
+def _visible(times: pl.DataFrame) -> Ints | None:
+    """When each event became visible; None if an earlier one of the record did so, or happened, after a later one."""
+    event_time, known_time = micros(times, "event_time"), micros(times, "known_time")
+    sequence = times.get_column("sequence").to_numpy()
+    out = np.empty_like(event_time)
+    for begin in range(0, len(out), _BLOCK):
+        some = slice(begin, begin + _BLOCK + 1)  # one of the next block too
+        happened, known, number = event_time[some], known_time[some], sequence[some]
+        visible = np.maximum(happened + 1, known, out=out[some])
+        step = happened[1:] - happened[:-1]
+        if (step < 0).any() or (visible[1:] < visible[:-1]).any() or (number[1:] <= number[:-1]).any():
+            return None
+        tied = step == 0
+        if tied.any() and (known[1:] < known[:-1])[tied].any():
+            return None
+    return out
+
+
+@dataclass(slots=True)
+class _Words:
+    """The words of one feature as they are found: pieces, and of each row the place of its word in them all."""
+
+    pieces: list[pl.Series] = field(default_factory=list)
+    place: list[tuple[Ints, Ints]] = field(default_factory=list)
+    held: int = 0
+
+    def put(self, rows: Ints, words: pl.Series) -> None:
+        self.pieces.append(words)
+        self.place.append((rows, np.arange(self.held, self.held + len(words))))
+        self.held += len(words)
+
+    def spread(self, there: pl.Series, dtype: pl.DataType) -> pl.Series:
+        """The words of all rows; null where there is none."""
+        if not self.held:
+            return pl.Series([None] * len(there), dtype=dtype)
+        place = np.zeros(len(there), np.int64)
+        for rows, number in self.place:
+            place[rows] = number
+        words = pl.concat(self.pieces)
+        return words.gather(pl.Series(place)).zip_with(there, pl.Series([None], dtype=words.dtype))
+
+
+class _Search:
+    """Rows that look for the last event of their entity, the latest rows first."""
+
+    def __init__(self, plan: ViewPlan, keys: pl.DataFrame, at: Ints, out: Computed) -> None:
+        self._plan, self._at, self._out = plan, at, out
+        self._order = None if (at[1:] >= at[:-1]).all() else np.argsort(at, kind="stable")
+        self._moments = at if self._order is None else at[self._order]
+        keys = keys if self._order is None else keys[self._order]
+        self._rows = keys.with_columns(pl.Series("_at", self._moments).set_sorted())
+        nameless = np.zeros(0, bool)
+        if any(keys.get_column(name).null_count() for name in keys.columns):
+            nameless = keys.select(pl.any_horizontal(pl.all().is_null())).to_series().to_numpy()
+        self._nameless = nameless
+        self._seen = np.zeros(len(at), bool)
+        self._words: dict[int, _Words] = {place: _Words() for place, _ in plan.coded}
+
+    def through(self, visible: Ints, event_time: Ints, part: Part) -> None:
+        """Look through the events, from the last one that any row can see."""
+        begin, waiting, low = len(self._moments), np.empty(0, np.int64), len(visible)
+        while low and (begin or len(waiting)):
+            high = low
+            if not len(waiting):
+                high = min(high, int(visible.searchsorted(self._moments[begin - 1], "right")))
+            low = max(high - STEP, 0)
+            if low == high:
+                break
+            first = min(int(self._moments.searchsorted(visible[low])), begin)
+            rows = np.concatenate([np.arange(first, begin), waiting])
+            rows = rows[~self._nameless[rows]] if len(self._nameless) else rows
+            begin = first
+            if len(rows):
+                waiting = self._answer(rows, part(low, high), visible[low:high], event_time[low:high])
+        self._finish()
+
+    def _answer(self, rows: Ints, events: pl.DataFrame, visible: Ints, event_time: Ints) -> Ints:
+        """Give the rows what they find among some events; the rows that find nothing."""
+        keys = self._rows.columns[:-1]
+        place = pl.int_range(events.height, dtype=pl.Int64, eager=True).alias("_place")
+        right = events.select(keys).with_columns(pl.Series("_visible", visible).set_sorted(), place)
+        if any(right.get_column(key).null_count() for key in keys):
+            right = right.drop_nulls(keys)
+        last = int(rows[-1]) + 1 - len(rows)
+        left = self._rows.slice(last, len(rows)) if last == rows[0] else self._rows[rows]
+        joined = left.join_asof(
+            right, left_on="_at", right_on="_visible", by=keys, strategy="backward", check_sortedness=False
+        )
+        found = joined.get_column("_place").fill_null(-1).to_numpy()
+        lost = found < 0
+        if lost.any():
+            waiting, some, found = rows[lost], rows[~lost], found[~lost]
+        else:
+            waiting, some = rows[:0], rows
+        self._put(some if self._order is None else self._order[some], events, event_time, found)
+        return waiting
+
+    def _put(self, rows: Ints, events: pl.DataFrame, event_time: Ints, place: Ints) -> None:
+        values, words = view_values(self._plan.view, events)
+        for column, word in words.items():
+            values[:, column] = np.where(word.is_null().to_numpy(), np.nan, 0.0)
+        for number, feature in enumerate(self._plan.features):
+            self._out.values[rows, number] = values[place, feature.column]
+        for number, column in self._plan.coded:
+            self._words[number].put(rows, words[column].gather(pl.Series(place)))
+        self._out.event_time[rows] = event_time[place]
+        self._seen[rows] = True
+
+    def _finish(self) -> None:
+        out = self._out
+        out.values[~self._seen] = np.nan
+        out.event_time[~self._seen] = -1
+        self._plan.judge(out, self._seen, self._at)
+        for number, words in self._words.items():
+            there = pl.Series(~np.isnan(out.values[:, number]))
+            out.coded[number] = words.spread(there, self._plan.features[number].dtype)

@@ -22,6 +22,8 @@ from backstay.features.parts import Told, compute_parts
 from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
 
+TIMES = ("event_time", "known_time", "sequence")
+
 
 class EventReader(Protocol):
     """What of the events record is needed here; `backstay.storage.ports.EventStore` has it."""
@@ -70,9 +72,10 @@ def feature_rows(
         limit = limits.get(source.name)
         table = events.read(source.name, columns=read, known_until=known_until, sequence_until=limit)
         tables[source.name] = corrected(source, table)
-    computed = [compute_view(plan, asked, at, tables[plan.view.source.name]) for plan in engine.plans]
-    requests = asked.select("at", *(feature.name for feature in features.requests))
-    return FeatureRows(engine.rows(computed, requests), computed)
+    room = engine.room(asked.height)
+    for plan, out in zip(engine.plans, room.computed, strict=True):
+        compute_view(plan, asked, at, tables[plan.view.source.name], out)
+    return FeatureRows(engine.filled(room, asked), room.computed)
 
 
 def check_asked(features: FeatureSet, asked: pl.DataFrame) -> None:
@@ -106,7 +109,7 @@ def asked_types(features: FeatureSet) -> dict[str, pl.DataType]:
 def source_columns(features: FeatureSet, source: EventSource) -> list[str]:
     """What the views read of a source's events."""
     read = [name for view in features.views if view.source is source for name in view_columns(view)]
-    return list(dict.fromkeys(["event_time", "known_time", "sequence", *read]))
+    return list(dict.fromkeys([*TIMES, *read]))
 
 
 def corrected(source: EventSource, table: pl.DataFrame) -> pl.DataFrame:
@@ -116,20 +119,24 @@ def corrected(source: EventSource, table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.Series("_until", superseded(table, source.event_id)))
 
 
-def compute_view(plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataFrame) -> Computed:
+def compute_view(
+    plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataFrame, out: Computed | None = None
+) -> Computed:
     """The features of one view for asked rows, from the events of (at least) their entities.
 
     events: `event_time`, `known_time`, `sequence`, what `cells.view_columns` names, and `_until` (see `corrected`).
+    out:    where the features go, if there is room for them already.
     """
+    out = Computed.of(len(at), len(plan.features)) if out is None else out
     keys = list(plan.view.entity.keys)
     if any(events.get_column(key).null_count() for key in keys):
         events = events.drop_nulls(keys)
     if not events.height:
-        nothing = plan.compute(plan.nothing(asked.height), at)
+        out.put(slice(None), plan.compute(plan.nothing(asked.height), at))
         kinds = {place: plan.features[place].dtype for place, _ in plan.coded}
-        nothing.coded = {place: pl.Series([None] * asked.height, dtype=kind) for place, kind in kinds.items()}
-        return nothing
-    if (in_order := latest_in_order(plan, asked, at, events)) is not None:
+        out.coded = {place: pl.Series([None] * asked.height, dtype=kind) for place, kind in kinds.items()}
+        return out
+    if (in_order := latest_in_order(plan, asked, at, events, lambda low, high: events[low:high], out)) is not None:
         return in_order
     segment, row_segment, segments = _segments(events, asked, keys)
     values, texts = view_values(plan.view, events)
@@ -140,10 +147,10 @@ def compute_view(plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: pl.DataF
         micros(events, "event_time"), micros(events, "known_time"), events.get_column("sequence").to_numpy(), values,
         *([events.get_column("_until").to_numpy()] if plan.view.source.event_id is not None else []),
     ]  # fmt: skip
-    computed = compute_parts(plan, Told(segment, segments, columns), row_segment, at)
+    compute_parts(plan, Told(segment, segments, columns), row_segment, at, out)
     for place, column in plan.coded:
-        computed.coded[place] = spelled(computed.values[:, place], words[column])
-    return computed
+        out.coded[place] = spelled(out.values[:, place], words[column])
+    return out
 
 
 def _segments(events: pl.DataFrame, asked: pl.DataFrame, keys: list[str]) -> tuple[Ints, Ints, int]:

@@ -41,18 +41,17 @@ class Told:
         return History(plan.question, self.segment, event_time, known_time, sequence, values, self.segments, *until)
 
 
-def compute_parts(plan: ViewPlan, told: Told, segment: Ints, at: Ints) -> Computed:
-    """A view's features for rows of (segment, T); a segment of -1 is an entity that was never seen."""
+def compute_parts(plan: ViewPlan, told: Told, segment: Ints, at: Ints, out: Computed) -> None:
+    """Fill in a view's features for rows of (segment, T); a segment of -1 is an entity that was never seen."""
     parts = min(-(-len(told.segment) // _PART), told.segments, _MOST)
     if parts < 2 or len(at) < _MANY:
-        return plan.compute(plan.ask(told.history(plan), segment, at), at)
+        out.put(slice(None), plan.compute(plan.ask(told.history(plan), segment, at), at))
+        return
     ends = np.cumsum(np.bincount(told.segment, minlength=told.segments))
     part_of = ((ends - 1) * parts // len(told.segment)).astype(np.uint8)
     first = part_of.searchsorted(np.arange(parts + 1))
     events = _divided(part_of[told.segment], parts)
     rows = _divided(np.where(segment < 0, np.uint8(0), part_of[segment]), parts)
-    shape = (len(at), len(plan.features))
-    out = Computed(np.empty(shape), np.empty(shape, np.uint8), np.empty(len(at), np.int64))
 
     def work(part: int) -> None:
         some, asked = events[part], rows[part]
@@ -64,11 +63,9 @@ def compute_parts(plan: ViewPlan, told: Told, segment: Ints, at: Ints) -> Comput
         history = Told(numbers, end - begin, columns).history(plan) if len(some) else None
         wanted, moments = segment[asked], at[asked]
         answer = plan.ask(history, np.where(wanted < 0, -1, wanted - begin), moments)
-        found = plan.compute(answer, moments)
-        out.values[asked], out.statuses[asked], out.event_time[asked] = found.values, found.statuses, found.event_time
+        out.put(asked, plan.compute(answer, moments))
 
     in_threads([partial(work, part) for part in range(parts)])
-    return out
 
 
 def _divided(part: npt.NDArray[np.uint8], parts: int) -> list[Ints]:

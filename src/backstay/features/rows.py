@@ -9,8 +9,10 @@ in the last bit), so what is evaluated stands in one chunk, and a lone row twice
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,45 @@ import polars as pl
 from backstay.definitions import Feature, FeatureSet
 from backstay.features.exact import Floats
 from backstay.features.views import Computed, Status, Statuses, ViewPlan
+
+
+@dataclass(slots=True)
+class Room:
+    """Where the views of a feature set put what they compute for some rows: side by side in one matrix."""
+
+    stored: Floats
+    """shape (rows, stored features), feature by feature in memory"""
+    computed: list[Computed]
+    """per view, its columns of `stored`"""
+
+    @classmethod
+    def of(cls, widths: Sequence[int], rows: int, scratch: Path | None = None) -> Room:
+        """Room for views of so many features: memory, or files below `scratch` that stand in for it."""
+
+        def array(name: str, shape: tuple[int, ...], kind: Any) -> Any:
+            if scratch is None or not math.prod(shape):
+                return np.empty(shape, kind)
+            return np.memmap(scratch / name, kind, "w+", shape=shape)
+
+        ends = np.cumsum(widths, dtype=np.int64).tolist()
+        stored = array("values", (sum(widths), rows), np.float64).T
+        statuses = array("statuses", (sum(widths), rows), np.uint8).T
+        times = array("times", (len(widths), rows), np.int64)
+        views = [slice(end - width, end) for width, end in zip(widths, ends, strict=True)]
+        return cls(
+            stored, [Computed(stored[:, one], statuses[:, one], times[place]) for place, one in enumerate(views)]
+        )
+
+    def part(self, some: slice) -> Room:
+        """Some of the rows, in memory."""
+        stored = np.array(self.stored[some], order="F") if isinstance(self.stored, np.memmap) else self.stored[some]
+        computed, begin = [], 0
+        for one in self.computed:
+            end = begin + one.values.shape[1]
+            coded = {place: words[some] for place, words in one.coded.items()}
+            computed.append(Computed(stored[:, begin:end], one.statuses[some], one.event_time[some], coded))
+            begin = end
+        return Room(stored, computed)
 
 
 class RowEngine:
@@ -59,10 +100,24 @@ class RowEngine:
         derived = np.cumsum([feature.kind == "derived" for _, feature in self._other_places])
         self._derived_before = derived.tolist()
 
+    def room(self, rows: int, scratch: Path | None = None) -> Room:
+        """Room for what the views compute for so many rows; see `Room.of`."""
+        return Room.of([len(plan.features) for plan in self.plans], rows, scratch)
+
+    def filled(self, room: Room, requests: pl.DataFrame) -> Rows:
+        """As `rows`, of what the views have put into their room: nothing is copied, defaults are applied in place."""
+        return self._complete(room.computed, room.stored, requests)
+
     def rows(self, computed: Sequence[Computed], requests: pl.DataFrame) -> Rows:
         """All features of some rows. `requests` has one column for each request-time input, of its type."""
-        statuses = np.empty((requests.height, len(self.features)), np.uint8)
-        stored = self._stored(computed, statuses)
+        stored = np.empty((requests.height, 0))
+        if computed:
+            stored = np.concatenate([one.values for one in computed], axis=1)
+        return self._complete(computed, stored, requests)
+
+    def _complete(self, computed: Sequence[Computed], stored: Floats, requests: pl.DataFrame) -> Rows:
+        statuses = np.empty((len(self.features), requests.height), np.uint8).T
+        self._settle(computed, stored, statuses)
         given = {f.name: requests.get_column(f.name) for _, f in self._other_places if f.kind == "request"}
         base = {name: _defaulted(column, self._layout.features[name]) for name, column in given.items()}
         words = self._words(computed, requests.height)
@@ -82,7 +137,10 @@ class RowEngine:
         fields: for each row its request-time inputs, in order of declaration; times as integer microseconds.
         """
         statuses = np.zeros((len(fields), len(self.features)), np.uint8)
-        stored = self._stored(computed, statuses)
+        stored = np.empty((len(fields), 0))
+        if computed:
+            stored = np.concatenate([one.values for one in computed], axis=1)
+        self._settle(computed, stored, statuses)
         words = self._words(computed, len(fields))
         filled = fields
         if self._requested_defaults:
@@ -118,15 +176,12 @@ class RowEngine:
                 statuses[:, place] = [Status.NULL if value is None else Status.OK for value in values]
         return out
 
-    def _stored(self, computed: Sequence[Computed], statuses: Statuses) -> Floats:
-        """The values of all views side by side, defaults applied; their statuses are put in their places."""
-        if not len(computed):
-            return np.empty((len(statuses), 0))
-        stored = np.concatenate([one.values for one in computed], axis=1)
-        statuses[:, self._stored_places] = np.concatenate([one.statuses for one in computed], axis=1)
+    def _settle(self, computed: Sequence[Computed], stored: Floats, statuses: Statuses) -> None:
+        """Put the statuses of all views in their places, and apply defaults to the values."""
+        if computed:
+            statuses[:, self._stored_places] = np.concatenate([one.statuses for one in computed], axis=1)
         for column, default in self._defaults:
             np.copyto(stored[:, column], default, where=np.isnan(stored[:, column]))
-        return stored
 
     def _words(self, computed: Sequence[Computed], rows: int) -> dict[str, pl.Series]:
         """The features that are words, defaults applied."""

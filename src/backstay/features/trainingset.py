@@ -101,7 +101,7 @@ def training_set(
         )
     check_asked(model.features, kept)
     engine = RowEngine(model.features)
-    rows = engine.rows(views(engine, kept, events, as_of=as_of, memory=memory), kept)
+    rows = engine.filled(views(engine, kept, events, as_of=as_of, memory=memory), kept)
     features = rows.frame()
     base = [f.name for f in model.features if f.kind != "derived"]
     check_rowwise(model.features, features.select(base))

@@ -46,6 +46,15 @@ class Computed:
     coded: dict[int, pl.Series] = field(default_factory=dict)
     """by place, the values of features whose matrix column holds the numbers of words"""
 
+    @classmethod
+    def of(cls, rows: int, features: int) -> Computed:
+        """Room for so many rows, feature by feature, still to be filled."""
+        return cls(np.empty((features, rows)).T, np.empty((features, rows), np.uint8).T, np.empty(rows, np.int64))
+
+    def put(self, rows: slice | Ints, part: Computed) -> None:
+        """Write some rows; words are left to the caller."""
+        self.values[rows], self.statuses[rows], self.event_time[rows] = part.values, part.statuses, part.event_time
+
 
 class ViewPlan:
     """Which features of a set come from one view, in the order of declaration."""
@@ -107,15 +116,24 @@ class ViewPlan:
             np.divide(sums, valid, out=means, where=valid != 0)
             blocks += [answer.count, sums, means, answer.picked]
         values = answer.last if self._as_kept else np.concatenate(blocks, axis=1)[:, self._order]
-        statuses = np.isnan(values).astype(np.uint8)  # OK is 0, NULL is 1
+        out = Computed(values, np.empty(values.shape, np.uint8), answer.event_time)
+        self.judge(out, answer.seen, at)
+        return out
+
+    def judge(self, out: Computed, seen: npt.NDArray[np.bool_], at: Ints) -> None:
+        """Set the statuses from the values, and take values that are too old."""
+        values, statuses = out.values, out.statuses
+        np.isnan(values, out=statuses.view(bool))  # OK is 0, NULL is 1
         if len(self._latest):
-            expired = (at - answer.event_time)[:, None] > self._max_age
-            if expired.any():
-                values[:, self._latest] = np.where(expired, np.nan, values[:, self._latest])
-                statuses[:, self._latest] = np.where(expired, _EXPIRED, statuses[:, self._latest])
-        if not answer.seen.all():
-            statuses[~answer.seen] = _MISSING
-        return Computed(values, statuses, answer.event_time)
+            age = at - out.event_time
+            oldest = age.max(initial=0)
+            for place, limit in zip(self._latest.tolist(), self._max_age.tolist(), strict=True):
+                if oldest > limit:
+                    expired = age > limit
+                    values[expired, place] = np.nan
+                    statuses[expired, place] = _EXPIRED
+        if not seen.all():
+            statuses[~seen] = _MISSING
 
 
 _FOREVER = np.iinfo(np.int64).max
