@@ -17,9 +17,13 @@ def micros(frame: pl.DataFrame, name: str) -> Ints:
 
 def view_columns(view: View) -> list[str]:
     """The columns of the source that the view reads, without the times."""
-    read = [name for value in view.values for name in value.expression.meta.root_names()]
     identity = [] if view.source.event_id is None else [view.source.event_id]
-    return list(dict.fromkeys([*view.entity.keys, *identity, *read]))
+    return list(dict.fromkeys([*view.entity.keys, *identity, *value_columns(view)]))
+
+
+def value_columns(view: View) -> list[str]:
+    """The columns of the source that its values are made of."""
+    return list(dict.fromkeys(name for value in view.values for name in value.expression.meta.root_names()))
 
 
 def view_values(view: View, events: pl.DataFrame) -> tuple[Floats, dict[int, pl.Series]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -178,36 +179,61 @@ def _expanded(low: Ints, high: Ints) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
 
 
 class Ranges:
-    """The smallest value of any range of places, in a few look-ups: tables of blocks of 16 and their powers of two."""
+    """The smallest value of any range of places, in a few look-ups.
+
+    A range of up to 32 places is covered by two of 1, 2, 4, 8 or 16 places (`fine`); a longer one by its first 16, its
+    last 16, and the whole blocks of 16 between, of which two of some power of two cover all (`coarse`).
+    """
 
     def __init__(self, values: Floats) -> None:
-        self._values = np.concatenate([values, np.full(-len(values) % _BLOCK + _BLOCK, np.inf)])
-        blocks = self._values.reshape(-1, _BLOCK)
-        self._first = np.minimum.accumulate(blocks, axis=1).ravel()
-        self._last = np.minimum.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
-        levels = [blocks.min(axis=1)]
-        while 2 ** len(levels) <= len(blocks):
-            before, step = levels[-1], 2 ** (len(levels) - 1)
-            levels.append(np.concatenate([np.minimum(before[:-step], before[step:]), before[len(before) - step :]]))
-        self._levels = np.stack(levels)
+        self._values = values
+
+    @cached_property
+    def _fine(self) -> Floats:
+        return _powers(self._values, _BLOCK.bit_length())
+
+    @cached_property
+    def _coarse(self) -> Floats:
+        blocks = self._fine[-1, ::_BLOCK]
+        return _powers(blocks, max(len(blocks).bit_length(), 1))
 
     def smallest(self, low: Ints, high: Ints) -> Floats:
         """The smallest value at low..high-1, infinity where that is empty."""
         if len(low) == 1:
             return np.array([self._values[low[0] : high[0]].min(initial=np.inf)])
-        out = np.full(len(low), np.inf)
-        first, last = low // _BLOCK, (high - 1) // _BLOCK
-        for some in np.array_split(np.flatnonzero((first == last) & (low < high)), max(len(low) >> 18, 1)):
-            place = low[some, None] + np.arange(_BLOCK)
-            inside = place < high[some, None]
-            out[some] = np.where(inside, self._values[np.where(inside, place, 0)], np.inf).min(axis=1, initial=np.inf)
-        wide = np.flatnonzero(first < last)
-        out[wide] = np.minimum(self._last[low[wide]], self._first[high[wide] - 1])
-        between = last[wide] - first[wide] - 1
-        wide, between = wide[between > 0], between[between > 0]
-        level = np.frexp(between.astype(np.float64))[1] - 1
-        inner = np.minimum(
-            self._levels[level, first[wide] + 1], self._levels[level, last[wide] - (np.int64(1) << level)]
-        )
-        out[wide] = np.minimum(out[wide], inner)
+        if not len(self._values):
+            return np.full(len(low), np.inf)
+        length = high - low
+        out = self._two(self._fine, low, high, np.minimum(_log2(np.maximum(length, 1)), _BLOCK.bit_length() - 1))
+        out[length <= 0] = np.inf
+        long = np.flatnonzero(length > 2 * _BLOCK)
+        if len(long):
+            first, last = (low[long] + _BLOCK - 1) // _BLOCK, high[long] // _BLOCK
+            out[long] = np.minimum(out[long], self._two(self._coarse, first, last, _log2(last - first)))
         return out
+
+    @staticmethod
+    def _two(table: Floats, low: Ints, high: Ints, level: Ints) -> Floats:
+        """The smaller of the two entries of a level that begin with a range and end with it."""
+        flat, wide = table.ravel(), table.shape[1]
+        row = level * wide
+        begins = flat.take(row + low, mode="clip")
+        found: Floats = np.minimum(begins, flat.take(row + high - (np.int64(1) << level), mode="clip"))
+        return found
+
+
+def _powers(values: Floats, levels: int) -> Floats:
+    """Row k: at each place the smallest of the 2**k values from it on."""
+    out = np.empty((levels, len(values)))
+    out[0] = values
+    for level in range(1, levels):
+        step = 1 << (level - 1)
+        below, here = out[level - 1], out[level]
+        np.minimum(below[:-step], below[step:], out=here[:-step])
+        here[-step:] = below[-step:]
+    return out
+
+
+def _log2(length: Ints) -> Ints:
+    """The whole part of the logarithm of positive numbers."""
+    return np.frexp(length.astype(np.float64))[1].astype(np.int64) - 1

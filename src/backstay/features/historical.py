@@ -12,6 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from backstay.features.exact import Ints
 from backstay.features.frames import given
 from backstay.features.inorder import latest_in_order
 from backstay.features.offline import TIMES, asked_types, check_asked, compute_view, source_columns
+from backstay.features.parts import in_threads
 from backstay.features.rows import Room, RowEngine
 from backstay.features.rowwise import check_rowwise
 from backstay.features.views import Computed, Status, ViewPlan
@@ -109,8 +111,12 @@ def views(
 ) -> Room:
     """What each view says of the asked rows; results stand in files below `scratch` if it is given."""
     room = engine.room(asked.height, scratch)
-    for plan, out in zip(engine.plans, room.computed, strict=True):
-        _view(_Asked(engine.features, plan, asked, events, as_of, memory), out)
+    views = [_Asked(engine.features, plan, asked, events, as_of, memory) for plan in engine.plans]
+    work = [partial(_in_order, view, out) for view, out in zip(views, room.computed, strict=True)]
+    done = in_threads(work) if memory is None else [one() for one in work]
+    for view, out, ready in zip(views, room.computed, done, strict=True):
+        if not ready:
+            _in_parts(view, out)
     return room
 
 
@@ -170,15 +176,12 @@ class _Asked:
         return self.rows.get_column("at").to_numpy()
 
 
-def _view(view: _Asked, out: Computed) -> None:
+def _in_parts(view: _Asked, out: Computed) -> None:
     """One view's features of all rows, part by part."""
     plan, events, memory = view.plan, view.events, view.memory
     source, keys = plan.view.source, list(plan.view.entity.keys)
     columns = source_columns(view.features, source)
-    number = events.last_sequence(source.name)
-    if (memory is None or number * _TIMES <= memory) and _in_order(view, columns, out):
-        return
-    bound = len(columns) * 8 * _COPIES * number
+    bound = len(columns) * 8 * _COPIES * events.last_sequence(source.name)
     parts = 1 if memory is None or not keys else max(-(-bound // memory), 1)
     until = _until(source, events, view.as_of) if source.event_id is not None else None
     if parts == 1:
@@ -207,14 +210,15 @@ def _view(view: _Asked, out: Computed) -> None:
             out.coded[number] = pl.concat([words for _, words in pieces]).gather(order)
 
 
-def _in_order(view: _Asked, columns: list[str], out: Computed) -> bool:
+def _in_order(view: _Asked, out: Computed) -> bool:
     """Whether the view could be answered as one whose events came in order, and has been."""
     source, plan = view.plan.view.source, view.plan
-    if plan.question.windows or source.event_id is not None:
+    bounded = view.memory is not None and view.events.last_sequence(source.name) * _TIMES > view.memory
+    if bounded or plan.question.windows or source.event_id is not None:
         return False
     times = view.events.read(source.name, columns=list(TIMES), known_until=view.as_of)
     sequence = times.get_column("sequence").to_numpy()
-    rest = [name for name in columns if name not in TIMES]
+    rest = [name for name in source_columns(view.features, source) if name not in TIMES]
 
     def part(low: int, high: int) -> pl.DataFrame:
         bounds = {"sequence_after": int(sequence[low]) - 1, "sequence_until": int(sequence[high - 1])}

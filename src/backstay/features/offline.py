@@ -15,9 +15,10 @@ import polars as pl
 
 from backstay.core.errors import InputError
 from backstay.definitions import EventSource, FeatureSet
-from backstay.features.cells import coded, micros, spelled, superseded, view_columns, view_values
+from backstay.features.cells import coded, micros, spelled, superseded, value_columns, view_columns, view_values
 from backstay.features.exact import Ints
 from backstay.features.inorder import latest_in_order
+from backstay.features.needed import needed
 from backstay.features.parts import Told, compute_parts
 from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
@@ -139,6 +140,10 @@ def compute_view(
     if (in_order := latest_in_order(plan, asked, at, events, lambda low, high: events[low:high], out)) is not None:
         return in_order
     segment, row_segment, segments = _segments(events, asked, keys)
+    kept = None if "_until" in events.columns else needed(plan, segment, segments, events, at)
+    if kept is not None:
+        read = list(dict.fromkeys([*TIMES, *value_columns(plan.view)]))
+        events, segment = events.select(read)[kept], segment[kept]
     values, texts = view_values(plan.view, events)
     words = {}
     for column, text in texts.items():
@@ -160,9 +165,25 @@ def _segments(events: pl.DataFrame, asked: pl.DataFrame, keys: list[str]) -> tup
     """
     if not keys:
         return np.zeros(events.height, np.int64), np.zeros(asked.height, np.int64), 1
+    if len(keys) == 1 and (numbered := _numbered(events.get_column(keys[0]), asked.get_column(keys[0]))) is not None:
+        return numbered
     entities = events.select(keys).unique().with_row_index("_segment")
     found = []
     for frame in (events, asked):
         joined = frame.select(keys).join(entities, on=keys, how="left", maintain_order="left")
         found.append(joined.get_column("_segment").cast(pl.Int64).fill_null(-1).to_numpy())
     return found[0], found[1], entities.height
+
+
+def _numbered(events: pl.Series, asked: pl.Series) -> tuple[Ints, Ints, int] | None:
+    """Integer keys that lie close together number their entities themselves."""
+    if events.dtype != pl.Int64 or asked.dtype != pl.Int64:
+        return None
+    low, high = events.min(), events.max()
+    assert isinstance(low, int)
+    assert isinstance(high, int)
+    if high - low >= 2 * len(events):
+        return None
+    there = asked.is_between(low, high).fill_null(False)
+    wanted = asked.fill_null(low).clip(low, high) - low
+    return events.to_numpy() - low, np.where(there.to_numpy(), wanted.to_numpy(), -1), high - low + 1

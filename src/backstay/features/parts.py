@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from backstay.features.exact import Ints
 from backstay.features.history import History
+from backstay.features.index import by_segment
 from backstay.features.views import Computed, ViewPlan
 
 Result = TypeVar("Result")
@@ -57,6 +58,8 @@ def compute_parts(plan: ViewPlan, told: Told, segment: Ints, at: Ints, out: Comp
         some, asked = events[part], rows[part]
         if not len(asked):
             return
+        # Entity by entity, neighbouring rows find neighbouring events: several times faster than in any order.
+        asked = asked[by_segment(segment[asked] - int(first[part]) + 1, told.segments)]
         begin, end = int(first[part]), int(first[part + 1])
         numbers = told.segment[some] - begin
         columns = [column.take(some, axis=0) for column in told.columns]

@@ -52,8 +52,10 @@ class Computed:
         return cls(np.empty((features, rows)).T, np.empty((features, rows), np.uint8).T, np.empty(rows, np.int64))
 
     def put(self, rows: slice | Ints, part: Computed) -> None:
-        """Write some rows; words are left to the caller."""
-        self.values[rows], self.statuses[rows], self.event_time[rows] = part.values, part.statuses, part.event_time
+        """Write some rows, feature by feature, as they lie in memory; words are left to the caller."""
+        for place in range(part.values.shape[1]):
+            self.values[rows, place], self.statuses[rows, place] = part.values[:, place], part.statuses[:, place]
+        self.event_time[rows] = part.event_time
 
 
 class ViewPlan:
@@ -115,8 +117,10 @@ class ViewPlan:
             means = np.full_like(sums, np.nan)
             np.divide(sums, valid, out=means, where=valid != 0)
             blocks += [answer.count, sums, means, answer.picked]
-        values = answer.last if self._as_kept else np.concatenate(blocks, axis=1)[:, self._order]
-        out = Computed(values, np.empty(values.shape, np.uint8), answer.event_time)
+        values = answer.last
+        if not self._as_kept:  # feature by feature in memory, as frames take them
+            values = np.concatenate([block.T for block in blocks])[self._order].T
+        out = Computed(values, np.empty(values.shape[::-1], np.uint8).T, answer.event_time)
         self.judge(out, answer.seen, at)
         return out
 
