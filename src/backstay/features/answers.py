@@ -15,6 +15,8 @@ from backstay.features.views import Status
 from backstay.storage.ports import OnlineState
 
 _NAMES = [status.name for status in Status]
+_KEPT = 1_000
+"""Different rows of statuses that are kept as mappings."""
 
 
 class OnlineRow(msgspec.Struct, Shown, gc=False):  # a dataclass costs more than what is in it
@@ -39,6 +41,7 @@ class Answers:
         self._lookup = OnlineLookup(features, state)
         self._newest = Newest.of(features, state)
         self._names = [feature.name for feature in features]
+        self._told: dict[bytes, dict[str, str]] = {}
 
     def rows(self, asked: Sequence[Asked]) -> list[OnlineRow]:
         """An answer for each, in their order."""
@@ -64,14 +67,23 @@ class Answers:
 
     def _general(self, asked: Sequence[Asked]) -> list[OnlineRow]:
         found = self._lookup.lookup(asked)
-        names = self._names
-        values, statuses, ages = found.rows.values(), found.rows.statuses.tolist(), found.ages().tolist()
+        names, wide = self._names, len(self._names)
+        codes = found.rows.statuses.tobytes()
         return [
             OnlineRow(
                 one.at,
-                dict(zip(names, value, strict=True)),
-                {name: _NAMES[code] for name, code in zip(names, status, strict=True)},
-                {name: None if micros < 0 else micros for name, micros in zip(names, age, strict=True)},
+                dict(zip(names, values, strict=True)),
+                self._statuses(codes[row * wide : (row + 1) * wide]).copy(),
+                dict(zip(names, ages, strict=True)),
             )
-            for one, value, status, age in zip(asked, values, statuses, ages, strict=True)
+            for row, (one, values, ages) in enumerate(zip(asked, found.rows.values(), found.ages(), strict=True))
         ]
+
+    def _statuses(self, codes: bytes) -> dict[str, str]:
+        """By feature the status; rows mostly have the same ones."""
+        told = self._told.get(codes)
+        if told is None:
+            if len(self._told) >= _KEPT:
+                self._told.clear()
+            told = self._told[codes] = {name: _NAMES[code] for name, code in zip(self._names, codes, strict=True)}
+        return told

@@ -46,16 +46,19 @@ class Found:
     rows: Rows
     watermark: dict[str, int]
     computed: list[Computed]
-    at: npt.NDArray[np.int64]
-    places: list[npt.NDArray[np.intp]]
+    at: Sequence[int]
+    places: list[list[int]]
 
-    def ages(self) -> npt.NDArray[np.int64]:
-        """How old each value's last event was at T, in microseconds, shape (rows, features); -1 where there is none."""
-        out = np.full(self.rows.statuses.shape, -1, np.int64)
+    def ages(self) -> list[tuple[int | None, ...]]:
+        """How old each value's last event was at T, in microseconds: a row each, by feature; None where none is."""
+        nothing = [None] * len(self.at)
+        columns: list[Sequence[int | None]] = [nothing] * self.rows.statuses.shape[1]
         for one, places in zip(self.computed, self.places, strict=True):
-            age = np.where(one.event_time < 0, -1, self.at - one.event_time)
-            out[:, places] = age[:, None]
-        return out
+            happened = one.event_time.tolist()
+            age = [None if then < 0 else at - then for at, then in zip(self.at, happened, strict=True)]
+            for place in places:
+                columns[place] = age
+        return list(zip(*columns, strict=True))
 
 
 @dataclass(slots=True)
@@ -86,8 +89,7 @@ class OnlineLookup:
         self._prepared: dict[bytes, _Prepared] = {}
         self._kept = 0
         self._places = [
-            np.array([place for place, one in enumerate(features) if one.view == view], np.intp)
-            for view in range(len(features.views))
+            [place for place, one in enumerate(features) if one.view == view] for view in range(len(features.views))
         ]
         self._requests = [feature.name for feature in features.requests]
         self._views = list(zip(features.views, self._identities, strict=True))
@@ -106,7 +108,7 @@ class OnlineLookup:
             for plan, per_view in zip(self._engine.plans, keys, strict=True)
         ]
         fields = [[one.fields[name] for name in self._requests] for one in asked]
-        return Found(self._engine.few(computed, fields), watermark, computed, moments, self._places)
+        return Found(self._engine.few(computed, fields), watermark, computed, at, self._places)
 
     @staticmethod
     def _keys(view: View, identity: bytes, asked: Sequence[Asked]) -> list[bytes | None]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -36,8 +35,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _OK, _NULL, _MISSING, _EXPIRED = (Status(code).name for code in range(4))
 
 
-@dataclass(slots=True)
-class _Last:
+class _Last(msgspec.Struct, gc=False):  # fifty thousand of them are not for the collector to walk through
     """An entity's last event, once all are visible (from `since` on): the cells of its values, and their words.
 
     head: how the entity's value in the state begins
@@ -51,8 +49,7 @@ class _Last:
     words: list[list[Any]]
 
 
-@dataclass(slots=True)
-class Ready:
+class Ready(msgspec.Struct, gc=False):
     """An entity's answer for since <= T < until, found to be so when the view's watermark was `mark`."""
 
     last: _Last

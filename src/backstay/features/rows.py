@@ -84,6 +84,10 @@ class RowEngine:
         self._read = [feature for feature in stored if feature.name in read and feature.name not in words]
         self._layout = _Layout(features, self._column)
         self._blocks = [[one.alias(name) for name, one in block.items()] for block in features.derivations]
+        last = self._blocks[-1] if self._blocks else []
+        before = [pl.col(name) for block in features.derivations[:-1] for name in block]
+        self._derived_columns = [*before, *last]
+        self._literal = not any(one.meta.root_names() for one in self._derived_columns)
         self._read_columns = [self._column[feature.name] for feature in self._read]
         requested = [feature for _, feature in self._other_places if feature.kind == "request"]
         defaults = [feature.default for feature in requested]
@@ -96,9 +100,7 @@ class RowEngine:
             for place, f in enumerate((*requested, *self._read))
             if f.dtype != self._plain_schema[f.name]
         ]
-        self._other_names = [feature.name for _, feature in self._other_places]
-        derived = np.cumsum([feature.kind == "derived" for _, feature in self._other_places])
-        self._derived_before = derived.tolist()
+        self._requested = [feature.name for feature in requested]
 
     def room(self, rows: int, scratch: Path | None = None) -> Room:
         """Room for what the views compute for so many rows; see `Room.of`."""
@@ -151,8 +153,27 @@ class RowEngine:
                 ]
                 for row in fields
             ]
-        read = stored[:, self._read_columns].tolist()
-        rows = [(*given, *(None if v != v else v for v in values)) for given, values in zip(filled, read, strict=True)]
+        base, made = self._evaluated(stored, filled, words)
+        plain = {
+            **dict(zip(self._requested, zip(*filled, strict=True), strict=True)),
+            **{name: values[: len(fields)] for name, values in _plain_columns(made).items()},
+        }
+        given = dict(zip(self._requested, zip(*fields, strict=True), strict=True))
+        for place, feature in self._other_places:
+            values = given[feature.name] if feature.kind == "request" else plain[feature.name]
+            if None in values:
+                statuses[:, place] = [Status.NULL if value is None else Status.OK for value in values]
+        return Rows(self._layout, stored, words, statuses, plain, (base, made))
+
+    def _evaluated(
+        self, stored: Floats, fields: Sequence[Sequence[Any]], words: dict[str, pl.Series]
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """What derived features read of a few rows, and the derived features: a lone row stands twice in both."""
+        read = stored[:, self._read_columns]
+        cells = read.tolist()
+        if np.isnan(read).any():
+            cells = [[None if value != value else value for value in row] for row in cells]
+        rows = [(*given, *values) for given, values in zip(fields, cells, strict=True)]
         # Twice the lone row: see `in_one_chunk`. What is built from rows stands in one chunk.
         frame = pl.DataFrame(rows if len(rows) > 1 else rows * 2, schema=self._plain_schema, orient="row")
         for place, kind in self._cast:
@@ -162,19 +183,14 @@ class RowEngine:
         if words:
             doubled = words if len(rows) > 1 else {name: pl.concat([w, w], rechunk=True) for name, w in words.items()}
             frame = frame.with_columns_seq(*doubled.values())
-        for block in self._blocks:
-            frame = frame.with_columns_seq(block)
-        others = {name: frame.get_column(name) for name in self._other_names} | words
-        out = Rows(self._layout, stored, others, statuses)
-        for number, (place, feature) in enumerate(self._other_places):
-            if feature.kind == "request":
-                given = number - self._derived_before[number]
-                values = [row[given] for row in fields]
-            else:
-                values = out.plain(feature.name)
-            if None in values:
-                statuses[:, place] = [Status.NULL if value is None else Status.OK for value in values]
-        return out
+        if not self._blocks:
+            return frame, pl.DataFrame()
+        wider = frame
+        for block in self._blocks[:-1]:
+            wider = wider.with_columns_seq(block)
+        if self._literal:  # alone they would make a frame of one row
+            wider = wider.with_columns_seq(self._blocks[-1])
+        return frame, wider.select_seq(self._derived_columns)
 
     def _settle(self, computed: Sequence[Computed], stored: Floats, statuses: Statuses) -> None:
         """Put the statuses of all views in their places, and apply defaults to the values."""
@@ -240,10 +256,12 @@ class Rows:
     """windowed and latest features, defaults applied; NaN is null: nothing that is not finite gets into the record.
     Those that are words stand in `_others`."""
     _others: dict[str, pl.Series]
-    """whatever else there is; of a lone row twice"""
+    """whatever else there is"""
     statuses: Statuses
     """shape (rows, features)"""
-    _plain: dict[str, list[Any]] = field(default_factory=dict)
+    _plain: dict[str, Sequence[Any]] = field(default_factory=dict)
+    _frames: tuple[pl.DataFrame, ...] = ()
+    """where else there may be a column; of a lone row twice"""
 
     def frame(self) -> pl.DataFrame:
         """One column a feature, in order of declaration."""
@@ -252,16 +270,21 @@ class Rows:
             [
                 _series(feature, self._stored[:, columns[name]])
                 if name in columns
-                else self._others[name].head(rows).alias(name)
+                else self._other(name).head(rows).alias(name)
                 for name, feature in self._layout.features.items()
             ]
         )
 
-    def plain(self, name: str) -> list[Any]:
+    def _other(self, name: str) -> pl.Series:
+        if name in self._others:
+            return self._others[name]
+        return next(frame.get_column(name) for frame in self._frames if name in frame.columns)
+
+    def plain(self, name: str) -> Sequence[Any]:
         """The values of a feature that is not stored: null as None, times as integer microseconds."""
         values = self._plain.get(name)
         if values is None:
-            values = self._plain[name] = plain(self._others[name]).to_list()[: len(self._stored)]
+            values = self._plain[name] = plain(self._other(name)).to_list()[: len(self._stored)]
         return values
 
     def vector(self) -> npt.NDArray[np.float32]:
@@ -271,18 +294,19 @@ class Rows:
         out[:, layout.stored_places] = self._stored[:, layout.stored_columns]
         few = len(out) <= _SHORT
         for place, name in layout.other_places:
-            out[:, place] = _missing(self.plain(name)) if few else _floats(self._others[name])
+            out[:, place] = _missing(self.plain(name)) if few else _floats(self._other(name))
         return out
 
     def values(self) -> list[list[Any]]:
         """Each row as plain values in order of declaration: null as None, times as integer microseconds."""
         stored: list[list[Any]] = self._stored.T.tolist()
-        columns = []
+        whole = not np.isnan(self._stored).any()
+        columns: list[Sequence[Any]] = []
         for name, (column, kind) in self._layout.read.items():
             if column is None:
                 columns.append(self.plain(name))
             elif kind is None:
-                columns.append([None if value != value else value for value in stored[column]])
+                columns.append(stored[column] if whole else [None if v != v else v for v in stored[column]])
             else:
                 columns.append([None if value != value else kind(value) for value in stored[column]])
         return list(map(list, zip(*columns, strict=True)))
@@ -304,6 +328,13 @@ def in_one_chunk(frame: pl.DataFrame) -> pl.DataFrame:
 def _plain_type(dtype: pl.DataType) -> type[pl.DataType]:
     """The type of a request-time input as it comes, times as integers; a class, since Polars compares these faster."""
     return pl.Int64 if isinstance(dtype, pl.Datetime) else dtype.base_type()
+
+
+def _plain_columns(frame: pl.DataFrame) -> dict[str, Sequence[Any]]:
+    """The columns of a few rows as they are logged; row by row they are made several times faster."""
+    if any(kind == pl.Datetime for kind in frame.dtypes):
+        return {column.name: plain(column).to_list() for column in frame.get_columns()}
+    return dict(zip(frame.columns, zip(*frame.rows(), strict=True), strict=True))
 
 
 def plain(column: pl.Series) -> pl.Series:
