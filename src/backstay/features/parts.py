@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 _MANY = 100_000
 """Rows from which threads pay."""
-_PART = 1 << 17
+_PART = 1 << 15
 """Events of a part, roughly: an entity is never divided."""
 _MOST = 256
 
