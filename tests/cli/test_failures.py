@@ -95,7 +95,7 @@ def test_bad_settings(cli: Cli, tmp_path: Path, toml: str, told: str) -> None:
         ("import polars\n\nraise ValueError('no')\n", "ValueError: no", 3),
         ("import nosuchmodule\n", "No module named 'nosuchmodule'", 1),
         ("from backstay import Entity\n\nEntity('not a name')\n", "not a name", 3),
-        (MODELS.replace('"size": float, ', ""), "size", MODELS[: MODELS.index("features = ")].count("\n") + 1),
+        (MODELS.replace('"size": float, ', ""), "size", MODELS[: MODELS.index("Latest(orders")].count("\n") + 1),
     ],
 )
 def test_a_broken_models_file_is_named_with_its_line(

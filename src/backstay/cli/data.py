@@ -41,7 +41,10 @@ def ingest(
                 shell.note(f"{one.source}: {alarm}")
         if any(one.quarantined for one in done):
             shell.next("quarantine")
-        shell.next("train", as_of=day_after(one["known_until"] for one in answer), holdout="14d")
+        if shell.project.definitions.models:
+            shell.next("train", as_of=day_after(one["known_until"] for one in answer), holdout="14d")
+        else:
+            shell.next("features", "backfill")
 
 
 def features_backfill(

@@ -6,7 +6,7 @@ import contextlib
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +17,8 @@ from backstay.cli.shell import Shell
 from backstay.cli.tables import NONE, age, block, interval, keys, minute, real, table, when_text
 
 if TYPE_CHECKING:
-    from backstay.definitions import Model
+    from backstay.definitions import FeatureSet
+    from backstay.project.loading import Definitions
 
 
 def serve(
@@ -60,8 +61,8 @@ def serve(
             stack.close()
             sys.stdout.write(json.dumps(dict(told)) + "\n")
             sys.stdout.flush()
-            for model in definitions.models.values():
-                shell.note(f"try: {_curl(told, model)}")
+            for path, body in _requests(definitions):
+                shell.note(f"try: {_curl(told, path, body)}")
             shell.note("Ctrl-C stops it")
 
         shell.project.serve(host=host, port=port, replay=replay, ready=ready, progress=progress)
@@ -69,15 +70,24 @@ def serve(
         shell.next("predictions")
 
 
-def _curl(told: Mapping[str, Any], model: Model) -> str:
-    """A request to fill in."""
-    body: dict[str, Any] = {
-        "keys": dict.fromkeys(model.keys, "..."),
-        "fields": {feature.name: "..." for feature in model.features.requests},
-    }
-    if told["replay"]:
-        body["at"] = "..."
-    token, url = f"$(cat {shlex.quote(told['token'])})", f"{told['url']}/v1/models/{model.name}/predict"
+def _requests(definitions: Definitions) -> Iterator[tuple[str, dict[str, Any]]]:
+    """For each model a request for a prediction; where there is none, for each feature set a lookup."""
+    for model in definitions.models.values():
+        yield f"models/{model.name}/predict", _request(model.keys, model.features)
+    if not definitions.models:
+        for name, features in definitions.feature_sets.items():
+            yield f"features/{name}", {"rows": [_request(features.keys, features)]}
+
+
+def _request(keys: Sequence[str], features: FeatureSet) -> dict[str, Any]:
+    """What is asked, to fill in."""
+    return {"keys": dict.fromkeys(keys, "..."), "fields": {feature.name: "..." for feature in features.requests}}
+
+
+def _curl(told: Mapping[str, Any], path: str, body: Mapping[str, Any]) -> str:
+    """A request to fill in, as a command."""
+    body = {**body, "at": "..."} if told["replay"] else body
+    token, url = f"$(cat {shlex.quote(told['token'])})", f"{told['url']}/v1/{path}"
     return f"curl -H \"Authorization: Bearer {token}\" {url} -d '{json.dumps(body)}'"
 
 

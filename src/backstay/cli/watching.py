@@ -73,7 +73,10 @@ def _advise(shell: Shell, models: list[dict[str, Any]], sources: list[dict[str, 
     idle = next((model for model in models if model["champion"] is None), None)
     name = None if idle is None or len(models) == 1 else idle["model"]
     if not any(source["events"] for source in sources):
-        shell.next("ingest")
+        read = any(source.read is not None for source in shell.project.definitions.sources.values())
+        shell.next("ingest" if read else "serve")
+    elif not models:
+        shell.next("features", "list")
     elif idle is not None and idle["open_candidates"]:
         shell.next("judge", idle["open_candidates"][-1], model=name)
     elif idle is not None:

@@ -27,7 +27,7 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("project.name", None, "the project's name; the folder's name if it is not given"),
-    Setting("project.models", "models.py", "the module that defines the models, and with them everything they use"),
+    Setting("project.models", "models.py", "the module that defines or imports the models, feature sets and sources"),
     Setting("project.home", ".backstay", "where records, artifacts and online state are kept, relative to the project"),
     Setting("project.lock", None, "the lock file of the training environment, for the lineage of each version"),
     Setting("project.strict", False, "refuse to register a model version whose lineage is incomplete"),

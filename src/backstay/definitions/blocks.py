@@ -6,6 +6,7 @@ Features are named `{entity}_{name}_{window}` and `{entity}_{name}`; without an 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -31,24 +32,24 @@ class Windowed:
         self,
         source: EventSource,
         *,
-        over: Sequence[str] | str,
+        over: str | timedelta | Sequence[str | timedelta],
         by: Entity | None = None,
-        hop: str | None = None,
+        hop: str | timedelta | None = None,
         **aggregates: Aggregate,
     ) -> None:
         self.place = declared_at()
-        self.entity = _entity(by, self.place)
+        self.entity = _entity("Windowed", source, by, self.place)
         where = located(f"Windowed({source.name}, by={self.entity.name})", self.place)
-        windows = [over] if isinstance(over, str) else list(over)
+        windows = list(over) if isinstance(over, (list, tuple)) else [over]
         if not windows or not aggregates:
             raise DefinitionError(
                 "a window needs at least one duration and one aggregate", where=where, fix='over=["3h"], x=Mean("x")'
             )
         self.source, self.aggregates = source, aggregates
-        self.windows = tuple(duration(window, where=where) for window in windows)
-        self.hop = None if hop is None else duration(hop, where=where)
-        if min(self.windows) == 0 or self.hop == 0:
-            raise DefinitionError("a window of length 0 holds nothing", where=where, expected="a positive duration")
+        self.windows = tuple(_length(window, where) for window in windows)
+        self.hop = None if hop is None else _length(hop, where)
+        if len(set(self.windows)) < len(self.windows):
+            raise DefinitionError(f"a window is named twice: {windows}", where=where, fix="name each once")
         for name, aggregate in aggregates.items():
             if not isinstance(aggregate, Aggregate):
                 raise DefinitionError(
@@ -71,20 +72,30 @@ class Latest:
         source: EventSource,
         *,
         by: Entity | None = None,
-        max_age: str | None = None,
+        max_age: str | timedelta | None = None,
         **values: str | pl.Expr,
     ) -> None:
         self.place = declared_at()
-        self.source, self.entity, self.values = source, _entity(by, self.place), values
+        self.source, self.entity, self.values = source, _entity("Latest", source, by, self.place), values
         where = located(f"Latest({source.name}, by={self.entity.name})", self.place)
-        self.max_age = None if max_age is None else duration(max_age, where=where)
+        if not values:
+            raise DefinitionError("no value is named", where=where, fix='name a column: wind="wind_speed"')
+        self.max_age = None if max_age is None else _length(max_age, where)
 
 
 class Request:
     """Inputs that come with the request: name to type. All are required; a value may be null only where `optional`."""
 
-    def __init__(self, *, optional: Sequence[str] = (), **fields: Any) -> None:
+    def __init__(self, *, optional: str | Sequence[str] = (), **fields: Any) -> None:
         self.place = declared_at()
+        optional = [optional] if isinstance(optional, str) else optional
+        if unknown := sorted(set(optional) - fields.keys()):
+            raise DefinitionError(
+                f"optional names inputs that do not exist: {unknown}",
+                where=located("Request", self.place),
+                expected=f"some of {list(fields)}",
+                fix="declare the input, or take it out of optional",
+            )
         self.fields = {
             name: dtype(kind, where=located(f"Request({name})", self.place)) for name, kind in fields.items()
         }
@@ -96,12 +107,46 @@ class Derived:
 
     def __init__(self, **expressions: pl.Expr) -> None:
         self.place = declared_at()
+        for name, expression in expressions.items():
+            if not isinstance(expression, pl.Expr):
+                raise DefinitionError(
+                    f"{name}={expression!r} is not an expression",
+                    where=located(f"Derived({name})", self.place),
+                    expected="a Polars expression of features",
+                    fix=f'write for example {name}=pl.col("amount") / 60',
+                )
         self.expressions = expressions
 
 
-def _entity(by: Entity | None, place: str) -> Entity:
+def _entity(block: str, source: Any, by: Any, place: str) -> Entity:
+    """Whose events a block is about; its source and entity are what they should be, or it is refused."""
+    if not isinstance(source, EventSource):
+        raise DefinitionError(
+            f"{source!r} is not a source",
+            where=located(block, place),
+            expected="an EventSource",
+            fix=f'declare it, payments = EventSource("payments", schema=...), and give it: {block}(payments, ...)',
+        )
     if by is None:
         return GLOBAL
     if not isinstance(by, Entity):
-        raise DefinitionError(f"by={by!r} is not an entity", where=place, expected="an Entity", fix=f'Entity("{by}")')
+        raise DefinitionError(
+            f"by={by!r} is not an entity",
+            where=located(f"{block}({source.name})", place),
+            expected="an Entity",
+            fix=f"write by=Entity({str(by)!r})",
+        )
     return by
+
+
+def _length(given: Any, where: str) -> int:
+    """Microseconds of a duration in words, that is longer than nothing."""
+    length = duration(given, where=where) if isinstance(given, (str, timedelta)) else 0
+    if not length:
+        raise DefinitionError(
+            f"{given!r} is not a length of time",
+            where=where,
+            expected="more than nothing",
+            fix='write for example "3h"',
+        )
+    return length

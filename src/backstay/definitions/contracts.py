@@ -27,6 +27,7 @@ from backstay.core.errors import DefinitionError
 from backstay.core.times import duration, duration_text, instant
 from backstay.definitions.expressions import canonical
 from backstay.definitions.names import check_name
+from backstay.definitions.places import declared_at, located
 
 BUILT_IN = ("time", "type", "finite", "future", "sequence")
 """What holds of every event of a source with a contract, without being declared."""
@@ -64,7 +65,14 @@ class Expect:
         given = {name: end for name, end in ends.items() if end is not None}
         if not given:
             raise DefinitionError(
-                "neither end of the range is given", where=f"Expect.between({column!r})", fix="give low, high or both"
+                "neither end of the range is given",
+                where=_here(f"Expect.between({column!r})"),
+                fix="give low, high or both",
+            )
+        plain = {"low": _plain(low), "high": _plain(high)}
+        if len(given) == 2 and plain["low"] > plain["high"]:
+            raise DefinitionError(
+                f"nothing is from {low} to {high}", where=_here(f"Expect.between({column!r})"), fix="exchange the ends"
             )
         words = f"from {_shown(low)} to {_shown(high)}"
         if len(given) == 1:
@@ -75,7 +83,6 @@ class Expect:
             holds &= value >= given["low"]
         if "high" in given:
             holds &= value <= given["high"]
-        plain = {"low": _plain(low), "high": _plain(high)}
         return _of(column, "between", f"is {words}", f"is not {words}", holds, plain)
 
     @staticmethod
@@ -83,8 +90,16 @@ class Expect:
         """The value is one of these."""
         if isinstance(values, str) or not values:
             raise DefinitionError(
-                f"the values are {values!r}", where=f"Expect.one_of({column!r})", expected="a list of values"
+                f"the values are {values!r}",
+                where=_here(f"Expect.one_of({column!r})"),
+                expected="a list of values",
+                fix=f'write Expect.one_of({column!r}, ["EUR", "USD"])',
             )
+        if len({type(value) for value in values if value is not None}) > 1:
+            raise DefinitionError(
+                f"the values are of several types: {values!r}", where=_here(f"Expect.one_of({column!r})"),
+                expected="values of the column's type", fix="write all of them in that type",
+            )  # fmt: skip
         words = "one of " + ", ".join(map(_shown, values))
         holds = pl.col(column).is_in(list(values))
         return _of(column, "one_of", f"is {words}", f"is not {words}", holds, {"values": list(values)})
@@ -97,7 +112,7 @@ class Expect:
         except pl.exceptions.PolarsError as error:
             raise DefinitionError(
                 f"{pattern!r} is no regular expression: {str(error).splitlines()[0]}",
-                where=f"Expect.matches({column!r})",
+                where=_here(f"Expect.matches({column!r})"),
                 fix="write one that Polars' str.contains takes",
             ) from None
         holds = pl.col(column).str.contains(f"^(?:{pattern})$")
@@ -110,7 +125,9 @@ class Expect:
         An event with a null among them is not compared. Of several that are equal, the first to come is good.
         """
         if not columns:
-            raise DefinitionError("no column is given", where="Expect.unique()", fix='write Expect.unique("payment")')
+            raise DefinitionError(
+                "no column is given", where=_here("Expect.unique()"), fix='write Expect.unique("payment")'
+            )
         words = " and ".join(columns)
         return Expect(
             f"{'_'.join(columns)}_unique", "unique", f"{words} {'is' if len(columns) == 1 else 'are'} unique",
@@ -122,20 +139,23 @@ class Expect:
         """A row-wise expression of the event's own columns that is true, or null."""
         if not isinstance(holds, pl.Expr):
             raise DefinitionError(
-                f"{holds!r} is not an expression", where=f"Expect.check({name!r})", expected="a Polars expression"
+                f"{holds!r} is not an expression",
+                where=_here(f"Expect.check({name!r})"),
+                expected="a Polars expression",
+                fix='write for example pl.col("refund") <= pl.col("amount")',
             )
-        plain = canonical(holds, where=f"Expect.check({name!r})")
+        plain = canonical(holds, where=_here(f"Expect.check({name!r})"))
         columns = tuple(dict.fromkeys(holds.meta.root_names()))
         return Expect(name, "check", f"{name} holds", f"{name} does not hold", columns, {"holds": plain}, holds)
 
     @staticmethod
     def volume(*, at_least: int = 0, at_most: int | None = None, per: str | timedelta = "1d") -> Expect:
         """How many events become known in every `per` (of UTC, counted from 1970): reported where it is not so."""
-        length = duration(per, where="Expect.volume")
+        length = duration(per, where=_here("Expect.volume"))
         if not length or (at_most is not None and at_most < at_least):
             raise DefinitionError(
-                f"at_least={at_least}, at_most={at_most}, per={per!r}", where="Expect.volume",
-                expected="a period longer than nothing, and at_most not below at_least",
+                f"at_least={at_least}, at_most={at_most}, per={per!r}", where=_here("Expect.volume"),
+                expected="a period longer than nothing, and at_most not below at_least", fix="mend these",
             )  # fmt: skip
         words = f"at least {at_least:,}" + ("" if at_most is None else f" and at most {at_most:,}")
         every = f"events become known in {duration_text(length)}"
@@ -157,12 +177,14 @@ class Contract:
     def __init__(self, *expectations: Expect) -> None:
         names = [one.name for one in expectations if isinstance(one, Expect)]
         if len(names) < len(expectations):
-            raise DefinitionError("not every part is an expectation", where="Contract", fix="use Expect.not_null(...)")
+            raise DefinitionError(
+                "not every part is an expectation", where=_here("Contract"), fix="use Expect.not_null(...)"
+            )
         for name in names:
             check_name(name, "expectation")
             if names.count(name) > 1 or name in BUILT_IN:
                 raise DefinitionError(
-                    f"the expectation {name!r} is there already", where="Contract",
+                    f"the expectation {name!r} is there already", where=_here("Contract"),
                     expected=f"distinct names, and none of {', '.join(BUILT_IN)}", fix="remove or rename one",
                 )  # fmt: skip
         self.expectations = expectations
@@ -204,6 +226,11 @@ class Contract:
         return f"Contract({', '.join(one.name for one in self.expectations)})"
 
 
+def _here(what: str) -> str:
+    """What is being declared, with the user's file and line."""
+    return located(what, declared_at())
+
+
 def _of(
     column: str, kind: str, good: str, bad: str, holds: pl.Expr, arguments: Mapping[str, Any] | None = None
 ) -> Expect:
@@ -213,11 +240,11 @@ def _of(
 def _limit(value: Any, column: str) -> Any:
     """An end of a range as Polars compares it."""
     if isinstance(value, (str, datetime)):
-        micros = instant(value, where=f"Expect.between({column!r})")
+        micros = instant(value, where=_here(f"Expect.between({column!r})"))
         return pl.lit(micros).cast(pl.Datetime("us", "UTC"))
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value)):
         raise DefinitionError(
-            f"{value!r} is no limit", where=f"Expect.between({column!r})", expected="a number or time"
+            f"{value!r} is no limit", where=_here(f"Expect.between({column!r})"), expected="a number or time"
         )
     return value if value is None else pl.lit(value)
 

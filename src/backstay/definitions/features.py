@@ -16,8 +16,10 @@ makes carrier_delay_3h, carrier_late_3h, origin_wind, distance, hour.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 import polars as pl
@@ -33,8 +35,8 @@ from backstay.definitions.feature import Feature
 from backstay.definitions.lineage import inherited
 from backstay.definitions.names import check_name
 from backstay.definitions.places import declared_at, located
-from backstay.definitions.sources import EventSource
-from backstay.definitions.tags import Untag
+from backstay.definitions.sources import EventSource, type_name
+from backstay.definitions.tags import Tags, Untag, checked_tags, checked_untag
 from backstay.definitions.views import View
 
 SEMANTICS = 2
@@ -63,7 +65,7 @@ class FeatureSet:
         description: str = "",
         owner: str = "",
         descriptions: Mapping[str, str] | None = None,
-        tags: Sequence[str] | Mapping[str, Sequence[str]] = (),
+        tags: Tags = (),
         untag: Untag | None = None,
     ) -> None:
         self.place = declared_at()
@@ -74,20 +76,23 @@ class FeatureSet:
         self.derivations: list[dict[str, pl.Expr]] = []
         self._defaults = dict(defaults or {})
         self._place = self.place
+        if not isinstance(blocks, (list, tuple)) or not blocks:
+            raise DefinitionError(
+                "a feature set needs a list of at least one block",
+                where=self.where,
+                expected="Windowed, Latest, Request or Derived",
+                fix=f'write FeatureSet("{self.name}", [Latest(...), ...])',
+            )
         for block in blocks:
             self._add(block)
         self._place = self.place
-        names = {feature.name for feature in self.features}
-        by_feature = tags if isinstance(tags, Mapping) else {}
-        for what, given in (
-            ("defaults", self._defaults),
-            ("descriptions", descriptions),
-            ("tags", by_feature),
-            ("untag", untag),
-        ):
-            if unknown := sorted((given or {}).keys() - names):
-                raise DefinitionError(f"{what} for features that do not exist: {unknown}", where=self.where)
-        self.untagged: Untag = {feature: dict(reasons) for feature, reasons in (untag or {}).items()}
+        tags, self.untagged = checked_tags(tags, self.where), checked_untag(untag or {}, self.where)
+        self._check_names(
+            defaults=self._defaults,
+            descriptions=descriptions or {},
+            tags=tags if isinstance(tags, Mapping) else {},
+            untag=self.untagged,
+        )
         found = inherited(self.views, self.features, tags, self.untagged, self.where)
         self.features = [
             replace(one, description=(descriptions or {}).get(one.name, ""), tags=found[one.name])
@@ -95,6 +100,19 @@ class FeatureSet:
         ]
         self.vector = tuple(f.name for f in self.features if f.dtype.is_numeric() or f.dtype == pl.Boolean)
         self.hash = digest_of(self.canonical())
+
+    def _check_names(self, **given: Mapping[str, Any]) -> None:
+        """What is given by feature is of features that there are."""
+        names = {feature.name for feature in self.features}
+        for what, by_feature in given.items():
+            if unknown := sorted(by_feature.keys() - names):
+                near = get_close_matches(unknown[0], names, n=3) or sorted(names)
+                raise DefinitionError(
+                    f"{what} for features that do not exist: {unknown}",
+                    where=self.where,
+                    expected="names as the features have them, with entity and window",
+                    fix=f"did you mean {' or '.join(near)}?",
+                )
 
     def _add(self, block: Block) -> None:
         self._place = getattr(block, "place", self.place)
@@ -116,6 +134,7 @@ class FeatureSet:
                 f"{block!r} is not part of a feature set",
                 where=self.where,
                 expected="Windowed, Latest, Request or Derived",
+                fix="write one of these",
             )
 
     def _add_windowed(self, block: Windowed) -> None:
@@ -128,7 +147,8 @@ class FeatureSet:
                 column, kind = -1, pl.DataType()
                 if aggregate.value is not None:
                     any_type = aggregate.kind in ANY_TYPE
-                    column = view.column(aggregate.value, self._where(full), any_type=any_type)
+                    condition = aggregate.kind == "share"
+                    column = view.column(aggregate.value, self._where(full), any_type=any_type, condition=condition)
                     kind = view.values[column].dtype if aggregate.kind in ("first", "last") else pl.Float64()
                 if aggregate.kind in COUNTS:
                     kind = pl.Int64()
@@ -145,6 +165,7 @@ class FeatureSet:
                     f"the expression cannot be computed: {str(error).splitlines()[0]}",
                     where=self._where(name),
                     expected="an expression of features declared before this Derived block",
+                    fix=f"name some of {frame.columns}; what reads a derived feature goes into a later Derived block",
                 ) from None
             self._append(Feature(name, "derived", kind, expression=expression))
         self.derivations.append(dict(block.expressions))
@@ -186,9 +207,11 @@ class FeatureSet:
                 )
 
     def _append(self, feature: Feature) -> None:
-        check_name(feature.name, "feature")
+        check_name(feature.name, "feature", where=self._where(feature.name))
         if any(feature.name == other.name for other in self.features):
-            raise DefinitionError(f"two features are named {feature.name!r}", where=self.where, fix="rename one")
+            raise DefinitionError(
+                f"two features are named {feature.name!r}", where=self._where(feature.name), fix="rename one"
+            )
         if feature.name in self._defaults:
             if feature.kind == "derived":
                 raise DefinitionError(
@@ -261,8 +284,12 @@ def _typed_default(value: Any, feature: Feature, where: str) -> Any:
         "Boolean": isinstance(value, bool),
         "String": isinstance(value, str),
     }.get(str(feature.dtype), False)
-    if not fits or value != value:
+    if not fits or (isinstance(value, (int, float)) and not math.isfinite(value)):
+        kind = type_name(feature.dtype)
         raise DefinitionError(
-            f"the default {value!r} does not fit", where=where, expected=f"a value of type {feature.dtype}"
+            f"the default {value!r} does not fit",
+            where=where,
+            expected=f"a finite {kind}" if fits else f"a value of type {kind}",
+            fix="use fill_null in a Derived" if kind == "datetime" else "write the default in that type",
         )
     return float(value) if feature.dtype == pl.Float64 else value

@@ -49,7 +49,12 @@ class Label:
         self.horizon = duration(horizon, where=where)
         for table in (source, void):
             if table is not None and key not in table.schema:
-                raise DefinitionError(f"source {table.name!r} has no column {key!r}", where=where)
+                raise DefinitionError(
+                    f"source {table.name!r} has no column {key!r}",
+                    where=where,
+                    expected=f"a column of {list(table.schema)}",
+                    fix="name another key, or add it to the source's schema",
+                )
         self.value = _condition(source, value if value is not None else occurs, where)
 
     @property
@@ -79,6 +84,7 @@ def _condition(source: EventSource, given: pl.Expr | bool | None, where: str) ->
             f"the condition does not fit source {source.name!r}: {str(error).splitlines()[0]}",
             where=where,
             expected=f"columns of {list(source.schema)}",
+            fix="correct the name or the type",
         ) from None
     if kind != pl.Boolean:
         raise DefinitionError(

@@ -14,7 +14,7 @@ from backstay.definitions.views import View
 def column_tags(source: EventSource, column: str) -> frozenset[str]:
     """The tags of one column of a source, with those of the source as a whole."""
     tags = source.tags
-    return frozenset(tags.get(column, ())) if isinstance(tags, Mapping) else frozenset(tags)
+    return frozenset(tags.get(column, ()) if isinstance(tags, Mapping) else tags)
 
 
 def inherited(
@@ -23,7 +23,7 @@ def inherited(
     """The tags of each feature, in the order of declaration: derived features come after what they read."""
     out: dict[str, frozenset[str]] = {}
     for feature in features:
-        tags = frozenset(own.get(feature.name, ())) if isinstance(own, Mapping) else frozenset(own)
+        tags = frozenset(own.get(feature.name, ()) if isinstance(own, Mapping) else own)
         for name, source in lineage(views, feature):
             tags |= out[name] if source is None else column_tags(source, name)
         removed = frozenset(untag.get(feature.name, {}))

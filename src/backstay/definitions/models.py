@@ -10,6 +10,7 @@ from backstay.core.times import duration
 from backstay.definitions.features import FeatureSet
 from backstay.definitions.labels import Label
 from backstay.definitions.names import check_name
+from backstay.definitions.places import declared_at, located
 from backstay.definitions.policies import GatePolicy, RetrainPolicy
 from backstay.definitions.sources import EventSource
 
@@ -47,6 +48,7 @@ class Model:
         retrain: RetrainPolicy | None = None,
         description: str = "",
     ) -> None:
+        self.place = declared_at()
         self.name = check_name(name, "model")
         self.features, self.label, self.ask = features, label, ask
         self.estimator, self.threshold, self.description = estimator, threshold, description
@@ -58,10 +60,22 @@ class Model:
         if missing:
             raise DefinitionError(
                 f"the asked rows have no column {missing[0]!r}",
-                where=f"model {name!r}",
+                where=self.where,
                 expected=f"source {ask.source.name!r} to have {sorted(needed)}",
                 fix="add the column to the source's schema, or name another in Ask(fields=...)",
             )
+
+    @property
+    def where(self) -> str:
+        """The model with its file and line, as errors name it."""
+        return located(f"model {self.name!r}", self.place)
+
+    @property
+    def sources(self) -> list[EventSource]:
+        """The sources that it reads, asks by, or is labelled and voided by."""
+        label = self.label
+        used = [*self.features.sources, self.ask.source, label.source, *([label.void] if label.void else [])]
+        return list(dict.fromkeys(used))
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from backstay.core.errors import DefinitionError
 from backstay.core.times import duration
+from backstay.definitions.contracts import Contract
 from backstay.definitions.names import check_name
 from backstay.definitions.places import declared_at, located
-from backstay.definitions.tags import Tags
-
-if TYPE_CHECKING:
-    from backstay.definitions.contracts import Contract
-    from backstay.definitions.readers import Reader
+from backstay.definitions.readers import Reader
+from backstay.definitions.tags import Tags, checked_tags
 
 QUARANTINE = "quarantine_"
 """What the name of a source's quarantine begins with."""
@@ -59,6 +58,31 @@ def type_name(kind: pl.DataType) -> str:
     'datetime'
     """
     return next((name for name, known in DTYPES.items() if known == kind), str(kind))
+
+
+def _zone(name: str, where: str) -> str:
+    """The name of a time zone, if there is one of that name."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError, TypeError):
+        raise DefinitionError(
+            f"there is no time zone {name!r}", where=where, expected="a name of the tz database, or UTC",
+            fix='write for example timezone="America/New_York"',
+        ) from None  # fmt: skip
+    return name
+
+
+def _columns(schema: Mapping[str, Any], where: str) -> dict[str, pl.DataType]:
+    """Columns and their types."""
+    if not isinstance(schema, Mapping):
+        raise DefinitionError(
+            f"the schema is a {type(schema).__name__}", where=where, expected="columns and their types",
+            fix='write schema={"amount": "float"}',
+        )  # fmt: skip
+    places = {name: f"{where}, column {name!r}" for name in schema}
+    return {
+        check_name(name, "column", where=places[name]): dtype(kind, where=places[name]) for name, kind in schema.items()
+    }
 
 
 class EventSource:
@@ -111,9 +135,7 @@ class EventSource:
         self.place = declared_at()
         self.name = check_name(name, "source")
         where = self.where
-        self.schema = {
-            check_name(c, "column"): dtype(kind, where=f"{where}, column {c!r}") for c, kind in schema.items()
-        }
+        self.schema = _columns(schema, where)
         if known_time is not None and delay is not None:
             raise DefinitionError(
                 "known_time and delay are both given", where=where, expected="one of them", fix="remove one"
@@ -123,7 +145,7 @@ class EventSource:
         self.event_time = event_time
         self.known_time = known_time
         self.delay = duration(delay or "0s", where=where)
-        self.timezone = timezone
+        self.timezone = None if timezone is None else _zone(timezone, where)
         self.read = read
         self.look_back = duration(
             ("7d" if known_time is None else "0s") if look_back is None else look_back, where=where
@@ -132,7 +154,7 @@ class EventSource:
         self.freshness = None if freshness is None else duration(freshness, where=where)
         self.description = description
         self.owner = owner
-        self.tags = tags
+        self.tags = checked_tags(tags, where)
         self._check()
 
     def _check(self) -> None:
@@ -141,11 +163,25 @@ class EventSource:
                 f"a name that begins with {QUARANTINE!r} is that of a quarantine", where=self.where,
                 fix="name it otherwise",
             )  # fmt: skip
+        if self.read is not None and not callable(self.read) and not isinstance(self.read, Reader):
+            raise DefinitionError(
+                f"read={self.read!r} does not say how to read", where=self.where,
+                expected="ParquetFiles, CsvFiles, DeltaTable, SqlQuery or a function that returns a frame",
+                fix='write for example read=CsvFiles("payments/*.csv")',
+            )  # fmt: skip
         if self.contract is not None:
+            if not isinstance(self.contract, Contract):
+                raise DefinitionError(
+                    f"the contract is a {type(self.contract).__name__}", where=self.where, expected="a Contract",
+                    fix="write contract=Contract(Expect.not_null(...), ...)",
+                )  # fmt: skip
             self.contract.check(self.schema, self.where)
         unknown = sorted(self.tags.keys() - self.schema.keys()) if isinstance(self.tags, Mapping) else []
         if unknown:
-            raise DefinitionError(f"tags for columns that do not exist: {unknown}", where=self.where)
+            raise DefinitionError(
+                f"tags for columns that do not exist: {unknown}", where=self.where,
+                expected=f"some of {list(self.schema)}", fix="name a column of the schema",
+            )  # fmt: skip
 
     def _column(self, name: str | None, role: str, kinds: tuple[pl.DataType, ...]) -> str | None:
         if name is not None and self.schema.get(name) not in kinds:

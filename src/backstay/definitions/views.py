@@ -10,7 +10,7 @@ import polars as pl
 from backstay.core.errors import DefinitionError
 from backstay.definitions.entities import Entity
 from backstay.definitions.expressions import as_expression, canonical
-from backstay.definitions.sources import EventSource
+from backstay.definitions.sources import EventSource, type_name
 
 INSTANT = pl.Datetime("us", "UTC")
 
@@ -38,18 +38,26 @@ class View:
     values: list[Value] = field(default_factory=list)
     longest: int = 0
 
-    def column(self, value: str | pl.Expr, where: str, *, any_type: bool) -> int:
+    def column(self, value: str | pl.Expr, where: str, *, any_type: bool, condition: bool = False) -> int:
         """The place of a value among this view's columns; it is added if it is new."""
         expression = as_expression(value, where=where)
         form = canonical(expression, where=where)
         dtype = self._dtype(expression, where)
+        what = f"{str(value)!r} is of type {type_name(dtype)}"
         number = dtype.is_numeric() or dtype == pl.Boolean
         if not (number or any_type):
             raise DefinitionError(
-                f"the value is of type {dtype}",
+                what,
                 where=where,
                 expected="a number or a condition",
                 fix="encode it as a number, or take First, Last or Distinct of it",
+            )
+        if condition and dtype != pl.Boolean:
+            raise DefinitionError(
+                what,
+                where=where,
+                expected="a condition",
+                fix='compare it, such as Share(pl.col("arr_delay") >= 30)',
             )
         coded = any_type and dtype in (pl.String, pl.Int64, pl.UInt64)
         for place, known in enumerate(self.values):
@@ -64,9 +72,10 @@ class View:
             return empty.select(value=expression).schema["value"]
         except pl.exceptions.PolarsError as error:
             raise DefinitionError(
-                f"the expression does not fit source {self.source.name!r}: {str(error).splitlines()[0]}",
+                f"the expression does not fit {self.source.where}: {str(error).splitlines()[0]}",
                 where=where,
                 expected=f"columns of {list(self.source.schema)}",
+                fix="correct the name or the type, or add the column to the source's schema",
             ) from None
 
     @property

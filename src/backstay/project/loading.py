@@ -1,26 +1,34 @@
-"""Loads what the user wrote: the module of models, and through it features and sources."""
+"""Loads what the user wrote: the models, feature sets and sources that the project's module defines or imports."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from backstay.core.errors import BackstayError, DefinitionError, NotFoundError
 from backstay.definitions import EventSource, FeatureSet, Model
 
+Named = TypeVar("Named", Model, FeatureSet, EventSource)
+
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """The models of a project, and the sources they rest on."""
+    """The models and feature sets of a project, and the sources they rest on, each by name."""
 
     models: dict[str, Model]
+    feature_sets: dict[str, FeatureSet]
     sources: dict[str, EventSource]
 
     def model(self, name: str | None) -> Model:
         """The named model; without a name, the only one there is."""
+        if not self.models:
+            raise NotFoundError("the project has no model", fix="assign a Model(...) to a name in its module of models")
         if name is None and len(self.models) == 1:
             return next(iter(self.models.values()))
         if name is None or name not in self.models:
@@ -28,14 +36,13 @@ class Definitions:
             raise NotFoundError(what, expected=f"one of {', '.join(sorted(self.models))}", fix="name one with --model")
         return self.models[name]
 
-    @property
-    def feature_sets(self) -> dict[str, FeatureSet]:
-        """The feature sets that the models name."""
-        return {model.features.name: model.features for model in self.models.values()}
-
     def feature_set(self, name: str | None) -> FeatureSet:
         """The named feature set; without a name, the only one there is."""
         sets = self.feature_sets
+        if not sets:
+            raise NotFoundError(
+                "the project has no feature set", fix="assign a FeatureSet(...) to a name in its module"
+            )
         if name is None and len(sets) == 1:
             return next(iter(sets.values()))
         if name is None or name not in sets:
@@ -49,22 +56,40 @@ def load_definitions(project: Path, models_file: str) -> Definitions:
     path = project / models_file
     if not path.is_file():
         raise NotFoundError(f"there is no {models_file}", where=str(project), fix="set project.models in backstay.toml")
-    module = _import(project, path)
-    models: dict[str, Model] = {}
-    for value in vars(module).values():
-        if isinstance(value, Model):
-            if value.name in models and models[value.name] is not value:
-                raise DefinitionError(f"two models are named {value.name!r}", where=str(path), fix="rename one")
-            models[value.name] = value
-    if not models:
-        raise DefinitionError("the module defines no model", where=str(path), fix="assign a Model(...) to a name in it")
-    sets: dict[str, FeatureSet] = {}
-    for model in models.values():
-        if sets.setdefault(model.features.name, model.features) is not model.features:
+    values = list(vars(_import(project, path)).values())
+    models = _named([one for one in values if isinstance(one, Model)], "models")
+    sets = [model.features for model in models.values()]
+    feature_sets = _named([*sets, *(one for one in values if isinstance(one, FeatureSet))], "feature sets")
+    sources = [source for one in feature_sets.values() for source in one.sources]
+    sources += [source for model in models.values() for source in model.sources]
+    found = Definitions(
+        models,
+        feature_sets,
+        _named([*sources, *(one for one in values if isinstance(one, EventSource))], "sources"),
+    )
+    if not found.sources:
+        raise DefinitionError(
+            "the module defines no model, no feature set and no source",
+            where=str(path),
+            fix="assign a Model(...), a FeatureSet(...) or an EventSource(...) to a name in it",
+        )
+    return found
+
+
+def _named(definitions: Iterable[Named], kind: str) -> dict[str, Named]:
+    """Definitions by name; two of one name are refused."""
+    out: dict[str, Named] = {}
+    for one in definitions:
+        other = out.setdefault(one.name, one)
+        if other is not one:
+            places = " and ".join(filter(None, (other.place, one.place)))
             raise DefinitionError(
-                f"two feature sets are named {model.features.name!r}", where=model.features.where, fix="rename one"
+                f"two {kind} are named {one.name!r}",
+                where=places,
+                expected="one definition for one name",
+                fix="define it once and import it, or rename one",
             )
-    return Definitions(models, _sources(models))
+    return out
 
 
 def _import(project: Path, path: Path) -> ModuleType:
@@ -84,6 +109,8 @@ def _import(project: Path, path: Path) -> ModuleType:
         spec.loader.exec_module(module)
         return module
     except BackstayError as error:
+        if re.search(r"\.py:\d", error.where):  # it says where already
+            raise
         place = ", ".join(filter(None, (error.where, _line(error, project))))
         raise type(error)(error.what, where=place, expected=error.expected, fix=error.fix) from error
     except Exception as error:
@@ -106,14 +133,3 @@ def _line(error: BaseException, project: Path) -> str:
             found = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found
-
-
-def _sources(models: dict[str, Model]) -> dict[str, EventSource]:
-    out: dict[str, EventSource] = {}
-    for model in models.values():
-        label = model.label
-        used = [*model.features.sources, model.ask.source, label.source, *([label.void] if label.void else [])]
-        for source in used:
-            if out.setdefault(source.name, source) is not source:
-                raise DefinitionError(f"two sources are named {source.name!r}", fix="define it once and import it")
-    return out

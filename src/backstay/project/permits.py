@@ -11,9 +11,11 @@ from backstay.registry.access import Authority
 def users(definitions: Definitions) -> dict[str, list[str]]:
     """By source, the names of the feature sets that use it, or whose models ask or are labelled by it."""
     out: dict[str, set[str]] = {name: set() for name in definitions.sources}
+    for features in definitions.feature_sets.values():
+        for source in features.sources:
+            out[source.name].add(features.name)
     for model in definitions.models.values():
-        label = model.label
-        for source in (*model.features.sources, model.ask.source, label.source, *([label.void] if label.void else [])):
+        for source in model.sources:
             out[source.name].add(model.features.name)
     return {source: sorted(names) for source, names in out.items()}
 

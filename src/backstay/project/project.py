@@ -78,9 +78,9 @@ class Project(Context):
     def backfill(self, *, until: str | int | None = None, progress: Progress = _silent) -> dict[str, int]:
         """Bring the online state up to the events record (as known at `until`)."""
         self.permits.everything("backfill", "write")
-        sets = {model.features.hash: model.features for model in self.definitions.models.values()}
+        sets = self.definitions.feature_sets.values()
         moment = None if until is None else instant(until, where="until")
-        return backfill(sets.values(), self.services.events, self.services.online, until=moment, progress=progress)
+        return backfill(sets, self.services.events, self.services.online, until=moment, progress=progress)
 
     @cached_property
     def features(self) -> FeatureStore:

@@ -48,10 +48,10 @@ def serve(
         raise InputError(
             "a replaying server takes its clients' word for the time", where="serving.host", expected="loopback only"
         )
-    sets = {model.features.hash: model.features for model in definitions.models.values()}
+    sets = definitions.feature_sets.values()
     if not replay:
-        backfill(sets.values(), services.events, services.online, until=None, progress=progress)
-    app = _app(services, definitions, settings, clock, OnlineWriter(services.online, sets.values()), replay)
+        backfill(sets, services.events, services.online, until=None, progress=progress)
+    app = _app(services, definitions, settings, clock, OnlineWriter(services.online, sets), replay)
     listener = listen(host, port)
     address = listener.getsockname()[:2]
     token = services.home / "token"
@@ -85,6 +85,7 @@ def _app(
         Authority(services.ledger, clock, "server", definitions.feature_sets),
         services.token,
         models={name: model.features.name for name, model in definitions.models.items()},
+        feature_sets=definitions.feature_sets.keys(),
         sources=users(definitions),
     )
     return App(

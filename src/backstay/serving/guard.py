@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from backstay.core.identity import sha256
 from backstay.definitions.roles import Access, Role
@@ -32,8 +32,9 @@ _logger = logging.getLogger("backstay.serving")
 class Guard:
     """Authenticates and authorizes requests.
 
-    models:  model to the name of its feature set
-    sources: source to the names of the feature sets that use it
+    models:       model to the name of its feature set
+    feature_sets: the names of all there are
+    sources:      source to the names of the feature sets that use it
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class Guard:
         token: str,
         *,
         models: Mapping[str, str],
+        feature_sets: Collection[str],
         sources: Mapping[str, Sequence[str]],
     ) -> None:
         self._authority, self._models, self._sources = authority, models, sources
+        self._feature_sets = frozenset(feature_sets)
         self._home = f"Bearer {token}".encode()
         self._access, self._revision = Access(), -1
         self._denied: dict[Denial, int] = {}
@@ -69,7 +72,7 @@ class Guard:
 
     def features(self, principal: str, name: str) -> None:
         """Raise `AccessError` unless the principal may read the feature set online."""
-        known = name in self._models.values()
+        known = name in self._feature_sets
         what = f"read feature set {name!r}" if known else "read a feature set that does not exist"
         self._require(principal, "read_online", (name if known else None,), what)
 
