@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from backstay.core.errors import InputError
 
@@ -72,17 +73,19 @@ def duration_text(micros: int) -> str:
     return f"{micros}us"
 
 
-def instant(value: str | datetime | int, *, where: str = "") -> int:
+def instant(value: str | datetime | int, *, where: str = "", zone: str | None = None) -> int:
     """Microseconds since the epoch of an ISO 8601 instant, an aware `datetime`, or already microseconds.
 
-    A date alone ("2013-04-01") means its first moment in UTC. A naive time is refused.
+    A date alone ("2013-04-01") means its first moment in UTC. A naive time is refused, unless it is given what `zone`'s
+    clocks showed: then it is refused if they never showed it, or showed it twice.
     """
     if isinstance(value, bool):
         raise InputError(f"{value!r} is not an instant", where=where, expected="an ISO 8601 time with a zone")
     if isinstance(value, int):
         return value
     if isinstance(value, str):
-        text = value + "T00:00:00Z" if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) else value
+        date = re.fullmatch(r"\d{4}-\d{2}-\d{2}", value)
+        text = value + ("T00:00:00Z" if zone is None else "T00:00:00") if date else value
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
@@ -94,6 +97,16 @@ def instant(value: str | datetime | int, *, where: str = "") -> int:
             ) from None
     else:
         moment = value
+    if moment.tzinfo is None and zone is not None:
+        early, late = (moment.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1))
+        if early.utcoffset() != late.utcoffset():
+            raise InputError(
+                f"{value!s} is not a time of {zone}, that occurs once",
+                where=where,
+                expected="a time that its clocks showed once",
+                fix="give its offset, such as -04:00",
+            )
+        moment = early
     if moment.tzinfo is None:
         raise InputError(
             f"{value!s} has no time zone",

@@ -151,7 +151,9 @@ def _times(source: EventSource, shaped: Shaped) -> Iterator[Fault]:
         if name in shaped.unread:
             yield Fault(
                 "time", f"{name} is not a time {zone}", shaped.unread[name], came, f"an ISO 8601 time {zone}",
-                'declare EventSource(..., timezone="America/New_York"), or write times with their offset',
+                "write such times with their offset"
+                if source.timezone
+                else 'declare EventSource(..., timezone="America/New_York"), or write times with their offset',
             )  # fmt: skip
         missing = shaped.rows.get_column(name).is_null()
         if missing.any():

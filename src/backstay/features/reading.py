@@ -64,6 +64,7 @@ class RowReader:
                     f"row {place} is a {type(row).__name__}",
                     where=self._where,
                     expected='a mapping such as {"customer": "c7"}',
+                    fix="of a frame, give its rows: frame.to_dicts(), or in pandas frame.to_dict('records')",
                 )
             known = {name: self._value(row, name, dtype, place) for name, dtype in self._keys.items()}
             given = {name: self._value(row, name, dtype, place) for name, dtype in self._inputs.items()}

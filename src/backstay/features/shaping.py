@@ -68,6 +68,26 @@ def shape(source: EventSource, events: pl.DataFrame, *, stamp: int | None = None
     return Shaped(rows, unread)
 
 
+def pushed_frame(source: EventSource, events: pl.DataFrame, *, stamp: int) -> Shaped:
+    """Live events of a frame, known at `stamp`; their time is called `event_time`, or what the source calls it.
+
+    Raises `InputError` for a column that is not declared, too: nothing that was sent is silently left out.
+    """
+    time = source.event_time
+    if time not in events.columns and "event_time" in events.columns:
+        events = events.rename({"event_time": time})
+    if unknown := [name for name in events.columns if name != time and name not in source.schema]:
+        raise InputError(
+            f"there is no column {unknown[0]!r} in the source",
+            where=source.where,
+            expected=", ".join([time, *source.schema]),
+            fix="leave it out: live events are stamped with their known time"
+            if unknown[0] == (source.known_time or "known_time")
+            else "leave it out, or declare it in the source's schema",
+        )
+    return shape(source, events, stamp=stamp)
+
+
 def loose(source: EventSource) -> bool:
     """Whether the source is read from something with other types than ours (texts, SQL), and cells are converted."""
     return isinstance(source.read, CsvFiles | SqlQuery)

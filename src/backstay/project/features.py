@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from backstay.core.errors import InputError
 from backstay.core.times import instant
 from backstay.definitions import EventSource
@@ -15,9 +13,10 @@ from backstay.features.answers import Answers, OnlineRow
 from backstay.features.frames import given
 from backstay.features.historical import Historical, historical
 from backstay.features.intake import Intake
+from backstay.features.mappings import read_mappings
 from backstay.features.online import OnlineWriter, apply_appended
 from backstay.features.reading import RowReader
-from backstay.features.shaping import shape
+from backstay.features.shaping import pushed_frame
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.skew import Skew, skew
 from backstay.lifecycle.verify import Chosen
@@ -94,15 +93,18 @@ class FeatureStore:
         return answers.rows(reader.asked(rows, moment)) if quick is None else quick
 
     def push(self, source: str, events: Any) -> dict[str, Any]:
-        """Record events that became known just now (a frame, or a list of mappings), and make them visible online.
+        """Record events that became known just now (a mapping, several, or a frame), and make them visible online.
 
-        Durable when it returns: how many were `accepted`, and the `sequence` they reach. Events that break the source's
-        contract go to quarantine, and are counted there; without a contract one bad event refuses all of them.
+        Each has its `event_time` and every column of the source, and no other. Durable when it returns: how many were
+        `accepted`, and the `sequence` they reach. Events that break the source's contract go to quarantine, and are
+        counted there; without a contract one bad event refuses all of them.
         """
         name = self._definitions.sources.get(source)
         if name is None:
             raise InputError(
-                f"there is no source {source!r}", expected=f"one of {', '.join(self._definitions.sources)}"
+                f"there is no source {source!r}",
+                expected=f"one of {', '.join(self._definitions.sources)}",
+                fix="name one of them",
             )
         self._permits.source(source, "push to")
         return self._push(name, events)
@@ -125,19 +127,21 @@ class FeatureStore:
         return skew(self._records, one, Chosen(sample, None, begin, end))
 
     def _push(self, source: EventSource, events: Any) -> dict[str, Any]:
+        record, now = self._services.events, self._clock.now()
+        events = [events] if isinstance(events, Mapping) else events
         if isinstance(events, (list, tuple)):
-            came = pl.DataFrame(list(events))
+            read = read_mappings(source, events, stamp=now)
+            shaped, came, texts, unread = read.rows, read.rows.rows, read.texts, read.unread
         else:
             came, _ = given(events, where=source.where)
-        record = self._services.events
-        if not came.height:
+            shaped, texts, unread = pushed_frame(source, came, stamp=now), None, None
+        if not came.height and (unread is None or not unread.height):
             return {"accepted": 0, "sequence": record.last_sequence(source.name)}
         if self._writer is None:
             self._writer = OnlineWriter(self._services.online, self._definitions.feature_sets.values())
         if source.name not in self._intakes:
             self._intakes[source.name] = Intake(source, record)
-        now = self._clock.now()
-        taken = self._intakes[source.name].take(shape(source, came, stamp=now), came, now=now)
+        taken = self._intakes[source.name].take(shaped, came, now=now, texts=texts, unread=unread)
         if taken.events.height:
             apply_appended(source, record, self._writer, taken.events)
         return taken.answer(source)

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -228,7 +229,7 @@ def _string(value: Any, where: str) -> str:
     return value
 
 
-def _time(value: Any, where: str) -> int:
+def _time(value: Any, where: str, zone: str | None = None) -> int:
     if not isinstance(value, str):
         raise InputError(
             f"{_shown(value)} is {_kind(value)}",
@@ -236,12 +237,12 @@ def _time(value: Any, where: str) -> int:
             expected="an ISO 8601 time with a zone",
             fix='send a string such as "2013-04-01T12:00:00Z"',
         )
-    return _instant(value, where)
+    return _instant(value, where, zone)
 
 
-def _instant(value: str | int, where: str) -> int:
+def _instant(value: str | int, where: str, zone: str | None = None) -> int:
     """The instant, if the calendar has it: every later step may then show it as a date."""
-    moment = instant(value, where=where)
+    moment = instant(value, where=where, zone=zone)
     if not _EARLIEST <= moment <= _LATEST:
         raise InputError(
             f"{_shown(value)} is outside the years 1 to 9999 in UTC",
@@ -257,9 +258,9 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _reader(kind: pl.DataType) -> Reader:
+def _reader(kind: pl.DataType, time: Reader = _time) -> Reader:
     if isinstance(kind, pl.Datetime):
-        return _time
+        return time
     readers: dict[str, Reader] = {"Float64": _number, "Int64": _integer, "Boolean": _boolean, "String": _string}
     return readers[str(kind)]
 
@@ -289,8 +290,9 @@ class EventParser:
     def __init__(self, source: EventSource, *, replay: bool) -> None:
         self._source = source
         self._schema = source.schema
-        self._readers = {name: (_reader(kind), True) for name, kind in source.schema.items()}
-        self._times = {"event_time": (_time, False)}
+        time: Reader = partial(_time, zone=source.timezone)
+        self._readers = {name: (_reader(kind, time), True) for name, kind in source.schema.items()}
+        self._times: dict[str, tuple[Reader, bool]] = {"event_time": (time, False)}
         self._parts = source.contract is not None and not replay  # in replay, events come out of the record
         if replay:
             self._times |= {"known_time": (_time, False)}
@@ -332,5 +334,6 @@ class EventParser:
         if not isinstance(event, dict):
             return "type", "the event is not an object"
         if name == "event_time":
-            return "time", "there is no event_time" if event[name] is None else "event_time is not a time with a zone"
+            zone = "with a zone" if self._source.timezone is None else f"of {self._source.timezone}, that occurs once"
+            return "time", "there is no event_time" if event[name] is None else f"event_time is not a time {zone}"
         return "type", f"{name} is not read as {type_name(self._schema[name])}"

@@ -1,0 +1,77 @@
+"""Push in process: one event, several, or a frame of any kind; what breaks the contract is set apart and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from backstay.core.errors import InputError
+from backstay.project import Project
+
+MODELS = """from backstay import Contract, Count, Entity, EventSource, Expect, FeatureSet, Latest, Windowed
+
+schema = {"customer": "string", "shop": "string", "x": "float"}
+pays = EventSource("pays", schema=schema)
+held = EventSource("held", schema=schema, contract=Contract(Expect.between("x", 0, 10)))
+pair = Entity("pair", keys=["customer", "shop"])
+one = FeatureSet("one", [Windowed(pays, by=pair, over="1h", n=Count()), Latest(pays, by=pair, x="x")])
+two = FeatureSet("two", [Windowed(held, over="1h", n=Count())])
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    (tmp_path / "backstay.toml").write_text('[project]\nname = "shop"\n')
+    (tmp_path / "models.py").write_text(MODELS)
+    with_it = Project(tmp_path)
+    yield with_it
+    with_it.close()
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    time = datetime.now(UTC) - timedelta(minutes=5)
+    return {"event_time": time, "customer": "1", "shop": "12", "x": 1.0, **changes}
+
+
+def test_one_several_and_frames_of_every_kind(project: Project) -> None:
+    push, frame = project.features.push, pl.DataFrame([event()])
+    ways = [event(), [event()], (event(),), frame, frame.lazy(), frame.to_pandas(), frame.to_arrow()]
+    assert [push("pays", way) for way in ways] == [{"accepted": 1, "sequence": n + 1} for n in range(len(ways))]
+    push("pays", event(customer="11", shop="2", x=5.0))
+    asked = [{"customer": "1", "shop": "12"}, {"customer": "11", "shop": "2"}, {"customer": "1", "shop": "2"}]
+    got = [(row.values["pair_n_1h"], row.values["pair_x"]) for row in project.features.online(asked, "one")]
+    assert got == [(7, 1.0), (1, 5.0), (0, None)]
+    assert push("pays", []) == push("pays", frame.clear()) == {"accepted": 0, "sequence": 8}
+
+
+def test_bad_events_are_set_apart_and_the_good_ones_go_on(project: Project) -> None:
+    bad = [
+        event(x=11.0),
+        event(x="far"),
+        event(event_time="soon"),
+        event(event_time=datetime.now(UTC) + timedelta(days=1)),
+    ]
+    told = project.features.push("held", [event(), *bad, event(x=3.0)])
+    assert (told["accepted"], told["sequence"], told["quarantined"]) == (2, 2, 4)
+    assert project.features.online([{}], "two")[0].values == {"global_n_1h": 2}
+    assert {one.expectation: one.events for one in project.quarantine("held")} == {
+        "x_between": 1, "type": 1, "time": 1, "future": 1,
+    }  # fmt: skip
+    assert project.features.push("held", event(x="far")) == {
+        "accepted": 0, "sequence": 2, "quarantined": 1, "reasons": {"x is not read as float": 1},
+    }  # fmt: skip
+
+
+def test_without_a_contract_one_bad_event_refuses_all(project: Project) -> None:
+    for bad in (event(x="far"), event(y=1), event(x=float("nan")), event(event_time=datetime(2024, 5, 1)),
+                event(event_time=datetime.now(UTC) + timedelta(hours=1))):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            project.features.push("pays", [event(), bad])
+        assert "models.py:4" in str(caught.value)
+        assert caught.value.fix
+    assert project.services.events.last_sequence("pays") == 0
