@@ -118,19 +118,3 @@ def test_no_rows() -> None:
     got = historical(SETS["things"], labels().clear(), world.store(world.PLAIN, []), at="when").frame
     assert got.height == 0
     assert set(got.columns) > {feature.name for feature in SETS["things"]}
-
-
-def test_a_million_rows_and_a_single_one(tmp_path: Path) -> None:
-    record = world.store(world.PLAIN, history(Random(9)))
-    rng = np.random.default_rng(1)
-    million = pl.DataFrame(
-        {
-            "at": pl.Series(START + rng.integers(0, 60, 1_000_000) * HOUR).cast(TIME),
-            "a": pl.Series(["1", "11", "2", "9"]).gather(rng.integers(0, 4, 1_000_000)),
-            "b": pl.Series(["12", "2"]).gather(rng.integers(0, 2, 1_000_000)),
-        }
-    )
-    features = SETS["things"]
-    whole = historical(features, million, record).frame
-    for place in (0, 1, 499_999, 999_999):
-        assert historical(features, million[place], record).frame.equals(whole[place], null_equal=True)
