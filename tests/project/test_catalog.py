@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.project.library import MODELS, write
 
 from backstay.core.clock import ReplayClock
 from backstay.core.errors import DefinitionError, InputError, NotFoundError
 from backstay.core.times import instant
+from backstay.features.trainingset import training_set
 from backstay.project import Project
 from backstay.project.catalog import FeatureEntry, FeatureSetEntry
 
@@ -155,3 +157,15 @@ def test_two_feature_sets_of_one_name_are_refused(tmp_path: Path) -> None:
     (path / "models.py").write_text(MODELS.replace('"browsing",', '"spending",'))
     with pytest.raises(DefinitionError, match="two feature sets are named 'spending'"):
         _ = Project(path).definitions
+
+
+def test_a_training_set_inherits_the_tags_of_its_features(project: Project, tmp_path: Path) -> None:
+    asked = pl.DataFrame({"at": [instant(NOW)], "customer": ["c1"], "basket": [3.0]})
+    for made in (
+        project.features.historical(asked, "spending"),
+        project.features.historical(asked, "spending", out=tmp_path / "out"),
+    ):
+        assert made.tags == ("personal", "pii", "reviewed")
+    model = project.model("risk")
+    trained = training_set(model, project.services.events, as_of=instant(NOW))
+    assert trained.tags == trained.before(instant(NOW), 0).tags == ("personal", "pii", "reviewed")

@@ -49,6 +49,7 @@ class Historical(Shown):
     frame:    the rows as they came, with their features; a LazyFrame over `path` if they were written there
     versions: the table version of each source that was read
     digest:   SHA-256 over the full content of the frame (of its files, in order, if it was written)
+    tags:     such as "pii", inherited from the features
     """
 
     frame: Any
@@ -57,6 +58,7 @@ class Historical(Shown):
     versions: dict[str, int]
     digest: str
     path: Path | None = None
+    tags: tuple[str, ...] = ()
 
 
 def historical(
@@ -90,14 +92,16 @@ def historical(
         chunks = _chunks(engine, room, rows, asked, statuses, rows.height if out is None else CHUNK)
         if out is None:
             (whole,) = chunks
-            return Historical(back(whole), rows.height, features.hash, versions, frame_digest(whole))
+            digest, tags = frame_digest(whole), tuple(sorted(features.tags))
+            return Historical(back(whole), rows.height, features.hash, versions, digest, tags=tags)
         out.mkdir(parents=True, exist_ok=True)
         digests = []
         for number, chunk in enumerate(chunks):
             chunk.write_parquet(out / f"part-{number:05d}.parquet")
             digests.append(frame_digest(chunk))
     lazy = pl.scan_parquet(out / "part-*.parquet")
-    return Historical(lazy, rows.height, features.hash, versions, digest_of(digests), out)
+    tags = tuple(sorted(features.tags))
+    return Historical(lazy, rows.height, features.hash, versions, digest_of(digests), out, tags)
 
 
 def views(

@@ -39,6 +39,8 @@ class TrainingSet:
     void: int
     immature: int
     unlabelled: int
+    tags: tuple[str, ...] = ()
+    """such as "pii", inherited from the features"""
 
     @property
     def rows(self) -> int:
@@ -120,4 +122,5 @@ def training_set(
                 labelled.get_column("mature") & ~labelled.get_column("void") & labelled.get_column("label").is_null()
             ).sum()
         ),
+        tags=tuple(sorted(model.features.tags)),
     )
