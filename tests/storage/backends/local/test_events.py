@@ -114,10 +114,10 @@ def test_a_writer_past_the_lock_conflicts_instead_of_numbering_twice(
     slow.append("s", frame(6, 7))
     write = module.write_file
 
-    def overtaken(root: Path, rows: pl.DataFrame) -> Any:
-        action = write(root, rows)
+    def overtaken(root: Path, *given: Any, **named: Any) -> Any:
+        action = write(root, *given, **named)
         monkeypatch.setattr(module, "write_file", write)
-        fast = module.EventTable("s", root)
+        fast = module.Table("s", root, ("event_time", "known_time"))
         fast.commit(frame(5).with_columns(sequence=pl.lit(2, dtype=pl.Int64)), fast.view())
         return action
 
@@ -178,7 +178,7 @@ def test_reads_skip_files_that_hold_nothing_asked_for(tmp_path: Path) -> None:
     store = LocalEvents(tmp_path)
     for n in range(5):
         committed(store, n * 1_000_000)
-    files = module.EventTable("s", tmp_path / "s").view().files  # type: ignore[union-attr]
+    files = module.Table("s", tmp_path / "s", ("event_time", "known_time")).view().files  # type: ignore[union-attr]
     (wanted,) = (tmp_path / "s" / path for path in files["path"][3:4])
     for file in (tmp_path / "s").glob("*.parquet"):
         if file != wanted:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import resource
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.storage.backends.local.disks import no_file_above
 
 from backstay.core.errors import BackstayError, IntegrityError
 from backstay.storage.backends.local import LocalEvents
@@ -51,17 +50,6 @@ def filled(directory: Path) -> Path:
     for append in ([0], [1, 2], [3]):
         store.append("s", frame(*append))
     return segment(directory)
-
-
-@contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """The system refuses to write beyond this size: what a full disk does, in the middle of a write."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_small_appends_leave_the_table_alone(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -22,9 +23,46 @@ import polars as pl
 from backstay.core.errors import IntegrityError, NotFoundError
 from backstay.storage.backends.local.files import failures, locked
 from backstay.storage.backends.local.segments import Segment, Segments
-from backstay.storage.backends.local.table import Bounds, EventTable, View
-from backstay.storage.ports import SEQUENCE, Appended
-from backstay.storage.schema import check_columns, check_events, check_same, check_source
+from backstay.storage.backends.local.table import SLACK, Table, View
+from backstay.storage.ports import EVENT_TIME, KNOWN_TIME, SEQUENCE, Appended
+from backstay.storage.schema import INSTANT, check_columns, check_events, check_same, check_source
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The events that a read asks for: known_time in (known_after, known_until], sequence in (sequence_after,
+    sequence_until]."""
+
+    known_until: int | None
+    known_after: int | None
+    sequence_until: int | None
+    sequence_after: int = 0
+
+    def rows(self) -> pl.Expr:
+        """The rows asked for."""
+        keep = pl.lit(True)
+        if self.known_until is not None:
+            keep &= pl.col(KNOWN_TIME) <= pl.lit(self.known_until, dtype=INSTANT)
+        if self.known_after is not None:
+            keep &= pl.col(KNOWN_TIME) > pl.lit(self.known_after, dtype=INSTANT)
+        if self.sequence_until is not None:
+            keep &= pl.col(SEQUENCE) <= self.sequence_until
+        if self.sequence_after:
+            keep &= pl.col(SEQUENCE) > self.sequence_after
+        return keep
+
+    def files(self) -> pl.Expr:
+        """The files that may hold such rows; a file without statistics may hold any."""
+        keep = pl.lit(True)
+        if self.known_until is not None:
+            keep &= (pl.col("min_known_time") <= self.known_until).fill_null(True)
+        if self.known_after is not None:
+            keep &= (pl.col("max_known_time") > self.known_after - SLACK).fill_null(True)
+        if self.sequence_until is not None:
+            keep &= (pl.col("min_sequence") <= self.sequence_until).fill_null(True)
+        if self.sequence_after:
+            keep &= (pl.col("min_sequence") + pl.col("num_records") > self.sequence_after).fill_null(True)
+        return keep
 
 
 class LocalEvents:
@@ -53,7 +91,7 @@ class LocalEvents:
         sequence_until: int | None = None,
     ) -> pl.DataFrame:
         check_source(source)
-        return self._source(source).read(columns, Bounds(known_until, known_after, sequence_until))
+        return self._source(source).read(columns, Span(known_until, known_after, sequence_until))
 
     def batches(
         self,
@@ -66,7 +104,7 @@ class LocalEvents:
         rows: int = 100_000,
     ) -> Iterator[pl.DataFrame]:
         check_source(source)
-        bounds = Bounds(known_until, None, sequence_until, sequence_after)
+        bounds = Span(known_until, None, sequence_until, sequence_after)
         return self._source(source).batches(columns, bounds, rows)
 
     def version(self, source: str) -> int:
@@ -99,7 +137,7 @@ class _Source:
 
     def __init__(self, name: str, root: Path) -> None:
         self._name, self._root = name, root
-        self._table = EventTable(name, root)
+        self._table = Table(repr(name), root, (EVENT_TIME, KNOWN_TIME))
         self._segments = Segments(root)
 
     def append(self, events: pl.DataFrame) -> Appended:
@@ -116,7 +154,7 @@ class _Source:
                 view = self._commit(view, segment, events)
                 return Appended(first, view.last, view.version)
 
-    def read(self, columns: Sequence[str] | None, bounds: Bounds) -> pl.DataFrame:
+    def read(self, columns: Sequence[str] | None, bounds: Span) -> pl.DataFrame:
         view, segment = self.look()
         if view is None:
             raise self._unknown()
@@ -127,7 +165,7 @@ class _Source:
             return settled
         return pl.concat([settled, pending.filter(bounds.rows()).select(names)])
 
-    def batches(self, columns: Sequence[str] | None, bounds: Bounds, rows: int) -> Iterator[pl.DataFrame]:
+    def batches(self, columns: Sequence[str] | None, bounds: Span, rows: int) -> Iterator[pl.DataFrame]:
         view, segment = self.look()
         if view is None:
             raise self._unknown()
@@ -135,7 +173,7 @@ class _Source:
         return self._slices(view, segment.events(), names, bounds, rows)
 
     def _slices(
-        self, view: View, pending: pl.DataFrame | None, names: list[str], bounds: Bounds, rows: int
+        self, view: View, pending: pl.DataFrame | None, names: list[str], bounds: Span, rows: int
     ) -> Iterator[pl.DataFrame]:
         """Frames of about `rows` rows: as many neighbouring files as hold them, or slices of a larger one."""
         begin, held = 0, 0

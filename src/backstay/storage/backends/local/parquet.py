@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,18 +17,18 @@ from deltalake.transaction import AddAction
 from backstay.core.errors import BackstayError
 from backstay.core.times import instant_datetime
 from backstay.storage.backends.local.files import sync
-from backstay.storage.ports import EVENT_TIME, KNOWN_TIME, SEQUENCE
-from backstay.storage.schema import TYPES
+from backstay.storage.ports import SEQUENCE
+from backstay.storage.schema import INSTANT, TYPES
 
 _ROW_GROUP = 65_536
-_REQUIRED = (EVENT_TIME, KNOWN_TIME, SEQUENCE)
 _POLARS = {name: dtype for dtype, name in TYPES.items()}
 
 
-def write_file(root: Path, frame: pl.DataFrame, *, data_change: bool = True) -> AddAction:
+def write_file(root: Path, frame: pl.DataFrame, bound: Sequence[str], *, data_change: bool = True) -> AddAction:
     """Write numbered rows, in sequence order and at least one, into a new file; the action that would add it.
 
-    The file is synced. If it cannot be written nothing is left of it, and that is a `BackstayError`.
+    The smallest and largest values of the columns in `bound` go with it. The file is synced. If it cannot be written
+    nothing is left of it, and that is a `BackstayError`.
     """
     path = root / f"{uuid4().hex}.parquet"
     try:
@@ -38,7 +39,7 @@ def write_file(root: Path, frame: pl.DataFrame, *, data_change: bool = True) -> 
     except (OSError, pl.exceptions.PolarsError) as error:
         path.unlink(missing_ok=True)
         raise BackstayError(
-            f"the events were not written: {error}", where=str(root), fix="free space, then retry"
+            f"a file of the table was not written: {error}", where=str(root), fix="free space, then retry"
         ) from error
     return AddAction(
         path=path.name,
@@ -46,15 +47,14 @@ def write_file(root: Path, frame: pl.DataFrame, *, data_change: bool = True) -> 
         partition_values={},
         modification_time=time.time_ns() // 1_000_000,
         data_change=data_change,
-        stats=json.dumps(_statistics(frame)),
+        stats=json.dumps(_statistics(frame, bound)),
     )
 
 
-def delta_schema(schema: pl.Schema) -> DeltaSchema:
-    """A frame's schema in Delta's words; the times and the sequence are never null."""
-    return DeltaSchema(
-        [Field(name, _delta_type(kind), nullable=name not in _REQUIRED) for name, kind in schema.items()]
-    )
+def delta_schema(schema: pl.Schema, required: Sequence[str]) -> DeltaSchema:
+    """A frame's schema in Delta's words; the required columns and the sequence are never null."""
+    never = {*required, SEQUENCE}
+    return DeltaSchema([Field(name, _delta_type(kind), nullable=name not in never) for name, kind in schema.items()])
 
 
 def polars_schema(schema: DeltaSchema) -> pl.Schema:
@@ -62,12 +62,14 @@ def polars_schema(schema: DeltaSchema) -> pl.Schema:
     return pl.Schema({field.name: _polars_type(field.type) for field in schema.fields})
 
 
-def _statistics(frame: pl.DataFrame) -> dict[str, object]:
+def _statistics(frame: pl.DataFrame, bound: Sequence[str]) -> dict[str, object]:
     low: dict[str, object] = {SEQUENCE: frame[SEQUENCE][0]}
     high: dict[str, object] = {SEQUENCE: frame[SEQUENCE][-1]}
-    for name in (EVENT_TIME, KNOWN_TIME):
-        micros = frame[name].to_physical()
-        low[name], high[name] = _iso(micros.min()), _iso(micros.max())
+    for name in bound:
+        column = frame[name].to_physical()
+        least, most = column.min(), column.max()
+        times = frame.schema[name] == INSTANT
+        low[name], high[name] = (_iso(least), _iso(most)) if times else (least, most)
     nulls = {name: frame[name].null_count() for name in frame.columns}
     return {"numRecords": frame.height, "minValues": low, "maxValues": high, "nullCount": nulls}
 

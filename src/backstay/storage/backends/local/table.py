@@ -1,8 +1,9 @@
-"""The table of one source: Delta, numbered in its own log, merged when its files become many and small.
+"""A table of numbered rows: Delta, numbered in its own log, merged when its files become many and small.
 
 The **sequence** of the last row is kept in the table's log, as a Delta transaction identifier that is committed in
-the same atomic step as the rows. So no side file can disagree with the table, and a kill at any moment leaves either
-all of a commit or none of it (at worst a Parquet file that no commit names, which nobody reads).
+the same atomic step as the rows; what else must hold with the rows is committed in the same way. So no side file can
+disagree with the table, and a kill at any moment leaves either all of a commit or none of it (at worst a Parquet file
+that no commit names, which nobody reads).
 
 A **merge** rewrites runs of small files into larger ones: the same rows in the same order, committed as a change of
 files but not of data, which an append-only table allows. The small files stay on the disk, for older versions.
@@ -14,23 +15,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from backstay.core.errors import ConflictError, IntegrityError
 from backstay.storage.backends.local.files import sync
 from backstay.storage.backends.local.parquet import delta_schema, polars_schema, write_file
-from backstay.storage.ports import KNOWN_TIME, SEQUENCE
+from backstay.storage.ports import SEQUENCE
 from backstay.storage.schema import INSTANT
 
 SMALL_BYTES = 8 << 20  # a file below this is worth merging,
 SMALL_FILES = 50  # once there are more than this of them,
+SLACK = 1_000  # other tools may cut statistics to milliseconds: never skip a file by less than that
 MERGED_BYTES = 32 << 20  # into files of about this size (what one merge holds in memory, unpacked)
 
 _TXN = "backstay.sequence"
@@ -39,14 +43,14 @@ _CONFIGURATION = {
     "delta.checkpointInterval": "25",  # a fresh process replays fewer commits than this
     "delta.enableExpiredLogCleanup": "false",  # every version stays readable
 }
-_SLACK = 1_000  # other tools may cut statistics to milliseconds: never skip a file by less than that
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """One version of a table: its schema (with `sequence`), its last sequence and its files in sequence order.
 
-    `recorded` is the schema without `sequence`: what an append must have.
+    recorded: the schema without `sequence`: what an append must have
+    files:    path, size_bytes, num_records, min_sequence, and min_NAME and max_NAME of each bound (times as integers)
     """
 
     version: int
@@ -60,52 +64,41 @@ class View:
         return View(self.version, self.last, self.schema, self.recorded, self.files[begin:end])
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The rows that a read asks for: known_time in (known_after, known_until], sequence in (sequence_after,
-    sequence_until]."""
-
-    known_until: int | None
-    known_after: int | None
-    sequence_until: int | None
-    sequence_after: int = 0
+class Bounds(Protocol):
+    """The rows that a read asks for."""
 
     def rows(self) -> pl.Expr:
         """The rows asked for."""
-        keep = pl.lit(True)
-        if self.known_until is not None:
-            keep &= pl.col(KNOWN_TIME) <= pl.lit(self.known_until, dtype=INSTANT)
-        if self.known_after is not None:
-            keep &= pl.col(KNOWN_TIME) > pl.lit(self.known_after, dtype=INSTANT)
-        if self.sequence_until is not None:
-            keep &= pl.col(SEQUENCE) <= self.sequence_until
-        if self.sequence_after:
-            keep &= pl.col(SEQUENCE) > self.sequence_after
-        return keep
+        ...
 
     def files(self) -> pl.Expr:
-        """The files that may hold such rows; a file without statistics may hold any."""
-        keep = pl.lit(True)
-        if self.known_until is not None:
-            keep &= (pl.col("min_known") <= self.known_until).fill_null(True)
-        if self.known_after is not None:
-            keep &= (pl.col("max_known") > self.known_after - _SLACK).fill_null(True)
-        if self.sequence_until is not None:
-            keep &= (pl.col("min_sequence") <= self.sequence_until).fill_null(True)
-        if self.sequence_after:
-            keep &= (pl.col("min_sequence") + pl.col("num_records") > self.sequence_after).fill_null(True)
-        return keep
+        """The files that may hold such rows, by the columns of `View.files`. One without statistics may hold any."""
+        ...
 
 
-class EventTable:
-    """The Delta table at `root`. Reading needs no lock; `commit` and `merge` are for the holder of the source's lock.
+class All:
+    """Every row."""
+
+    def rows(self) -> pl.Expr:
+        return pl.lit(True)
+
+    def files(self) -> pl.Expr:
+        return pl.lit(True)
+
+
+class Table:
+    """The Delta table at `root`, with a column `sequence`. Reading needs no lock; `commit` and `merge` are for the
+    holder of the lock on the folder.
 
     That lock only spares the retries: two commits that both claimed the same sequence would conflict in Delta itself,
     and the later one would be refused with a `ConflictError`. What cannot be read is an `IntegrityError`.
+
+    name:  what the rows are, for messages
+    bound: the columns, times or texts, whose smallest and largest value in each file is kept beside it
     """
 
-    def __init__(self, source: str, root: Path) -> None:
-        self._source, self._root = source, root
+    def __init__(self, name: str, root: Path, bound: Sequence[str]) -> None:
+        self._name, self._root, self._bound = name, root, bound
         self._lock = threading.Lock()
         self._table: DeltaTable | None = None
         self._view: View | None = None
@@ -116,19 +109,15 @@ class EventTable:
         Asking again while nothing was committed costs one look at the file system and answers the same object.
         """
         with self._lock:
-            if self._view is not None and not self._log(self._view.version + 1).exists():
-                return self._view
-            try:
-                if self._table is not None:
-                    self._table.update_incremental()
-                elif DeltaTable.is_deltatable(str(self._root)):
-                    self._table = DeltaTable(str(self._root))
-                else:
-                    return None
-                self._view = _view_of(self._source, self._table)
-            except (DeltaError, OSError, ValueError) as error:
-                raise self._unreadable("the table", error) from error
-            return self._view
+            return self._look()
+
+    def marked(self, marks: Iterable[str]) -> tuple[View | None, dict[str, int]]:
+        """The table as it stands now, and the number that was committed last under each mark (0: none yet)."""
+        with self._lock:
+            view = self._look()
+            if view is None or self._table is None:
+                return None, dict.fromkeys(marks, 0)
+            return view, {mark: self._table.transaction_version(mark) or 0 for mark in marks}
 
     def read(self, view: View, columns: Sequence[str], bounds: Bounds) -> pl.DataFrame:
         """The rows of a view that are within the bounds, in sequence order."""
@@ -140,19 +129,19 @@ class EventTable:
             scan = pl.scan_parquet([self._root / path for path in paths], glob=False, hive_partitioning=False)
             frame = scan.filter(bounds.rows()).select(kept).collect()
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise self._unreadable("events", error) from error
+            raise self._unreadable("rows", error) from error
         if not frame[SEQUENCE].is_sorted():  # another tool compacted the table
             frame = frame.sort(SEQUENCE)
         return frame.select(columns)
 
-    def commit(self, frame: pl.DataFrame, view: View | None) -> View:
+    def commit(self, frame: pl.DataFrame, view: View | None, marks: Mapping[str, int] | None = None) -> View:
         """Write the rows, numbered on from `view` (None: make the table), then the commit that names them.
 
-        Only the second makes them exist.
+        Only the second makes them exist, and with them the numbers under these marks.
         """
         last = (view.last if view is not None else 0) + frame.height
-        actions: list[AddAction | RemoveAction] = [] if frame.is_empty() else [write_file(self._root, frame)]
-        return self._commit(frame.schema, view, actions, last)
+        actions: list[AddAction | RemoveAction] = [] if frame.is_empty() else [self._write(frame)]
+        return self._commit(frame.schema, view, actions, last, marks)
 
     def merge(self, view: View) -> View:
         """Rewrite small files into larger ones if there are many; the rows and their order stay as they are."""
@@ -162,21 +151,53 @@ class EventTable:
         actions: list[AddAction | RemoveAction] = []
         now = time.time_ns() // 1_000_000
         for run in _runs(view.files):
-            rows = self.read(View(view.version, view.last, view.schema, view.recorded, run), list(view.schema), ALL)
+            rows = self.read(View(view.version, view.last, view.schema, view.recorded, run), list(view.schema), All())
             actions += [RemoveAction(path, False, now, size) for path, size in run.select("path", "size_bytes").rows()]
-            actions.append(write_file(self._root, rows, data_change=False))
+            actions.append(self._write(rows, data_change=False))
         return self._commit(view.schema, view, actions, view.last) if actions else view
 
-    def _commit(self, schema: pl.Schema, view: View | None, actions: list[AddAction | RemoveAction], last: int) -> View:
+    def _look(self) -> View | None:
+        if self._view is not None and not self._log(self._view.version + 1).exists():
+            return self._view
+        try:
+            if self._table is not None:
+                self._table.update_incremental()
+            elif DeltaTable.is_deltatable(str(self._root)):
+                self._table = DeltaTable(str(self._root))
+            else:
+                return None
+            self._view = _view_of(self._name, self._table, self._bound)
+        except (DeltaError, OSError, ValueError) as error:
+            raise self._unreadable("the table", error) from error
+        return self._view
+
+    def _write(self, rows: pl.DataFrame, *, data_change: bool = True) -> AddAction:
+        return write_file(self._root, rows, self._bound, data_change=data_change)
+
+    def _commit(
+        self,
+        schema: pl.Schema,
+        view: View | None,
+        actions: list[AddAction | RemoveAction],
+        last: int,
+        marks: Mapping[str, int] | None = None,
+    ) -> View:
         failure: Exception | None = None
         with self._lock:
             try:
-                _write_commit(self._root, self._table, view, schema, actions, last)
+                _write_commit(
+                    self._root,
+                    self._table,
+                    view,
+                    delta_schema(schema, self._bound),
+                    actions,
+                    {_TXN: last, **(marks or {})},
+                )
             except (DeltaError, OSError, ValueError) as error:
                 failure = error  # it may have landed nevertheless, a later step (a checkpoint) failed: ask the table
         seen = self.view()
         if seen is None or seen.last != last or (failure and view is not None and seen.version == view.version):
-            what = f"the append to {self._source!r} was not committed: {failure or 'another writer came between'}"
+            what = f"what was written for {self._name} was not committed: {failure or 'another writer came between'}"
             raise ConflictError(what, where=str(self._root), fix="retry") from failure
         sync(self._log(seen.version))
         sync(self._root / "_delta_log")
@@ -186,55 +207,53 @@ class EventTable:
         return self._root / "_delta_log" / f"{version:020d}.json"
 
     def _unreadable(self, what: str, error: Exception) -> IntegrityError:
-        return IntegrityError(f"{what} of {self._source!r} cannot be read: {error}", where=str(self._root))
-
-
-ALL = Bounds(None, None, None)
-"""Every row."""
+        return IntegrityError(f"{what} of {self._name} cannot be read: {error}", where=str(self._root))
 
 
 def _write_commit(
     root: Path,
     table: DeltaTable | None,
     view: View | None,
-    schema: pl.Schema,
+    schema: DeltaSchema,
     actions: list[AddAction | RemoveAction],
-    last: int,
+    marks: Mapping[str, int],
 ) -> None:
     # One attempt: the sequence was read under the lock, so a commit in between is a conflict, not a delay.
-    properties = CommitProperties(app_transactions=[Transaction(_TXN, last)], max_commit_retries=1)
+    transactions = [Transaction(mark, number) for mark, number in marks.items()]
+    properties = CommitProperties(app_transactions=transactions, max_commit_retries=1)
     if view is None:
         added = [action for action in actions if isinstance(action, AddAction)]
         create_table_with_add_actions(
-            str(root), delta_schema(schema), added, configuration=_CONFIGURATION, commit_properties=properties
+            str(root), schema, added, configuration=_CONFIGURATION, commit_properties=properties
         )
         return
     if table is None or table.version() != view.version:
         raise ValueError("another writer came between")
-    table.create_write_transaction(actions, "append", delta_schema(schema), commit_properties=properties)
+    table.create_write_transaction(actions, "append", schema, commit_properties=properties)
 
 
-def _view_of(source: str, table: DeltaTable) -> View:
+def _view_of(name: str, table: DeltaTable, bound: Sequence[str]) -> View:
     schema = polars_schema(table.schema())
     last = table.transaction_version(_TXN) or 0
     actions = pl.DataFrame(table.get_add_actions(flatten=True))
-    if actions.is_empty():
-        numbers = ("size_bytes", "num_records", "min_sequence", "min_known", "max_known")
-        files = pl.DataFrame(schema={"path": pl.String, **dict.fromkeys(numbers, pl.Int64)})
-    else:
-        files = actions.select(
-            "path",
-            "size_bytes",
-            "num_records",
-            pl.col(f"min.{SEQUENCE}").alias("min_sequence"),
-            pl.col(f"min.{KNOWN_TIME}").cast(pl.Int64).alias("min_known"),
-            pl.col(f"max.{KNOWN_TIME}").cast(pl.Int64).alias("max_known"),
-        ).sort("min_sequence")
+    kinds = {one: pl.Int64() if schema[one] == INSTANT else schema[one] for one in bound}
+    files = pl.DataFrame(
+        schema={"path": pl.String, **dict.fromkeys(("size_bytes", "num_records", "min_sequence"), pl.Int64)}
+        | {f"{side}_{one}": kind for one, kind in kinds.items() for side in ("min", "max")}
+    )
+    if not actions.is_empty():
+        sides = [
+            pl.col(f"{side}.{one}").cast(kind).alias(f"{side}_{one}")
+            for one, kind in kinds.items()
+            for side in ("min", "max")
+        ]
+        sequence = pl.col(f"min.{SEQUENCE}").alias("min_sequence")
+        files = actions.select("path", "size_bytes", "num_records", sequence, *sides).sort("min_sequence")
     rows = int(files["num_records"].sum())
     if rows != last:
         raise IntegrityError(
-            f"the table of {source!r} holds {rows} rows but numbers {last}",
-            where=source,
+            f"the table of {name} holds {rows} rows but numbers {last}",
+            where=str(table.table_uri),
             expected="a table that only Backstay appends to",
         )
     recorded = pl.Schema({name: kind for name, kind in schema.items() if name != SEQUENCE})
