@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from tests.cli.conftest import AS_OF, Life, Run, Server, write_project
 
@@ -91,6 +92,18 @@ def test_no_predictions(cli: Cli, tmp_path: Path) -> None:
     project = write_project(tmp_path)
     assert cli("predictions", "--project", project).out == "nothing has been served yet\n"
     assert cli("predictions", "--project", project, "--json").json == {"predictions": []}
+
+
+def test_compact(cli: Cli, life: Life, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(life.project, tmp_path / "copy"))
+    before = cli("predictions", "--limit", 1000, "--project", project, "--json").json
+    done = cli("compact", "--project", project, "--json").json
+    assert (done["predictions"], done["segments"]) == (100, 1)
+    assert DeltaTable(done["table"]).version() == 0
+    again = cli("compact", "--project", project)
+    assert "predictions  0" in again.out
+    assert again.err.splitlines()[-1] == f"next: backstay predictions --project {project}"
+    assert cli("predictions", "--limit", 1000, "--project", project, "--json").json == before
 
 
 def test_trace(cli: Cli, life: Life) -> None:

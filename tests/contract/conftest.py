@@ -1,6 +1,7 @@
 """One suite for every backend: each fixture makes one empty store of a port, once a backend.
 
-A new backend adds itself to `_BACKENDS`, with a maker for each port that it implements. The online state's suite is the
+A new backend adds itself to `_BACKENDS`, with a maker for each port that it implements, and to `_LOGS`, with one for
+each mode of its prediction log. The online state's suite is the
 conformance kit (`test_online.py`).
 """
 
@@ -18,15 +19,21 @@ from backstay.storage.ports import Artifacts, EventStore, Ledger, PredictionLog
 _BACKENDS: dict[str, dict[str, Callable[[Path], Any]]] = {
     "memory": {
         "events": lambda _: memory.MemoryEvents(),
-        "predictions": lambda _: memory.MemoryPredictions(),
         "ledger": lambda _: memory.MemoryLedger(),
         "artifacts": lambda _: memory.MemoryArtifacts(),
     },
     "local": {
         "events": lambda path: local.LocalEvents(path / "events"),
-        "predictions": lambda path: local.LocalPredictions(path / "predictions"),
         "ledger": lambda path: local.LocalLedger(path / "ledger.db"),
         "artifacts": lambda path: local.LocalArtifacts(path / "artifacts"),
+    },
+}
+
+_LOGS: dict[str, Callable[[Path], PredictionLog]] = {
+    "memory": lambda _: memory.MemoryPredictions(),
+    **{
+        f"local-{mode}": lambda path, mode=mode: local.LocalPredictions(path / "predictions", mode)
+        for mode in ("durable", "sync", "lossy")
     },
 }
 
@@ -48,9 +55,26 @@ def events(backend: str, tmp_path: Path) -> Iterator[EventStore]:
     yield from _made(backend, "events", tmp_path)
 
 
+@pytest.fixture(params=sorted(_LOGS))
+def predictions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PredictionLog]:
+    log = _LOGS[request.param](tmp_path)
+    yield log
+    log.close()
+
+
 @pytest.fixture
-def predictions(backend: str, tmp_path: Path) -> Iterator[PredictionLog]:
-    yield from _made(backend, "predictions", tmp_path)
+def reopen(predictions: PredictionLog, tmp_path: Path) -> Callable[[], PredictionLog]:
+    """A log over what `predictions` holds, or the one that was reopened last, once that is closed."""
+    held = [predictions]
+
+    def _reopen() -> PredictionLog:
+        if isinstance(predictions, local.LocalPredictions):
+            return _LOGS["local-durable"](tmp_path)
+        held.append(memory.MemoryPredictions())
+        held[-1].append(list(held[-2].scan()))
+        return held[-1]
+
+    return _reopen
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from backstay.project import Project
-from backstay.storage.predictions import Prediction, predictions
+from backstay.storage.predictions import Prediction
 from tests.serving.shop import ROOT
 
 DEMO = ROOT / "examples" / "flights"
@@ -38,7 +38,7 @@ class Ran:
     @property
     def predictions(self) -> list[Prediction]:
         project = Project(DEMO, home=self.out / "state")
-        found = list(predictions(project.services.predictions))
+        found = list(project.services.predictions.scan())
         project.close()
         return found
 

@@ -18,7 +18,7 @@ from backstay.core.times import instant
 from backstay.lifecycle.verify import ParityReport
 from backstay.project import Project
 from backstay.storage.backends.local import LocalEvents, LocalPredictions
-from backstay.storage.predictions import Prediction, encode
+from backstay.storage.predictions import Prediction
 from tests.serving import shop
 
 VECTOR_FROM_LATE = {"shop_late_1d", "shop_late_7d"}
@@ -41,7 +41,7 @@ def _rewrite_predictions(path: Path, change: Callable[[int, Prediction], Predict
     folder = path / ".backstay" / "predictions"
     shutil.rmtree(folder)
     log = LocalPredictions(folder)
-    log.append([encode(change(place, one)) for place, one in enumerate(logged)])
+    log.append([change(place, one) for place, one in enumerate(logged)])
     log.close()
 
 

@@ -13,7 +13,7 @@ from backstay.core.errors import InputError
 from backstay.lifecycle.candidates import reference_sample
 from backstay.project import Project
 from backstay.storage.backends.local import LocalPredictions
-from backstay.storage.predictions import Prediction, encode
+from backstay.storage.predictions import Prediction
 from tests.serving import shop
 
 
@@ -21,7 +21,7 @@ def _rewrite(path: Path, change: Callable[[Prediction], Prediction]) -> None:
     logged = shop.logged(path)
     shutil.rmtree(path / ".backstay" / "predictions")
     log = LocalPredictions(path / ".backstay" / "predictions")
-    log.append([encode(change(one)) for one in logged])
+    log.append([change(one) for one in logged])
     log.close()
 
 

@@ -117,9 +117,12 @@ def test_each_call_wants_its_role(acts: Callable[[str], Project], what: str) -> 
 def test_what_asks_for_all_wants_a_role_on_each(acts: Callable[[str], Project]) -> None:
     with pytest.raises(AccessError, match="the role write on feature set 'browsing'"):
         acts("write").backfill()
+    with pytest.raises(AccessError, match="the role write on feature set 'browsing'"):
+        acts("write").compact()
     with pytest.raises(AccessError, match="the role read_offline on feature set 'browsing'"):
         acts("read_offline").predictions()
     acts("ana").backfill()
+    acts("ana").compact()
 
 
 def test_one_of_the_feature_sets_that_use_a_source_is_enough_to_write_it(acts: Callable[[str], Project]) -> None:

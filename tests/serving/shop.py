@@ -16,7 +16,7 @@ from typing import Any
 from backstay.core.clock import ReplayClock
 from backstay.core.times import instant
 from backstay.project import Project
-from backstay.storage.predictions import Prediction, predictions
+from backstay.storage.predictions import Prediction
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST, SECOND = "2024-02-14", "2024-02-20"
@@ -167,7 +167,7 @@ def move_champion(project: Project, to: int) -> None:
 
 def logged(path: Path) -> list[Prediction]:
     project = Project(path)
-    found = list(predictions(project.services.predictions))
+    found = list(project.services.predictions.scan())
     project.close()
     return found
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import http.client
 import json
+import resource
 import signal
 import threading
 import time
 from pathlib import Path
+
+import pytest
 
 from backstay.project import Project
 from tests.serving import shop
 from tests.serving.shop import Server, event, live, request
 
 
-def test_every_acknowledged_prediction_survives_a_kill_under_load(path: Path) -> None:
+def in_mode(path: Path, mode: str) -> Path:
+    with (path / "backstay.toml").open("a") as file:
+        file.write(f'\n[predictions]\nmode = "{mode}"\n')
+    return path
+
+
+@pytest.mark.parametrize("mode", ["durable", "sync"])
+def test_every_acknowledged_prediction_survives_a_kill_under_load(path: Path, mode: str) -> None:
+    in_mode(path, mode)
     acknowledged: list[str] = []
     ended: list[str] = []
     with Server(path, "--replay") as server:
@@ -47,6 +58,36 @@ def test_every_acknowledged_prediction_survives_a_kill_under_load(path: Path) ->
     with Server(path, "--replay") as server:  # and it comes back
         assert server.predict(request())[0] == 200
     assert len(shop.logged(path)) == len(logged) + 1
+
+
+@pytest.mark.parametrize("mode", ["durable", "sync"])
+def test_a_full_disk_is_503_until_there_is_room_again(path: Path, mode: str) -> None:
+    with Server(in_mode(path, mode), "--replay") as server:
+        ids = [server.predict(request())[1]["prediction_id"]]
+        (segment,) = (path / ".backstay" / "predictions" / "_segments").glob("*.seg")
+        pid = server.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (segment.stat().st_size + 100, before[1]))
+        for _ in range(3):
+            status, answer = server.predict(request())
+            assert status == 503
+            assert "predictions were not written (File too large)" in answer["error"]
+            assert answer["fix"] == "free space or mend the disk, then send it again"
+        assert [one.id for one in shop.logged(path)] == ids
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+        ids += [server.predict(request())[1]["prediction_id"] for _ in range(3)]
+    assert [one.id for one in shop.logged(path)] == ids
+
+
+def test_lossy_goes_on_serving_on_a_full_disk(path: Path) -> None:
+    with Server(in_mode(path, "lossy"), "--replay") as server:
+        pid = server.process.pid
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]))
+        ids = [server.predict(request())[1]["prediction_id"] for _ in range(5)]
+        assert shop.logged(path) == []
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert [one.id for one in shop.logged(path)] == ids
+    assert Project(path).status().lost_predictions == 0
 
 
 def test_every_acknowledged_event_survives_a_kill_under_load(path: Path) -> None:

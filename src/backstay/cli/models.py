@@ -204,7 +204,7 @@ def tick(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Do what the policies say is due now: judge candidates, promote winners, train a new candidate.
+    """Do what the policies say is due now: judge candidates, promote winners, train a new candidate; then `compact`.
 
     Run it from a timer, once a day for example: a second run at the same moment finds nothing to do.
     """
@@ -215,11 +215,14 @@ def tick(
             "judged": [plain.judgement(one) for one in ticked.judged],
             "promoted": [plain.move(one) for one in ticked.promoted],
             "trained": [plain.version(one) for one in ticked.trained],
+            "compacted": ticked.compacted.predictions,
         }
         rows: list[tuple[object, ...]] = [
             ("judged", one.number, f"{one.decision.verdict.value}: {one.decision.reason}") for one in ticked.judged
         ]
         rows += [("promoted", one.to, "it is champion now") for one in ticked.promoted]
         rows += [("trained", one.number, f"on {count(one.manifest.dataset.rows)} rows") for one in ticked.trained]
+        if ticked.compacted.predictions:
+            rows.append(("compacted", None, f"{count(ticked.compacted.predictions)} predictions"))
         shell.show(answer, table(("done", ">version", "what came of it"), rows, empty="nothing is due"))
         shell.next("status")

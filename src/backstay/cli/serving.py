@@ -1,4 +1,4 @@
-"""Verbs about serving: `serve`, `predictions`, `trace`."""
+"""Verbs about serving: `serve`, `predictions`, `trace`, `compact`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 from backstay.cli import plain
 from backstay.cli.options import HomeOption, JsonOption, ModelOption, ProjectOption
 from backstay.cli.shell import Shell
-from backstay.cli.tables import NONE, age, block, interval, keys, minute, real, table, when_text
+from backstay.cli.tables import NONE, age, block, count, interval, keys, minute, real, table, when_text
 
 if TYPE_CHECKING:
     from backstay.definitions import FeatureSet
@@ -124,6 +124,24 @@ def predictions(
             shell.next("trace", last[0].id)
         else:
             shell.next("serve")
+
+
+def compact(
+    ctx: typer.Context, project: ProjectOption = None, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Move the predictions that servers have logged into a Delta table, for faster reading and for other tools.
+
+    Run it from a timer; `tick` does it too. Servers go on meanwhile, and what they are writing to stays as it is.
+    Interrupted or run twice it loses and doubles nothing.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("compacting") as progress:
+            done = shell.project.compact(progress=progress)
+        table_at = str(shell.project.services.home / "predictions")
+        answer = {"predictions": done.predictions, "segments": done.segments, "table": table_at}
+        facts = {"predictions": count(done.predictions), "of segments": count(done.segments), "table": table_at}
+        shell.show(answer, block(facts, title="compacted"))
+        shell.next("predictions")
 
 
 def trace(

@@ -45,6 +45,8 @@ def status(
         for model in found.models:
             parts += ["", _model(model)]
         shell.show({"project": shell.project.name, **found.as_dict()}, *parts, "", table(columns, rows))
+        if found.lost_predictions:
+            shell.note(f"{count(found.lost_predictions)} predictions were served and lost: predictions.mode was lossy")
         if as_of is None:
             _advise(shell, found.models, found.sources)
 

@@ -23,6 +23,7 @@ class Setting:
     name: str
     default: str | int | bool | None
     meaning: str
+    choices: tuple[str, ...] = ()
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -37,6 +38,12 @@ SETTINGS: tuple[Setting, ...] = (
         "the shared online state, redis:// or rediss://, ${NAME} from the environment; else the home",
     ),
     Setting("features.memory", 0, "bytes that a source's events may take at once in a training set; 0: no bound"),
+    Setting(
+        "predictions.mode",
+        "durable",
+        "when a prediction is acknowledged: durable: written; sync: on the disk; lossy: at once, losses are counted",
+        ("durable", "sync", "lossy"),
+    ),
     Setting("serving.host", "127.0.0.1", "the address the server listens on; anything but loopback is everybody's"),
     Setting("serving.port", 8000, "the port the server listens on; 0 takes a free one"),
     Setting("serving.body_limit", 65_536, "the largest body of a request for a prediction, in bytes"),
@@ -89,6 +96,8 @@ def _check(name: str, value: object, path: Path) -> None:
             where=str(path),
             expected={str: "a text", int: "a whole number", bool: "true or false"}[kind],
         )
+    if setting.choices and value not in setting.choices:
+        raise InputError(f"{name} is {value!r}", where=str(path), expected=f"one of {', '.join(setting.choices)}")
 
 
 def expanded(value: str | None, name: str) -> str | None:

@@ -1,5 +1,6 @@
 """The tick: what is due now, by policy. Candidates whose rows are mature are judged, winners promoted, and a new
-candidate is trained when the last is old enough. Calling it twice does nothing the second time.
+candidate is trained when the last is old enough. What servers logged meanwhile is compacted. Calling it twice does
+nothing the second time.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from backstay.core.show import Shown
 from backstay.core.times import duration
 from backstay.definitions import Model
 from backstay.lifecycle.candidates import train_candidate
+from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
 from backstay.lifecycle.records import Records
 from backstay.registry.environment import Environment
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
+from backstay.storage.ports import Compacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +27,18 @@ class Ticked(Shown):
     judged: tuple[Judgement, ...]
     promoted: tuple[AliasMove, ...]
     trained: tuple[ModelVersion, ...]
+    compacted: Compacted
 
 
 def tick(records: Records, model: Model, environment: Environment, *, strict: bool = False) -> Ticked:
-    """Judge, promote and retrain what is due at the clock's time."""
+    """Judge, promote and retrain what is due at the clock's time, then compact the prediction log."""
     now = records.clock.now()
     judged, promoted = judge_due(records, model)
     versions = records.registry.versions(model.name)
     trained = []
     if versions and now - max(v.manifest.dataset.as_of for v in versions) >= duration(model.retrain.every):
         trained.append(train_candidate(records, model, environment, as_of=now, strict=strict))
-    return Ticked(tuple(judged), tuple(promoted), tuple(trained))
+    return Ticked(tuple(judged), tuple(promoted), tuple(trained), compact(records))
 
 
 def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[AliasMove]]:

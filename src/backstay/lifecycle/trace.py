@@ -23,7 +23,7 @@ from backstay.lifecycle.judge import GATE
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.verify import asked_frame
 from backstay.registry.versions import ModelVersion
-from backstay.storage.predictions import Prediction, predictions
+from backstay.storage.predictions import Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,8 @@ class Trace(Shown):
 
 def find(records: Records, prediction_id: str) -> Prediction:
     """The prediction with this id, or `NotFoundError`."""
-    for prediction in predictions(records.predictions):
-        if prediction.id == prediction_id:
-            return prediction
+    for prediction in records.predictions.scan(ids=[prediction_id]):
+        return prediction
     raise NotFoundError(
         f"there is no prediction {prediction_id!r}",
         where="the predictions record",

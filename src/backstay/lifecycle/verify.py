@@ -25,7 +25,7 @@ from backstay.features.views import Status
 from backstay.lifecycle.agreement import Agreement, Column
 from backstay.lifecycle.records import Records
 from backstay.runtimes.onnx import OnnxScorer
-from backstay.storage.predictions import Prediction, predictions
+from backstay.storage.predictions import Prediction
 
 _EXAMPLES = 10
 
@@ -34,6 +34,7 @@ _EXAMPLES = 10
 class ParityReport(Shown):
     """How many predictions were computed again, how many came out the same, and where the others differ.
 
+    logged: in the time that was chosen; checked: what was chosen of these
     equal:  the same, bit for bit, as what the server had read justifies
     stale:  of these, how many would differ from what was known at their T
     other_definition: served from another definition of the feature set, which can't be compared; not among `checked`
@@ -107,15 +108,15 @@ def verify(
     records: Records, model: Model, chosen: Chosen | None = None, *, max_stale: float | None = None
 ) -> ParityReport:
     """Compute predictions again and compare. With `max_stale`, parity holds only if no larger share is stale."""
-    report = ParityReport(model.name, max_stale=max_stale)
+    report, chosen = ParityReport(model.name, max_stale=max_stale), chosen or Chosen()
     groups: dict[tuple[str, str], list[Prediction]] = {}
 
     def counted() -> Iterator[Prediction]:
-        for prediction in predictions(records.predictions, model=model.name):
+        for prediction in records.predictions.scan(model=model.name, since=chosen.since, until=chosen.until):
             report.logged += 1
             yield prediction
 
-    for prediction in (chosen or Chosen()).of(counted()):
+    for prediction in chosen.of(counted()):
         groups.setdefault((prediction.version, prediction.feature_set), []).append(prediction)
     for (version, feature_set), group in sorted(groups.items()):
         if feature_set != model.features.hash:

@@ -35,7 +35,12 @@ class Context:
         self.settings: Mapping[str, Any] = read_settings(self.path)
         self.name = self.settings["project.name"] or self.path.name
         place = Path(home).resolve() if home else self.path / self.settings["project.home"]
-        self.services = Services(place, name=self.name, online_url=expanded(self.settings["online.url"], "online.url"))
+        self.services = Services(
+            place,
+            name=self.name,
+            online_url=expanded(self.settings["online.url"], "online.url"),
+            predictions_mode=self.settings["predictions.mode"],
+        )
         self.clock = clock or SystemClock()
         self.actor = actor or getpass.getuser()
 

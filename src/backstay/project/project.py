@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from functools import cached_property
 
 from backstay.core.errors import BackstayError, InputError
@@ -10,6 +9,7 @@ from backstay.core.times import duration, instant
 from backstay.definitions import EventSource, Model
 from backstay.features.backfill import Progress, backfill
 from backstay.lifecycle.candidates import Alter, train_candidate
+from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.judge import Judgement, judge, promote
 from backstay.lifecycle.tick import Ticked, tick
 from backstay.lifecycle.trace import Trace, find, trace
@@ -23,8 +23,8 @@ from backstay.project.serving import Ready, announce, serve
 from backstay.project.status import Status, project_status, quality
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
-from backstay.storage.ports import Entry
-from backstay.storage.predictions import Prediction, predictions
+from backstay.storage.ports import Compacted, Entry
+from backstay.storage.predictions import Prediction
 
 
 class GateRefused(BackstayError):  # noqa: N818  an answer, not a mistake
@@ -131,7 +131,7 @@ class Project(Context):
         return promote(self.records, one, judgement)
 
     def tick(self, model: str | None = None) -> Ticked:
-        """Do what is due now: judge, promote, retrain."""
+        """Do what is due now: judge, promote, retrain, and compact the prediction log."""
         self.permits.model(self.model(model), "tick", "read_offline", "define")
         return tick(self.records, self.model(model), self.environment, strict=self.settings["project.strict"])
 
@@ -173,8 +173,16 @@ class Project(Context):
         """The predictions that were served last, of one model or of all, the newest first."""
         for one in self.definitions.models.values() if model is None else [self.model(model)]:
             self.permits.model(one, "look at predictions of", "read_offline")
-        record = predictions(self.services.predictions, model=None if model is None else self.model(model).name)
-        return heapq.nlargest(limit, record, key=lambda one: (one.served_at, one.id))
+        name = None if model is None else self.model(model).name
+        return list(self.services.predictions.scan(model=name, last=limit))
+
+    def compact(self, *, progress: Progress = _silent) -> Compacted:
+        """Move what servers have logged, and closed, into a table that other tools read; nothing else changes.
+
+        Safe while servers run, and when it is interrupted. `tick` does it too.
+        """
+        self.permits.everything("compact the predictions", "write")
+        return compact(self.records, lambda done, total: progress("compacting", done, total))
 
     def entries(self, kind: str | None = None, *, limit: int = 20) -> list[Entry]:
         """The last entries of the ledger, the newest last."""

@@ -21,8 +21,10 @@ class Services:
     project's) and of what identifies this home: sequences of another home's events mean something else.
     """
 
-    def __init__(self, home: Path, *, name: str = "", online_url: str | None = None) -> None:
-        self.home, self._name, self._online_url = home, name, online_url
+    def __init__(
+        self, home: Path, *, name: str = "", online_url: str | None = None, predictions_mode: str = "durable"
+    ) -> None:
+        self.home, self._name, self._online_url, self._predictions_mode = home, name, online_url, predictions_mode
 
     @cached_property
     def events(self) -> EventStore:
@@ -30,7 +32,7 @@ class Services:
 
     @cached_property
     def predictions(self) -> PredictionLog:
-        return LocalPredictions(self._folder("predictions"))
+        return LocalPredictions(self._folder("predictions"), self._predictions_mode)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -14,7 +14,6 @@ from backstay.features.contracts import late
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.tick import open_candidates
 from backstay.monitoring.quality import WEEK, Cohort, weekly_quality
-from backstay.storage.predictions import predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +23,13 @@ class Status(Shown):
     as_of: str
     models: list[dict[str, Any]]
     sources: list[dict[str, Any]]
+    lost_predictions: int
 
 
-def served_frame(records: Records, model: Model) -> pl.DataFrame:
-    """The model's predictions: `at`, `score`, `version` and the label's key."""
-    rows = [
-        (p.at, p.score, p.version, p.keys[model.label.key]) for p in predictions(records.predictions, model=model.name)
-    ]
+def served_frame(records: Records, model: Model, *, until: int | None = None) -> pl.DataFrame:
+    """The model's predictions, asked before `until`: `at`, `score`, `version` and the label's key."""
+    logged = records.predictions.scan(model=model.name, until=until)
+    rows = [(p.at, p.score, p.version, p.keys[model.label.key]) for p in logged]
     kind = model.label.source.schema[model.label.key]
     schema = {"at": pl.Int64(), "score": pl.Float64(), "version": pl.String(), model.label.key: kind}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -38,7 +37,7 @@ def served_frame(records: Records, model: Model) -> pl.DataFrame:
 
 def quality(records: Records, model: Model, *, as_of: int, start: int | None = None) -> list[Cohort]:
     """Realised quality by week of everything served and asked before `as_of`."""
-    served = served_frame(records, model).filter(pl.col("at") < as_of)
+    served = served_frame(records, model, until=as_of)
     return weekly_quality(served, model.label, records.events, as_of=as_of, start=start)
 
 
@@ -47,6 +46,7 @@ def project_status(records: Records, models: list[Model], sources: list[EventSou
         as_of=instant_text(as_of),
         models=[_model(records, model, as_of) for model in models],
         sources=[_source(records, source, as_of) for source in sources],
+        lost_predictions=records.predictions.lost(),
     )
 
 

@@ -51,6 +51,11 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     tags: list[str] = []
     untagged: dict[str, dict[str, str]] = {}
 
+    @property
+    def features(self) -> list[str]:
+        """The names of all features of the set, in its order: what the values of a prediction are of."""
+        return [feature[0] for feature in self.definition["features"]]
+
 
 class Code(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The code that ran: see `backstay.registry.environment`.

@@ -128,6 +128,10 @@ class Registry:
             )
         return self._version(entries[number - 1])
 
+    def models(self) -> list[str]:
+        """The models that have versions, in the order of their first ones."""
+        return list(dict.fromkeys(entry.subject for entry in self._ledger.entries(kind=_VERSION)))
+
     def versions(self, model: str) -> list[ModelVersion]:
         """Every version of a model, by number."""
         return [self._version(entry) for entry in self._entries(model)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from backstay.core.errors import BackstayError
@@ -17,12 +18,14 @@ LARGEST = 64
 """Rows that are computed together; one request may bring more."""
 
 Answer = TypeVar("Answer")
+Worked = tuple[Sequence[Answer], Future[None] | None]
+"""Answers, and what must be done before they are given (None: nothing)."""
 
 
 class Coalescer(Generic[Answer]):
     """Collects requests of one or many rows each, and hands their rows to `work`, which answers each in its order."""
 
-    def __init__(self, work: Callable[[Sequence[Asked]], Sequence[Answer]], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, work: Callable[[Sequence[Asked]], Worked[Answer]], loop: asyncio.AbstractEventLoop) -> None:
         self._work, self._loop = work, loop
         self._waiting: list[tuple[Sequence[Asked], asyncio.Future[Sequence[Answer]]]] = []
 
@@ -49,20 +52,38 @@ class Coalescer(Generic[Answer]):
         if not batch:
             return
         try:
-            answers = self._work([one for asked, _ in batch for one in asked])
+            answers, written = self._work([one for asked, _ in batch for one in asked])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered: nobody may wait for ever
             if len(batch) > 1 and isinstance(error, BackstayError):
                 # One request that cannot be answered must not take the others with it.
                 for one in batch:
                     self._answer([one])
                 return
-            for _, future in batch:
-                future.set_exception(error)
+            _refuse(batch, error)
             return
-        begin = 0
-        for asked, future in batch:
+        if written is None:
+            _give(batch, answers)
+            return
+
+        def settled() -> None:
+            error = written.exception()
+            _give(batch, answers) if error is None else _refuse(batch, error)
+
+        written.add_done_callback(lambda _: self._loop.call_soon_threadsafe(settled))
+
+
+def _give(batch: list[tuple[Sequence[Asked], asyncio.Future[Sequence[Answer]]]], answers: Sequence[Answer]) -> None:
+    begin = 0
+    for asked, future in batch:
+        if not future.done():  # its client may have gone meanwhile
             future.set_result(answers[begin : begin + len(asked)])
-            begin += len(asked)
+        begin += len(asked)
+
+
+def _refuse(batch: list[tuple[Sequence[Asked], asyncio.Future[Sequence[Answer]]]], error: BaseException) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
 
 
 class Batcher(Coalescer[dict[str, Any]]):
@@ -74,6 +95,6 @@ class Batcher(Coalescer[dict[str, Any]]):
         self.served: ServedModel | None = None
         """The version new batches go to; replaced in one assignment, so a batch never mixes versions."""
 
-    def _predict(self, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+    def _predict(self, asked: Sequence[Asked]) -> Worked[dict[str, Any]]:
         assert self.served is not None
         return self._core.predict(self.served, "champion", asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from backstay.features.views import Status
 from backstay.registry.versions import ModelVersion
 from backstay.runtimes.scorer import Scorer
 from backstay.storage.ports import PredictionLog
-from backstay.storage.predictions import Prediction, encode
+from backstay.storage.predictions import Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,10 @@ class Core:
         self._log, self._clock, self._replay = log, clock, replay
         self._status_names = [status.name for status in Status]
 
-    def predict(self, served: ServedModel, route: str, asked: Sequence[Asked]) -> list[dict[str, Any]]:
-        """Answers in the order asked; all of them are durable when this returns."""
+    def predict(
+        self, served: ServedModel, route: str, asked: Sequence[Asked]
+    ) -> tuple[list[dict[str, Any]], Future[None] | None]:
+        """Answers in the order asked, and what must be done before they are given (None: nothing, they are written)."""
         found = served.lookup.lookup(asked)
         scores = served.scorer.score(found.rows.vector()).tolist()
         values = found.rows.values()
@@ -75,10 +78,9 @@ class Core:
                 decision=score >= served.threshold,
                 replayed=self._replay,
             )
-            records.append(encode(record))
+            records.append(record)
             answers.append(self._answer(record, served.version.number, names))
-        self._log.append(records)
-        return answers
+        return answers, self._log.submit(records)
 
     def _answer(self, record: Prediction, number: int, names: Sequence[str]) -> dict[str, Any]:
         statuses: Mapping[str, str] = {

@@ -33,9 +33,9 @@ class Lookups:
         """T, and the rows of a request body."""
         return self._parser.parse(data, now)
 
-    def work(self, asked: Sequence[Asked]) -> list[OnlineRow]:
-        """The features of rows that were asked, of one request or of several."""
-        return self._answers.rows(asked)
+    def work(self, asked: Sequence[Asked]) -> tuple[list[OnlineRow], None]:
+        """The features of rows that were asked, of one request or of several; nothing has to be written for them."""
+        return self._answers.rows(asked), None
 
     def answer(self, at: int, rows: Sequence[OnlineRow]) -> dict[str, Any]:
         """The answer to one request."""

@@ -6,9 +6,12 @@ Every method raises `backstay.core.errors.BackstayError` subclasses only: `NotFo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from backstay.storage.predictions import Prediction
 
 if TYPE_CHECKING:
     import polars as pl
@@ -90,19 +93,75 @@ class EventStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What a compaction moved into the table: so many predictions, of so many segments."""
+
+    predictions: int
+    segments: int
+
+
 class PredictionLog(Protocol):
-    """The predictions record. A record is an opaque payload here; its codec is `backstay.storage.predictions`."""
+    """The predictions record. When an append is acknowledged is the log's **mode**:
 
-    def append(self, payloads: Sequence[bytes]) -> None:
-        """Durable: written (write(2)) before it returns, so that a killed process loses nothing."""
+    durable  once written (write(2)): a killed process loses nothing
+    sync     once on the disk, where appends of the same moment share one sync: a power cut loses nothing
+    lossy    at once: a bounded ring keeps it until it is written; what it can't hold is lost, oldest first, and counted
+
+    What cannot be written is a `BackstayError`, and none of that append is acknowledged; a later one may succeed.
+    """
+
+    @property
+    def dropped(self) -> int:
+        """How many predictions this process has lost (lossy mode): cheap to ask, for metrics."""
         ...
 
-    def scan(self) -> Iterable[bytes]:
-        """Every payload, in the order of appending per writer. A torn tail (a writer killed in mid-write) is passed
-        over; damage anywhere else is an `IntegrityError` that names the file and offset."""
+    def append(self, predictions: Sequence[Prediction]) -> None:
+        """Append all of them or none; acknowledged when it returns."""
         ...
 
-    def close(self) -> None: ...
+    def submit(self, predictions: Sequence[Prediction]) -> Future[None] | None:
+        """Append without waiting for a disk, for an event loop: None if they are acknowledged already.
+
+        Otherwise what to wait for: they are acknowledged when it is done, unless it holds a `BackstayError`. Its
+        callbacks run in a thread of the log's.
+        """
+        ...
+
+    def scan(
+        self,
+        *,
+        model: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        ids: Collection[str] | None = None,
+        last: int | None = None,
+    ) -> Iterator[Prediction]:
+        """Each prediction once, as the record stood when the first is taken, in the order of appending per writer.
+
+        Only those of one model, with T (`at`) in [since, until), with one of these ids. `last`: only that many, those
+        that were served last, the newest first. What is not wanted is skipped, not decoded, as far as the store can.
+
+        A torn tail (a writer killed in mid-write) is passed over; damage anywhere else is an `IntegrityError` that
+        names the file and offset.
+        """
+        ...
+
+    def compact(self, names: Mapping[str, Sequence[str]], progress: Callable[[int, int], None], /) -> Compacted:
+        """Move what writers have closed into a table that other tools read; nothing changes for `scan`.
+
+        Safe beside running writers and readers; killed at any moment it loses and doubles nothing, and doing it again
+        goes on. `names`: by hash of a feature set, its features in order; `progress` is told bytes done and in all.
+        """
+        ...
+
+    def lost(self) -> int:
+        """How many predictions all lossy writers have lost, as far as the record knows."""
+        ...
+
+    def close(self) -> None:
+        """Write what is waiting, then let go of files; closing again does nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

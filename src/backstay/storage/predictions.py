@@ -1,17 +1,24 @@
-"""The prediction record: one row a prediction, and its codec (MessagePack, floats bit for bit).
+"""The prediction record: one row a prediction, its codec (MessagePack, floats bit for bit), and which are wanted.
 
 A record holds what is needed to compute the prediction again (keys, fields, T and the read watermark), what was served
 (values, statuses, score, decision) and by which model on which route.
+
+A log may also hold how many predictions were lost at a place in it: a whole number where a record would stand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from backstay.storage.ports import PredictionLog
+from backstay.core.errors import InputError, IntegrityError
+
+STATUSES = ("OK", "NULL", "MISSING", "EXPIRED")
+"""What a byte of `Prediction.statuses` says."""
 
 
 class Prediction(msgspec.Struct, array_like=True, frozen=True):
@@ -22,7 +29,7 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     fields:     request-time inputs; times as microseconds
     watermark:  per source, the highest event sequence that had been applied
     values:     one a feature of the set, in its order; None is null, times are microseconds
-    statuses:   one byte a feature: 0 OK, 1 NULL, 2 MISSING, 3 EXPIRED
+    statuses:   one byte a feature, see `STATUSES`
     propensity: the probability with which the route chose this model
     """
 
@@ -44,12 +51,22 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     replayed: bool = False
 
 
+class Head(msgspec.Struct, array_like=True, frozen=True):
+    """What a prediction is looked up by: the beginning of its record, read in a third of the time."""
+
+    id: str
+    at: int
+    served_at: int
+    model: str
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Prediction)
+_prediction = msgspec.msgpack.Decoder(Prediction | int)
+_head = msgspec.msgpack.Decoder(Head | int)
 
 
-def encode(prediction: Prediction) -> bytes:
-    """The record's bytes.
+def encode(record: Prediction | int) -> bytes:
+    """The bytes of a record, or of a number of lost predictions.
 
     >>> import math
     >>> values = [math.nan, -0.0, None]
@@ -57,17 +74,62 @@ def encode(prediction: Prediction) -> bytes:
     >>> back = decode(encode(record)).values
     >>> math.isnan(back[0]), math.copysign(1, back[1]), back[2]
     (True, -1.0, None)
+    >>> decode(encode(17))
+    17
+
+    What MessagePack has no form for is an `InputError`.
     """
-    return _encoder.encode(prediction)
+    try:
+        return _encoder.encode(record)
+    except (TypeError, OverflowError, ValueError) as error:
+        raise InputError(f"a prediction cannot be written down: {error}", where="predictions") from None
 
 
-def decode(payload: bytes) -> Prediction:
-    return _decoder.decode(payload)
+def decode(payload: bytes) -> Any:
+    """The `Prediction` that was encoded, or the number of lost ones. Anything else is an `IntegrityError`."""
+    return _decoded(_prediction, payload)
 
 
-def predictions(log: PredictionLog, *, model: str | None = None) -> Iterator[Prediction]:
-    """Every prediction in the log, of one model or of all."""
-    for payload in log.scan():
-        prediction = _decoder.decode(payload)
-        if model is None or prediction.model == model:
-            yield prediction
+def decode_head(payload: bytes) -> Any:
+    """The `Head` of the prediction that was encoded, or the number of lost ones."""
+    return _decoded(_head, payload)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[Any], payload: bytes) -> Any:
+    try:
+        return decoder.decode(payload)
+    except msgspec.DecodeError as error:
+        raise IntegrityError(f"a prediction record cannot be read: {error}", where="the predictions record") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which predictions are asked for: of one model, with T in [since, until), of these ids. None: any."""
+
+    model: str | None = None
+    since: int | None = None
+    until: int | None = None
+    ids: Collection[str] | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether every prediction is wanted."""
+        return self.model is None and self.since is None and self.until is None and self.ids is None
+
+    def holds(self, one: Prediction | Head) -> bool:
+        return (
+            (self.model is None or one.model == self.model)
+            and (self.since is None or one.at >= self.since)
+            and (self.until is None or one.at < self.until)
+            and (self.ids is None or one.id in self.ids)
+        )
+
+
+def served(one: Prediction | Head) -> tuple[int, str]:
+    """The order of serving: by time, then by id."""
+    return one.served_at, one.id
+
+
+def newest(predictions: Iterable[Prediction], count: int) -> list[Prediction]:
+    """Those that were served last, the newest first."""
+    return heapq.nlargest(count, predictions, key=served)

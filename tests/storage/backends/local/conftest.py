@@ -12,6 +12,7 @@ import pytest
 
 import backstay
 
+ROOT = Path(__file__).resolve().parents[4]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -19,7 +20,8 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def start() -> Iterator[Start]:
     """`start(code, *arguments)`: the arguments are in `sys.argv[1:]`; what still runs at the end is killed."""
     running: list[subprocess.Popen[str]] = []
-    environment = {**os.environ, "PYTHONPATH": str(Path(backstay.__file__).parents[1])}
+    source = Path(backstay.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(source), str(ROOT)])}
 
     def _start(code: str, *arguments: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]

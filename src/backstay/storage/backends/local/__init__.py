@@ -1,7 +1,7 @@
 """The local backend: one directory, no server, several processes at once.
 
     events       a Delta table a source, numbered under a lock
-    predictions  framed, checksummed segment files, one series a writer
+    predictions  framed, checksummed segment files, one series a writer, compacted into a Delta table
     ledger       SQLite in WAL mode, append-only by trigger, hash-chained
     artifacts    files named by their SHA-256
     online       LMDB

@@ -1,153 +1,240 @@
-"""Predictions in segment files: `<writer>-NNNNNN.seg`, each a run of frames (`framing.py`).
+"""Predictions: written to segments, acknowledged, and later compacted into a Delta table that other tools read.
 
-Each writer appends to files of its own, so writers never wait for each other, and a batch is one write(2): what was
-acknowledged is with the operating system, and killing the process cannot lose it. A segment is closed at 64 MiB.
+    <directory>/_segments/       what was appended (`series.py`), in one of three modes (`modes.py`)
+    <directory>/                 the table (`rows.py`, `table.py`)
 
-A writer killed in the middle of a write leaves a torn tail at the end of its last segment; in a segment before the last
-such bytes are damage.
-
-A writer that comes back under the same name cuts its torn tail off and goes on behind it. One name is held by one
-process at a time; without a name each writer gets one that nobody else has.
+A compaction moves closed segments into the table. The commit that adds their rows also says, by series, up to which
+segment the table goes; so a kill between the commit and the removal leaves remnants that nobody reads, and no
+prediction is ever there twice. Compactions take turns under a lock on the directory; writers never wait for them.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
-import threading
-from collections.abc import Iterator, Sequence
+import heapq
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
-from backstay.core.errors import BackstayError, ConflictError, InputError
-from backstay.storage.backends.local.files import failures, sync, write_all
-from backstay.storage.backends.local.framing import OVERHEAD, frame, unframe
+import polars as pl
 
-SEGMENT_BYTES = 64 * 1024 * 1024
+from backstay.core.errors import InputError, IntegrityError
+from backstay.storage.backends.local.files import failures, locked
+from backstay.storage.backends.local.framing import frame
+from backstay.storage.backends.local.modes import MODES
+from backstay.storage.backends.local.rows import BOUND, RECORD, SCHEMA, Numbered, Sought, predictions, rows
+from backstay.storage.backends.local.series import Folder, Segment, Series
+from backstay.storage.backends.local.table import Table, View
+from backstay.storage.ports import SEQUENCE, Compacted
+from backstay.storage.predictions import Prediction, Wanted, decode, decode_head, encode, newest, served
+
+COMMIT_BYTES = 32 << 20  # of segments that one commit takes in
+_CHUNK = 10_000  # predictions decoded at once on their way into the table
+
+_LOST = "backstay.lost"
 _RECORD = "a prediction record"
-_WRITER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_SEGMENT = re.compile(r"(?P<writer>.+)-(?P<number>\d{6,})\.seg")
+_LISTINGS = 5
 
 
 class LocalPredictions:
-    """`PredictionLog` in a directory. Nothing is created before the first append."""
+    """`PredictionLog` in a directory, in one of the modes durable, sync and lossy. Nothing is made before the first
+    append. Each one writes a series of its own, so any number of processes may."""
 
-    def __init__(self, directory: str | Path, writer: str | None = None) -> None:
-        self._directory = Path(directory).absolute()
-        self._writer = f"{os.getpid()}-{uuid4().hex[:12]}" if writer is None else writer
-        if not _WRITER.fullmatch(self._writer):
-            raise InputError(f"{writer!r} cannot name a file", where="writer", expected="letters, digits, _ . and -")
-        self._lock = threading.Lock()
-        self._number = 0
-        self._descriptor = -1
-        self._end = 0  # where the last acknowledged frame ends
-        self._dirty = False  # bytes behind `_end` are still to be cut off
-        self._closed = False
+    def __init__(self, directory: str | Path, mode: str = "durable") -> None:
+        if mode not in MODES:
+            raise InputError(f"the mode is {mode!r}", where="predictions.mode", expected=f"one of {', '.join(MODES)}")
+        self._root = Path(directory).absolute()
+        self._folder = Folder(self._root / "_segments")
+        self._table = Table("the predictions", self._root, BOUND)
+        self._mode = MODES[mode](Series(self._folder.path))
 
-    def append(self, payloads: Sequence[bytes]) -> None:
-        batch = b"".join(frame(payload, _RECORD) for payload in payloads)
-        if not batch:
+    @property
+    def dropped(self) -> int:
+        return self._mode.dropped
+
+    def append(self, predictions: Sequence[Prediction]) -> None:
+        pending = self.submit(predictions)
+        if pending is not None:
+            pending.result()
+
+    def submit(self, predictions: Sequence[Prediction]) -> Future[None] | None:
+        data = b"".join([frame(encode(one), _RECORD) for one in predictions])
+        return self._mode.submit(data, len(predictions)) if data else None
+
+    def scan(
+        self,
+        *,
+        model: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        ids: Collection[str] | None = None,
+        last: int | None = None,
+    ) -> Iterator[Prediction]:
+        wanted = Wanted(model, since, until, None if ids is None else frozenset(ids))
+        if ids is not None and not wanted.ids:
             return
-        with self._lock, failures(self._directory):
-            if self._closed:
-                raise BackstayError("the prediction log is closed", where=str(self._directory))
-            if self._descriptor < 0:
-                self._open()
-            if self._end and self._end + len(batch) > SEGMENT_BYTES:
-                self._roll()
-            self._write(batch)
+        with self._moment() as moment:
+            if last is None:
+                yield from self._settled(moment, wanted)
+                for payload in moment.payloads(wanted):
+                    yield decode(payload)
+            else:
+                yield from self._newest(moment, wanted, last)
 
-    def scan(self) -> Iterator[bytes]:
-        segments = _segments(self._directory)
-        last = dict(segments)  # sorted by number, so the highest of each writer stays
-        for writer, number in segments:
-            yield from _read(_path(self._directory, writer, number), last=number == last[writer])
+    def compact(self, names: Mapping[str, Sequence[str]], progress: Callable[[int, int], None]) -> Compacted:
+        if not self._folder.path.exists():
+            return Compacted(0, 0)
+        done = moved = 0
+        with failures(self._root), locked(self._root):
+            with self._moment() as moment:
+                waiting = _closed(moment.pending)
+            sizes = [one.path.stat().st_size for one in waiting]
+            view, lost = moment.view, moment.lost
+            for group, size in _groups(waiting, sizes):
+                before = 0 if view is None else view.last
+                table, dropped = _rows(group, names, before + 1)
+                lost += dropped
+                marks = {one.series: one.number for one in group}
+                view = self._table.commit(table, view, {**marks, _LOST: lost} if dropped else marks)
+                self._folder.remove(group)
+                moved, done = moved + table.height, done + size
+                progress(done, sum(sizes))
+            self._folder.remove(moment.remnants)
+            if view is not None:
+                self._table.merge(view)
+        return Compacted(moved, len(waiting))
+
+    def lost(self) -> int:
+        with self._moment() as moment:
+            records = (payload for one in moment.pending for payload in one.records())
+            return sum((int(decode(payload)) for payload in records if _is_number(payload)), moment.lost)
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            self._release()
+        self._mode.close()
 
-    def _write(self, batch: bytes) -> None:
-        """All of the batch or none of it: what a full disk let through is cut off again."""
-        if self._dirty:
-            os.ftruncate(self._descriptor, self._end)
-            self._dirty = False
-        try:
-            write_all(self._descriptor, batch)
-        except OSError as error:
-            self._dirty = True
-            os.ftruncate(self._descriptor, self._end)
-            self._dirty = False
-            raise BackstayError(
-                f"predictions were not written ({error.strerror}); nothing of this batch was acknowledged",
-                where=str(_path(self._directory, self._writer, self._number)),
-                fix="free space, then send it again",
-            ) from error
-        self._end += len(batch)
+    @contextmanager
+    def _moment(self) -> Iterator[_Moment]:
+        """What there is, table and segments, as it stood at one moment: nothing of it goes away in the context."""
+        with failures(self._root), self._folder.reading():
+            for attempt in range(_LISTINGS):
+                # The table is looked at last: what was compacted since the listing is known to be in it.
+                segments = self._folder.segments()
+                view, marks = self._table.marked([*{one.series: None for one in segments}, _LOST])
+                missing = _missing(segments, marks)
+                if missing is None:
+                    break
+                if attempt == _LISTINGS - 1:  # a listing beside a busy writer may pass over a new file, but not always
+                    raise IntegrityError(
+                        f"segment {missing[1]} of a series of predictions is gone",
+                        where=str(self._folder.path / f"{missing[0]}-{missing[1]:06d}.seg"),
+                        expected=f"the table up to segment {marks[missing[0]]}, and every segment behind it",
+                        fix="restore the directory from a backup, all of it at once",
+                    )
+            pending = [one for one in segments if one.number > marks[one.series]]
+            remnants = [one for one in segments if one.number <= marks[one.series]]
+            yield _Moment(view, pending, remnants, marks[_LOST])
 
-    def _open(self) -> None:
-        """Begin the first segment, or go on in the last one that a writer of this name left."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        number = 0
-        while number != (newest := self._newest()):  # another holder of the name may have rolled meanwhile
-            self._hold(newest)
-            number = newest
-        path = _path(self._directory, self._writer, number)
-        try:
-            data = path.read_bytes()
-            self._end = sum(OVERHEAD + len(payload) for payload in unframe(data, path, _RECORD))
-            os.ftruncate(self._descriptor, self._end)
-        except BaseException:
-            self._release()
-            raise
+    def _settled(self, moment: _Moment, wanted: Wanted) -> Iterator[Prediction]:
+        """What the table holds of the wanted ones, a file at a time."""
+        view, sought = moment.view, Sought(wanted)
+        for place in range(0 if view is None else view.files.height):
+            assert view is not None
+            yield from predictions(self._table.read(view.part(place, place + 1), RECORD, sought))
 
-    def _roll(self) -> None:
-        self._hold(self._number + 1)
-        self._end = 0
-
-    def _newest(self) -> int:
-        return max((number for writer, number in _segments(self._directory) if writer == self._writer), default=1)
-
-    def _hold(self, number: int) -> None:
-        """Take the lock of a segment, then let go of the one before: the name is never free in between."""
-        path = _path(self._directory, self._writer, number)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise ConflictError(
-                f"another process writes predictions as {self._writer!r}",
-                where=str(path),
-                fix="give each process a writer name of its own, or none",
-            ) from None
-        self._release()
-        self._descriptor, self._number = descriptor, number
-        sync(self._directory)
-
-    def _release(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+    def _newest(self, moment: _Moment, wanted: Wanted, count: int) -> list[Prediction]:
+        heads = ((served(decode_head(payload)), payload) for payload in moment.payloads(wanted))
+        found = [decode(payload) for _, payload in heapq.nlargest(count, heads)]
+        if moment.view is None or count < 1:
+            return found
+        order = moment.view.files["max_served_at"].arg_sort(descending=True)
+        sought = Sought(wanted)
+        for place in order.to_list():
+            part = moment.view.part(place, place + 1)
+            if len(found) == count and part.files["max_served_at"][0] < found[-1].served_at:
+                break
+            times = self._table.read(part, ("served_at", "id", SEQUENCE), sought)
+            numbers = times.top_k(count, by=["served_at", "id"])[SEQUENCE]
+            if numbers.is_empty():
+                continue
+            found = newest([*found, *predictions(self._table.read(part, RECORD, Numbered(numbers)))], count)
+        return found
 
 
-def _path(directory: Path, writer: str, number: int) -> Path:
-    return directory / f"{writer}-{number:06d}.seg"
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A version of the table, the segments that are not in it, those that are, and how many losses it counts."""
+
+    view: View | None
+    pending: list[Segment]
+    remnants: list[Segment]
+    lost: int
+
+    def payloads(self, wanted: Wanted) -> Iterator[bytes]:
+        """Those of the wanted predictions in the segments."""
+        for one in self.pending:
+            for payload in one.records():
+                if not _is_number(payload) and (wanted.any or wanted.holds(decode_head(payload))):
+                    yield payload
 
 
-def _segments(directory: Path) -> list[tuple[str, int]]:
-    """(writer, number) of every segment, in order."""
-    try:
-        names = os.listdir(directory)  # noqa: PTH208  (names are all we need)
-    except FileNotFoundError:
-        return []
-    found = (_SEGMENT.fullmatch(name) for name in names)
-    return sorted((match["writer"], int(match["number"])) for match in found if match)
+def _is_number(payload: bytes) -> bool:
+    """Whether it is a number of lost predictions: a prediction has sixteen fields, and no number as many bytes."""
+    return len(payload) < 16
 
 
-def _read(path: Path, *, last: bool) -> Iterator[bytes]:
-    with failures(path):
-        data = path.read_bytes()
-    yield from unframe(data, path, _RECORD, last=last)
+def _missing(segments: list[Segment], marks: Mapping[str, int]) -> tuple[str, int] | None:
+    """The first segment that should be there and is not."""
+    at = dict(marks)
+    for one in segments:
+        if one.number > at[one.series] + 1:
+            return one.series, at[one.series] + 1
+        at[one.series] = max(at[one.series], one.number)
+    return None
+
+
+def _closed(pending: list[Segment]) -> list[Segment]:
+    """The segments that nobody writes to any more, of each series up to the first that somebody does."""
+    out, busy = [], set()
+    for one in pending:
+        if one.series not in busy and one.closed():
+            out.append(one)
+        else:
+            busy.add(one.series)
+    return out
+
+
+def _groups(segments: list[Segment], sizes: list[int]) -> Iterator[tuple[list[Segment], int]]:
+    """As many segments as one commit takes, and the bytes of them."""
+    group: list[Segment] = []
+    held = 0
+    for one, size in zip(segments, sizes, strict=True):
+        if group and held + size > COMMIT_BYTES:
+            yield group, held
+            group, held = [], 0
+        group.append(one)
+        held += size
+    if group:
+        yield group, held
+
+
+def _rows(segments: list[Segment], names: Mapping[str, Sequence[str]], first: int) -> tuple[pl.DataFrame, int]:
+    """The rows of some segments, and the number of predictions that were lost between them."""
+    frames: list[pl.DataFrame] = []
+    lost = 0
+    chunk: list[tuple[Prediction, bytes]] = []
+
+    def flush() -> None:
+        frames.append(rows(chunk, names, first + sum(one.height for one in frames)))
+        chunk.clear()
+
+    for payload in (payload for one in segments for payload in one.records()):
+        if _is_number(payload):
+            lost += decode(payload)
+            continue
+        chunk.append((decode(payload), payload))
+        if len(chunk) == _CHUNK:
+            flush()
+    flush()
+    assert all(one.schema == SCHEMA for one in frames)
+    return pl.concat(frames), lost

@@ -1,0 +1,30 @@
+"""Settings that are wrong are told where, and what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backstay.core.errors import InputError
+from backstay.core.settings import SETTINGS, read_settings
+
+
+def test_defaults_are_among_their_choices(tmp_path: Path) -> None:
+    (tmp_path / "backstay.toml").write_text("")
+    assert read_settings(tmp_path)["predictions.mode"] == "durable"
+    assert all(not one.choices or one.default in one.choices for one in SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ('[predictions]\nmode = "safe"', "predictions.mode is 'safe' .*expected one of durable, sync, lossy"),
+        ("[predictions]\nmode = 1", "predictions.mode is 1 .*expected a text"),
+        ("[predictions]\nmod = 1", "there is no setting 'predictions.mod'"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, toml: str, said: str) -> None:
+    (tmp_path / "backstay.toml").write_text(toml)
+    with pytest.raises(InputError, match=said):
+        read_settings(tmp_path)
