@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,16 +79,28 @@ def test_progress_is_shown_on_a_terminal_only(cli: Cli, life: Life) -> None:
     words = ["features", "verify", "--sample", "20", "--project", str(life.project)]
     master, terminal = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(HERE / "src"), "TERM": "xterm", "COLUMNS": "100"}
-    done = subprocess.run(
-        command(*words, "--json"), stdout=subprocess.PIPE, stderr=terminal, text=True, env=environment, check=True
-    )
-    os.close(terminal)
-    shown = os.read(master, 100_000).decode()
+    # The terminal is read while the verb runs: what nobody reads fills its buffer, and then the verb waits.
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(_everything, master)
+        done = subprocess.run(
+            command(*words, "--json"), stdout=subprocess.PIPE, stderr=terminal, text=True, env=environment, check=True
+        )
+        os.close(terminal)
+        shown = reading.result()
     os.close(master)
     assert "computing predictions again" in shown
     assert "0:00:0" in shown
     assert json.loads(done.stdout)["holds"] is True
     assert cli(*words, "--json").err == ""
+
+
+def _everything(master: int) -> str:
+    """What is written to a terminal until its last writer closes it."""
+    read = b""
+    with contextlib.suppress(OSError):  # Linux's way to say that no writer is left
+        while chunk := os.read(master, 65_536):
+            read += chunk
+    return read.decode()
 
 
 def test_json_has_a_form_for_every_number() -> None:
