@@ -82,10 +82,17 @@ def test_progress_is_shown_on_a_terminal_only(cli: Cli, life: Life) -> None:
     # The terminal is read while the verb runs: what nobody reads fills its buffer, and then the verb waits.
     with ThreadPoolExecutor() as pool:
         reading = pool.submit(_everything, master)
-        done = subprocess.run(
-            command(*words, "--json"), stdout=subprocess.PIPE, stderr=terminal, text=True, env=environment, check=True
-        )
-        os.close(terminal)
+        try:
+            done = subprocess.run(
+                command(*words, "--json"),
+                stdout=subprocess.PIPE,
+                stderr=terminal,
+                text=True,
+                env=environment,
+                check=True,
+            )
+        finally:
+            os.close(terminal)
         shown = reading.result()
     os.close(master)
     assert "computing predictions again" in shown

@@ -90,6 +90,9 @@ def test_bad_rows_are_named(producing: Server, body: Any, field: str, said: str)
     status, answer = producing.ask("POST", PATH, json.dumps(body).encode())
     assert (status, answer["field"]) == (400, field)
     assert said in answer["error"]
+    assert "feature set 'order' (" in answer["expected"]
+    assert "models.py:" in answer["expected"]
+    assert answer["fix"]
 
 
 def test_no_rows_and_no_such_set(producing: Server) -> None:

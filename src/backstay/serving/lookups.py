@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from backstay.core.errors import InputError
 from backstay.definitions import FeatureSet
 from backstay.features.answers import Answers, OnlineRow
 from backstay.features.lookup import Asked
@@ -31,7 +32,13 @@ class Lookups:
 
     def parse(self, data: bytes, now: int) -> tuple[int, list[Asked]]:
         """T, and the rows of a request body."""
-        return self._parser.parse(data, now)
+        try:
+            return self._parser.parse(data, now)
+        except InputError as error:  # it names the field; here, by what it is measured
+            expected = f"{error.expected or 'what is declared'}, as rows asked of {self._features.where}"
+            raise InputError(
+                error.what, where=error.where, expected=expected, fix=error.fix or "send it as declared"
+            ) from None
 
     def work(self, asked: Sequence[Asked]) -> tuple[list[OnlineRow], None]:
         """The features of rows that were asked, of one request or of several; nothing has to be written for them."""

@@ -282,7 +282,7 @@ class Pushed:
 
 
 class EventParser:
-    """Parses pushed events of one source: `{"events": [{...}, ...]}` into a frame.
+    """Parses pushed events of one source, `{"events": [{...}, ...]}` or one alone, into a frame.
 
     What cannot be read refuses the request; of a source with a contract, only a name that is missing or unknown does.
     """
@@ -301,6 +301,8 @@ class EventParser:
     def parse(self, data: bytes) -> Pushed:
         """The events of a request body."""
         request = body(data)
+        if "event_time" in request and "events" not in request:
+            request = {"events": [request]}
         _only(request, {"events"}, "body")
         events = request.get("events")
         if not isinstance(events, list):

@@ -1,4 +1,4 @@
-"""Times that carry no zone, over HTTP: the source's own where it declares one, and refused otherwise."""
+"""Events over HTTP: one or many; times that carry no zone are the source's where it declares one, and else refused."""
 
 from __future__ import annotations
 
@@ -31,11 +31,21 @@ def test_a_time_that_its_clocks_never_showed_or_showed_twice_is_none(text: str) 
     with pytest.raises(InputError, match="occurs once") as caught:
         parsed(EventSource("local", schema=SCHEMA, timezone="America/New_York"), text)
     assert (caught.value.where, caught.value.fix) == ("events[0].event_time", "give its offset, such as -04:00")
-    assert "test_zones.py:" in caught.value.expected
+    assert "test_events.py:" in caught.value.expected
     contract = Contract(Expect.not_null("x"))
     held = EventSource("held", schema=SCHEMA, timezone="America/New_York", contract=contract)
     ((expectation, reason, _),) = parsed(held, text).unread.rows()
     assert (expectation, reason) == ("time", "event_time is not a time of America/New_York, that occurs once")
+
+
+def test_one_event_needs_no_list() -> None:
+    parser = EventParser(EventSource("one", schema={"x": "float"}), replay=False)
+    event = {"event_time": "2024-05-01T12:00:00Z", "x": 1.0}
+    alone, listed = (parser.parse(json.dumps(one).encode()).frame for one in (event, {"events": [event]}))
+    assert alone.equals(listed)
+    with pytest.raises(InputError) as caught:
+        parser.parse(json.dumps(event | {"x": "far"}).encode())
+    assert caught.value.where == "events[0].x"
 
 
 def test_without_a_zone_it_is_refused() -> None:
