@@ -6,7 +6,7 @@ import pytest
 
 from backstay.core.errors import ConflictError, DefinitionError, InputError, IntegrityError, NotFoundError
 from backstay.core.identity import canonical_json, sha256
-from backstay.registry import Code, Registry
+from backstay.registry import Code, Registry, Scoring
 from backstay.storage.backends.local.artifacts import LocalArtifacts
 from backstay.storage.backends.local.ledger import LocalLedger
 from tests.registry.records import BACKENDS, FILES, make_manifest, make_stores
@@ -76,6 +76,13 @@ class TestVersions:
         with pytest.raises(InputError, match=named):
             registry.register(make_manifest(), files, at=1, actor="ana")
         assert stores[0].revision() == 0
+
+    def test_files_that_are_code_need_trust(self, registry):
+        manifest = make_manifest(scorer=Scoring("sklearn-pickle", 0.0, 90, code=True))
+        with pytest.raises(InputError, match=r"are code \(sklearn-pickle\).*trust_code=True"):
+            registry.register(manifest, FILES, at=1, actor="ana")
+        assert registry.versions("trips_late") == []
+        assert registry.register(manifest, FILES, at=1, actor="ana", trust_code=True).number == 1
 
     def test_strict_refuses_incomplete_lineage_and_names_all_of_it(self, registry, stores):
         manifest = make_manifest(code=Code(None, None, None, "CPython", {"numpy": "2"}))

@@ -115,3 +115,31 @@ def test_onnxruntime_is_imported_only_for_a_scorer():
     code = "import sys, backstay.runtimes; print('onnxruntime' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("rows", [1, 16])
+def test_a_model_of_a_fixed_number_of_rows_is_refused(rows):
+    with pytest.raises(InputError, match=r"a fixed number of rows.*any number.*dynamic first dimension"):
+        OnnxScorer(_model(rows, reshaped=False), 4)
+
+
+def test_a_model_that_only_says_that_it_takes_any_number_of_rows_is_refused():
+    with pytest.raises(InputError, match=r"cannot score 1 rows.*dynamic first dimension, through and through"):
+        OnnxScorer(_model(None, reshaped=True), 4)
+
+
+def _model(rows, *, reshaped):
+    """Two columns of the input, through a shape that is fixed if `reshaped`."""
+    from onnx import TensorProto, helper
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None if reshaped else rows, 2])
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [1, 4] if reshaped else [-1, 4])
+    pick = helper.make_tensor("pick", TensorProto.INT64, [2], [0, 1])
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["z"]),
+        helper.make_node("Gather", ["z", "pick"], ["y"], axis=1),
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], [shape, pick])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    return model.SerializeToString()

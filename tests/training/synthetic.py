@@ -23,7 +23,7 @@ def small_lightgbm() -> LGBMClassifier:
     return LGBMClassifier(n_estimators=30, num_leaves=15, n_jobs=1)
 
 
-def make_model(estimator: Callable[[], Any] = small_lightgbm) -> Model:
+def make_model(estimator: Callable[[], Any] = small_lightgbm, **options: Any) -> Model:
     columns = {"trip": "int", **dict.fromkeys(NAMES, "float")}
     trips = EventSource("trips", schema=columns)
     results = EventSource("results", schema={"trip": "int", "delay": "float"})
@@ -34,6 +34,7 @@ def make_model(estimator: Callable[[], Any] = small_lightgbm) -> Model:
         ask=Ask(trips),
         estimator=estimator,
         threshold=0.4,
+        **options,
     )
 
 

@@ -4,12 +4,14 @@ import sys
 import numpy as np
 import pytest
 from lightgbm import Booster, LGBMClassifier, LGBMRegressor
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from backstay.core.errors import BackstayError, DefinitionError, InputError
 from backstay.core.identity import canonical_json
@@ -25,12 +27,12 @@ def fitted():
 
 def test_the_file_scores_as_the_estimator(fitted):
     data = make_data()
-    assert fitted.max_difference < 4e-7
-    assert fitted.checked == data.rows
+    assert fitted.scoring.max_difference < 4e-7
+    assert fitted.scoring.rows == data.rows
     assert fitted.base_rate == data.outcome.mean()
     trained = Booster(model_str=fitted.files["model.txt"].decode()).predict(data.vector)
     served = OnnxScorer(fitted.files["model.onnx"], len(NAMES)).score(data.vector)
-    assert np.abs(served - trained).max() == fitted.max_difference
+    assert np.abs(served - trained).max() == fitted.scoring.max_difference
     assert np.corrcoef(served, data.outcome)[0, 1] > 0.5
 
 
@@ -99,7 +101,7 @@ def test_scikit_learn(estimator):
     first, second = fit(model, data, seed=7), fit(model, data, seed=7)
     assert first == second
     assert list(first.files) == ["model.onnx"]
-    assert first.max_difference < 1e-6
+    assert first.scoring.max_difference < 1e-6
     seeds = [value for name, value in first.parameters.items() if name.endswith("random_state")]
     assert seeds
     assert set(seeds) == {7}
@@ -108,7 +110,9 @@ def test_scikit_learn(estimator):
 
 def test_an_estimator_without_an_onnx_form_is_refused():
     unknown = make_model(lambda: make_pipeline(SimpleImputer(), FunctionTransformer(np.sin), LogisticRegression()))
-    with pytest.raises(BackstayError, match=r"no ONNX file can be written for Pipeline.*LGBMClassifier, or a scikit"):
+    with pytest.raises(
+        BackstayError, match=r"because of step functiontransformer \(FunctionTransformer\).*Derived feature"
+    ):
         fit(unknown, make_data())
 
 
@@ -130,7 +134,7 @@ def test_what_the_converter_gets_wrong_is_refused(options):
 
 def test_a_file_that_scores_differently_is_refused(monkeypatch):
     """Half the trees are lost on the way: the kind of fault that a converter has."""
-    module = sys.modules[fit.__module__]
+    module = sys.modules["backstay.runtimes.convert"]
     convert = module.lightgbm_to_onnx
 
     def lossy(text: str, width: int) -> bytes:
@@ -142,8 +146,7 @@ def test_a_file_that_scores_differently_is_refused(monkeypatch):
 
 
 def test_a_score_that_is_not_a_number_is_refused(monkeypatch):
-    module = sys.modules[fit.__module__]
-    monkeypatch.setattr(module.OnnxScorer, "score", lambda self, vector: np.full(len(vector), np.nan))
+    monkeypatch.setattr(OnnxScorer, "score", lambda self, vector: np.full(len(vector), np.nan))
     with pytest.raises(BackstayError, match="a difference of nan"):
         fit(make_model(), make_data())
 
@@ -188,3 +191,42 @@ def test_training_libraries_are_imported_only_to_train():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_is_converted_is_what_a_float_vector_needs():
+    """One-hot by column, scaling and imputing, calibration, ensembles: all of scikit-learn's parts that are usual."""
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = ColumnTransformer(
+        [("numbers", numbers, [1, 2, 3]), ("kinds", OneHotEncoder(handle_unknown="ignore"), [0])]
+    )
+    data = make_data(1_000)
+    data.vector[:, 0] = np.round(data.vector[:, 0])
+    for estimator in (
+        make_pipeline(columns, LogisticRegression()),
+        HistGradientBoostingClassifier(max_iter=20),
+        make_pipeline(SimpleImputer(), CalibratedClassifierCV(LogisticRegression(), cv=3)),
+        make_pipeline(SimpleImputer(), GradientBoostingClassifier(n_estimators=10)),
+    ):
+        fitted = fit(make_model(lambda chosen=estimator: chosen), data)
+        assert fitted.scoring.max_difference < 1e-6, estimator
+        assert fitted.scoring.batch_difference == 0.0, estimator
+
+
+@pytest.mark.parametrize(
+    ("estimator", "step"),
+    [
+        (lambda: make_pipeline(SimpleImputer(), LGBMClassifier(n_estimators=2)), r"step lgbmclassifier \(LGBM.*alone"),
+        (
+            lambda: make_pipeline(SimpleImputer(), ColumnTransformer([("sin", FunctionTransformer(np.sin), [0, 1])])
+                                  , LogisticRegression()),
+            r"step columntransformer\.sin \(FunctionTransformer\).*Derived feature.*runtime='sklearn-pickle'",
+        ),
+        (lambda: HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]), "splits by category"),
+    ],
+    ids=["boosted", "column", "category"],
+)  # fmt: skip
+def test_the_step_that_does_not_convert_is_named(estimator, step):
+    data = make_data(300)
+    data.vector[:, 0] = np.arange(300) % 5
+    with pytest.raises(BackstayError, match=step):
+        fit(make_model(estimator), data)

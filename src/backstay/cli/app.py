@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from backstay import __version__
-from backstay.cli import access, catalog, data, models, parity, quarantine, serving, watching
+from backstay.cli import access, batch, catalog, data, models, parity, quarantine, serving, watching
 from backstay.cli.failures import BAD, BUG, CODES, INTERRUPTED, PIPE, ReaderGone, report, report_error
 from backstay.cli.options import HomeOption, JsonOption, ProjectOption
 from backstay.core.errors import BackstayError
@@ -114,6 +114,7 @@ _add(app, "judge", models.judge, _MODEL, "judge 1 --as-of 2013-04-01")
 _add(app, "promote", models.promote, _MODEL, "promote 1 --as-of 2013-04-01")
 _add(app, "tick", models.tick, _MODEL, "tick")
 _add(app, "serve", serving.serve, _SERVE, "serve --port 8000")
+_add(app, "predict", batch.predict, _SERVE, "predict orders.parquet --out predictions --at asked_at")
 _add(app, "predictions", serving.predictions, _SERVE, "predictions --limit 5")
 _add(app, "trace", serving.trace, _SERVE, "trace 0199c1f2a5c87d3e9b1a6f0c4d2e8b7a")
 _add(app, "compact", serving.compact, _SERVE, "compact")

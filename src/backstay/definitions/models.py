@@ -33,6 +33,10 @@ class Model:
     estimator: a function without arguments that returns a fresh scikit-learn-compatible classifier (a function, so that
                neither the server nor the command line imports a training library).
     threshold: a score at or above it is the decision `true`.
+    runtime:   what keeps and serves its versions: "onnx", "lightgbm", "xgboost", "sklearn-pickle", or one of a package
+               of yours. Versions that another one wrote go on being served by that one.
+    trust_code: also load versions whose files can hold code, which runs then (pickles): say so only where nobody else
+               can write to the records.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class Model:
         ask: Ask,
         estimator: Callable[[], Any],
         threshold: float = 0.5,
+        runtime: str = "onnx",
+        trust_code: bool = False,
         gate: GatePolicy | None = None,
         retrain: RetrainPolicy | None = None,
         description: str = "",
@@ -52,6 +58,7 @@ class Model:
         self.name = check_name(name, "model")
         self.features, self.label, self.ask = features, label, ask
         self.estimator, self.threshold, self.description = estimator, threshold, description
+        self.runtime, self.trust_code = runtime, trust_code
         self.gate = gate or GatePolicy()
         self.retrain = retrain or RetrainPolicy()
         columns = {*ask.source.schema, "event_time"}

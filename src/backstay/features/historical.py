@@ -10,11 +10,11 @@ an engine with many machines can do it on them.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ from backstay.features.cells import superseded
 from backstay.features.exact import Ints
 from backstay.features.frames import given
 from backstay.features.inorder import latest_in_order
-from backstay.features.offline import TIMES, asked_types, check_asked, compute_view, source_columns
+from backstay.features.offline import TIMES, EventReader, asked_types, check_asked, compute_view, source_columns
 from backstay.features.parts import in_threads
 from backstay.features.rows import Room, RowEngine
 from backstay.features.rowwise import check_rowwise
@@ -40,6 +40,23 @@ CHUNK = 100_000
 
 _TIMES = 64  # bytes an event that looking at the times of all takes
 _COPIES = 12  # of an event's cell, at the most, while its part is computed: sorted copies and prefix sums
+
+
+class EventParts(EventReader, Protocol):
+    """What of the events record is needed here; `backstay.storage.ports.EventStore` has it."""
+
+    def batches(
+        self,
+        source: str,
+        *,
+        columns: Sequence[str] | None = None,
+        known_until: int | None = None,
+        sequence_after: int = 0,
+        sequence_until: int | None = None,
+        rows: int = 100_000,
+    ) -> Iterator[pl.DataFrame]: ...
+
+    def last_sequence(self, source: str) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +124,7 @@ def historical(
 def views(
     engine: RowEngine,
     asked: pl.DataFrame,
-    events: EventStore,
+    events: EventParts,
     *,
     as_of: int | None,
     memory: int | None,
@@ -149,11 +166,11 @@ def _asked(features: FeatureSet, rows: pl.DataFrame, at: str) -> pl.DataFrame:
     for name, kind in wanted.items():
         if name not in rows.columns:
             raise InputError(f"there is no column {name!r}", where=where, expected=f"{name}: {kind}", fix="add it")
-        columns.append(_typed(rows.get_column(name), kind).alias(name))
+        columns.append(typed(rows.get_column(name), kind).alias(name))
     return pl.DataFrame(columns)
 
 
-def _typed(column: pl.Series, kind: pl.DataType) -> pl.Series:
+def typed(column: pl.Series, kind: pl.DataType) -> pl.Series:
     """The column in its declared type where nothing is lost by it; as it is otherwise, to be refused by name."""
     came = column.dtype
     widens = (kind == pl.Float64 and came.is_numeric()) or (kind == pl.Int64 and came.is_integer())
@@ -171,7 +188,7 @@ class _Asked:
     features: FeatureSet
     plan: ViewPlan
     rows: pl.DataFrame
-    events: EventStore
+    events: EventParts
     as_of: int | None
     memory: int | None
 
@@ -241,7 +258,7 @@ def _with_until(table: pl.DataFrame, until: Ints | None) -> pl.DataFrame:
     return table.with_columns(pl.Series("_until", until[table.get_column("sequence").to_numpy() - 1]))
 
 
-def _until(source: EventSource, events: EventStore, as_of: int | None) -> Ints:
+def _until(source: EventSource, events: EventParts, as_of: int | None) -> Ints:
     """By sequence, when a correction of the event becomes visible: corrections may come from another part."""
     assert source.event_id is not None
     table = events.read(

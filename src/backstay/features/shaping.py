@@ -109,7 +109,7 @@ def _time(source: EventSource, events: pl.DataFrame, name: str) -> pl.Expr:
     if kind == pl.Null:
         return _NOTHING
     if loose(source) and kind == pl.String:
-        return _text_time(pl.col(name), source.timezone)
+        return text_time(pl.col(name), source.timezone)
     if loose(source) and kind == pl.Date:
         kind = pl.Datetime("us")
     if not isinstance(kind, pl.Datetime):
@@ -134,7 +134,7 @@ def _zoned(naive: pl.Expr, timezone: str) -> pl.Expr:
     return aware.dt.convert_time_zone("UTC").cast(UTC)
 
 
-def _text_time(text: pl.Expr, timezone: str | None) -> pl.Expr:
+def text_time(text: pl.Expr, timezone: str | None) -> pl.Expr:
     """Times written in ISO 8601; null where they are not, and where they carry no zone and the source has none."""
     seconds = text.str.strip_chars().str.replace(r"^(\d{4}-\d\d-\d\d)$", "${1}T00:00")
     seconds = seconds.str.replace(r"([+-]\d\d)$", "${1}:00").str.replace(r"^(\d{4}-\d\d-\d\d):00$", "${1}")
@@ -156,9 +156,9 @@ def _cell(source: EventSource, events: pl.DataFrame, name: str, kind: pl.DataTyp
     widening = (kind == pl.Float64 and came.is_numeric()) or (kind == pl.Int64 and came.is_integer())
     if came == pl.Null or widening:
         return pl.col(name).cast(kind, strict=False)
-    converted = _converted(pl.col(name), came, kind) if loose(source) else None
-    if converted is not None:
-        return converted
+    said = converted(pl.col(name), came, kind) if loose(source) else None
+    if said is not None:
+        return said
     raise InputError(
         f"column {name!r} is of type {came}",
         where=source.where,
@@ -167,7 +167,7 @@ def _cell(source: EventSource, events: pl.DataFrame, name: str, kind: pl.DataTyp
     )
 
 
-def _converted(value: pl.Expr, came: pl.DataType, kind: pl.DataType) -> pl.Expr | None:
+def converted(value: pl.Expr, came: pl.DataType, kind: pl.DataType) -> pl.Expr | None:
     """What a text or a number of SQL says as a value of `kind`; null where it says none; None if it never does."""
     if came == pl.String and kind == pl.Boolean:
         text = value.str.strip_chars().str.to_lowercase()

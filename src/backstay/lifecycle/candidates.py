@@ -72,7 +72,9 @@ def train_candidate(
         note=note,
         attach={REFERENCE: _reference(data.vector)},
     )
-    return records.registry.register(manifest, files, at=records.clock.now(), actor=records.actor, strict=strict)
+    return records.registry.register(
+        manifest, files, at=records.clock.now(), actor=records.actor, strict=strict, trust_code=model.trust_code
+    )
 
 
 def _altered(model: Model, data: TrainingSet, alter: Alter) -> TrainingSet:

@@ -24,7 +24,6 @@ from backstay.lifecycle.candidates import reference_sample
 from backstay.lifecycle.records import Records
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Check, Decision, Verdict, better_than_champion, better_than_constant, trained_as_served
-from backstay.runtimes.onnx import OnnxScorer
 
 GATE = "gate"
 """The ledger's kind of entry for a gate's answer; its subject is `model/number`."""
@@ -153,15 +152,14 @@ def _units(records: Records, model: Model, version: ModelVersion, rows: _Rows) -
 def _comparison(
     records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None, rows: _Rows
 ) -> Check:
-    scores = _scores(records, version, rows)
+    scores = _scores(records, model, version, rows)
     if champion is None:
         return better_than_constant(rows.outcome, scores, rows.day, version.manifest.base_rate, model.gate)
-    return better_than_champion(rows.outcome, _scores(records, champion, rows), scores, rows.day, model.gate)
+    return better_than_champion(rows.outcome, _scores(records, model, champion, rows), scores, rows.day, model.gate)
 
 
-def _scores(records: Records, version: ModelVersion, rows: _Rows) -> npt.NDArray[np.float64]:
-    scorer = OnnxScorer(records.registry.file(version, "model.onnx"), rows.vector.shape[1])
-    return scorer.score(rows.vector)
+def _scores(records: Records, model: Model, version: ModelVersion, rows: _Rows) -> npt.NDArray[np.float64]:
+    return records.scorer(model, version).score(rows.vector)
 
 
 def promote(records: Records, model: Model, judgement: Judgement) -> AliasMove:

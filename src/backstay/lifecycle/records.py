@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from backstay.core.clock import Clock
-from backstay.registry.versions import Registry
+from backstay.definitions import Model
+from backstay.registry.versions import ModelVersion, Registry
+from backstay.runtimes import Scorer, load
 from backstay.storage.ports import EventStore, Ledger, PredictionLog
 
 
@@ -19,3 +22,8 @@ class Records:
     registry: Registry
     clock: Clock
     actor: str
+
+    def scorer(self, model: Model, version: ModelVersion) -> Scorer:
+        """A version's files, verified and loaded in the runtime that serves them."""
+        read = partial(self.registry.file, version)
+        return load(model, version.manifest.scorer.format, read, where=f"{version.model}/{version.number}")

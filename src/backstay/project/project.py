@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.core.times import duration, instant
 from backstay.definitions import EventSource, Model
 from backstay.features.backfill import Progress, backfill
+from backstay.lifecycle.batch import Predicted
 from backstay.lifecycle.candidates import Alter, train_candidate
 from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.judge import Judgement, judge, promote
+from backstay.lifecycle.runs import PART
 from backstay.lifecycle.tick import Ticked, tick
 from backstay.lifecycle.trace import Trace, find, trace
 from backstay.lifecycle.verify import Chosen, ParityReport, verify
 from backstay.monitoring.quality import Cohort
+from backstay.project.batch import Data, predict_table
 from backstay.project.context import Context
 from backstay.project.features import FeatureStore
 from backstay.project.ingestion import Ingested, ingest_source
@@ -129,6 +134,37 @@ class Project(Context):
             refused.judgement = judgement
             raise refused
         return promote(self.records, one, judgement)
+
+    def predict(
+        self,
+        data: Data,
+        out: str | Path,
+        model: str | None = None,
+        *,
+        at: str | int | None = None,
+        version: int | None = None,
+        keep: Sequence[str] | None = None,
+        features: bool = False,
+        part: int = PART,
+        progress: Progress = _silent,
+    ) -> Predicted:
+        """Score every row of a table, by the files and features that serve, into a folder of Parquet files.
+
+        data:     Parquet or CSV files (a path, a folder, a glob) or a Delta table, larger than memory if need be
+        at:       the column of each row's T, or one T for all; by default now
+        version:  by its number; by default the champion
+        keep:     the table's columns that go into the output; by default all
+        features: also write the features and their statuses
+        part:     rows that are in memory, and written, at once
+
+        Killed and called again, it goes on where it was. A folder that holds another run is an `InputError`.
+        """
+        one = self.model(model)
+        self.permits.model(one, "predict with", "read_offline")
+        return predict_table(
+            self.records, self.settings, self.path, one, data, out, at=at, version=version, keep=keep,
+            features=features, part=part, progress=progress,
+        )  # fmt: skip
 
     def tick(self, model: str | None = None) -> Ticked:
         """Do what is due now: judge, promote, retrain, and compact the prediction log."""

@@ -73,11 +73,23 @@ class Code(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
 
 
 class Scoring(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How the served file compares with the trained estimator: the largest difference of a score over `rows` rows."""
+    """How the files are scored, and how that compares with the trained estimator.
+
+    format:          the runtime that wrote the files, and loads them
+    max_difference:  from the estimator's scores, the largest over `rows` rows; `tolerance` would have been too much
+    batch_difference: the largest of a row's score alone and in batches of several sizes, over `batch_rows` rows; 0.0:
+                     it has the same bits. `batch_tolerance` would have been too much, and is what parity allows
+    code:            loading the files may run what is in them
+    """
 
     format: str
     max_difference: float
     rows: int
+    tolerance: float = 0.0
+    batch_rows: int = 0
+    batch_difference: float = 0.0
+    batch_tolerance: float = 0.0
+    code: bool = False
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):

@@ -75,12 +75,19 @@ class Registry:
         self._ledger, self._artifacts = ledger, artifacts
 
     def register(
-        self, manifest: Manifest, files: Mapping[str, bytes], *, at: int, actor: str, strict: bool = False
+        self,
+        manifest: Manifest,
+        files: Mapping[str, bytes],
+        *,
+        at: int,
+        actor: str,
+        strict: bool = False,
+        trust_code: bool = False,
     ) -> ModelVersion:
         """Store the files and the manifest and give the version the next number of its model.
 
         Registering the same manifest again returns the version that exists. With `strict`, a manifest with incomplete
-        lineage is refused, naming every part that is missing.
+        lineage is refused, naming every part that is missing. One whose files are code is refused without `trust_code`.
         """
         check_name(manifest.model, "model")
         document = manifest.canonical()
@@ -91,6 +98,13 @@ class Registry:
                 where=f"manifest of model {manifest.model!r}",
                 expected="every part, as the project is strict",
                 fix="commit the project to git, name its lock file and train again",
+            )
+        if manifest.scorer.code and not trust_code:
+            raise InputError(
+                f"its files are code ({manifest.scorer.format}), which runs when they are loaded",
+                where=f"manifest of model {manifest.model!r}",
+                expected="files that are data, as those of runtime='onnx'",
+                fix="if you trust who wrote them, say Model(..., trust_code=True)",
             )
         for data in files.values():
             self._artifacts.put(data)

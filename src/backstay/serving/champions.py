@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 from backstay.core.errors import NotFoundError
 from backstay.definitions import Model
 from backstay.features.lookup import OnlineLookup
 from backstay.registry.versions import Registry
-from backstay.runtimes.onnx import OnnxScorer
+from backstay.runtimes import load
 from backstay.serving.batcher import Batcher
 from backstay.serving.core import ServedModel, honoured
 from backstay.storage.ports import Ledger, OnlineState
@@ -43,7 +44,8 @@ class Champions:
             )
         version = self._registry.get(name, move.to)
         honoured(model, version)
-        scorer = OnnxScorer(self._registry.file(version, "model.onnx"), len(model.features.vector))
+        read = partial(self._registry.file, version)
+        scorer = load(model, version.manifest.scorer.format, read, where=f"{name}/{version.number}")
         return ServedModel(model, version, scorer, self._lookups[name], version.manifest.threshold)
 
     def start(self, batchers: Mapping[str, Batcher]) -> None:

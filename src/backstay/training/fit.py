@@ -1,15 +1,17 @@
-"""Fitting: a fresh estimator, trained on the float32 vector that serving will make, and written as an ONNX file.
+"""Fitting: a fresh estimator, trained on the float32 vector that serving will make, and written as its runtime's files.
 
-A fit is deterministic: the seed is set wherever the estimator has one, and LightGBM is told to sum in a fixed order on
+A fit is deterministic: the seed is set wherever the estimator has one, and boosters are told to sum in a fixed order on
 a fixed number of threads. Fitting twice gives the same bytes.
 
-The estimator is never asked again once its file is written. What is judged is what is served, so the file is compared
-with the estimator here, row by row, and refused if any score differs by more than `TOLERANCE`.
+The estimator is never asked again once its files are written. What is judged is what is served, so what they score is
+compared with the estimator here, row by row, and refused if any score differs by more than `TOLERANCE`; and rows are
+scored alone and in batches, which may change a score by no more than the runtime's own tolerance, mostly by nothing.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,17 +19,19 @@ import numpy as np
 import numpy.typing as npt
 
 from backstay.core.errors import BackstayError, DefinitionError, InputError
+from backstay.core.packages import missing, need
 from backstay.definitions import Model
 from backstay.features.trainingset import TrainingSet
-from backstay.runtimes import OnnxScorer
-from backstay.training.convert import lightgbm_to_onnx, sklearn_to_onnx
-from backstay.training.packages import missing, need
+from backstay.registry import Scoring
+from backstay.runtimes import Scorer, load, trusted
 from backstay.training.parameters import plain_parameters, qualified_name
 
 TOLERANCE = 1e-5
-"""The largest difference between a score of the file and one of the estimator."""
+"""The largest difference between a score of the files and one of the estimator."""
 
 _CHECKED = 100_000
+_ALONE = 256
+_BATCHES = (1, 2, 3, 8, 33)
 _THREADS = 2
 _SEEDS = ("random_state", "seed", "random_seed")
 _THREAD_NAMES = ("n_jobs", "num_threads", "num_thread", "nthread", "nthreads")
@@ -35,46 +39,49 @@ _THREAD_NAMES = ("n_jobs", "num_threads", "num_thread", "nthread", "nthreads")
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A trained model: its files, what trained it, and how far its file's scores are from the estimator's."""
+    """A trained model: its files, what trained it, and how far their scores are from the estimator's."""
 
     files: dict[str, bytes]
     parameters: dict[str, Any]
     estimator: str
-    max_difference: float
-    checked: int
+    scoring: Scoring
     base_rate: float
 
 
 def fit(model: Model, data: TrainingSet, seed: int = 0) -> Fitted:
-    """Train the model's estimator; `files` has `model.onnx`, and `model.txt` for LightGBM.
+    """Train the model's estimator; `files` are those of the model's runtime.
 
-    Raises `InputError` for data that nothing can be learned from, and `BackstayError` for an estimator whose ONNX file
-    cannot be written or scores differently.
+    Raises `InputError` for data that nothing can be learned from, and `BackstayError` for an estimator whose files
+    cannot be written or score differently.
     """
     names = list(model.features.vector)
+    chosen = trusted(model, model.runtime)
     _check_data(model, data, len(names))
     # Read when OpenMP is loaded with the library: threads that wait by spinning without end take the cores from
     # whatever else runs (a server beside a retraining); threads that never spin train half as fast on idle cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     estimator = _fresh(model)
-    if isinstance(estimator, need("lightgbm").LGBMClassifier):
-        _set(estimator, seed, boosted=True)
-        estimator.fit(data.vector, data.outcome, feature_name=names)
-        text = estimator.booster_.model_to_string()
-        files = {"model.onnx": lightgbm_to_onnx(text, len(names)), "model.txt": text.encode()}
-    else:
-        _set(estimator, seed, boosted=False)
-        estimator.fit(data.vector, data.outcome)
-        files = {"model.onnx": sklearn_to_onnx(estimator, len(names))}
-    worst, checked = _compare(model, estimator, files["model.onnx"], data.vector)
+    _set(estimator, seed)
+    named = {"feature_name": names} if _is_a("lightgbm.LGBMModel", estimator) else {}
+    estimator.fit(data.vector, data.outcome, **named)
+    files = chosen.write(estimator, names)
+    scorer = load(model, model.runtime, files.__getitem__)
+    difference, rows = _compare(model, estimator, scorer, data.vector)
+    apart, alone = _alone(model, scorer, data.vector, chosen.tolerance)
+    scorer.close()
     return Fitted(
         files=files,
         parameters=plain_parameters(estimator),
         estimator=qualified_name(estimator),
-        max_difference=worst,
-        checked=checked,
+        scoring=Scoring(model.runtime, difference, rows, TOLERANCE, alone, apart, chosen.tolerance, code=chosen.code),
         base_rate=float(np.mean(data.outcome, dtype=np.float64)),
     )
+
+
+def _is_a(name: str, estimator: Any) -> bool:
+    """Whether it is of a class of a package that may not be installed; if it is of it, the package is loaded."""
+    package, _, kind = name.partition(".")
+    return package in sys.modules and isinstance(estimator, getattr(sys.modules[package], kind))
 
 
 def _check_data(model: Model, data: TrainingSet, width: int) -> None:
@@ -112,26 +119,26 @@ def _fresh(model: Model) -> Any:
     return need("sklearn.base").clone(estimator)
 
 
-def _set(estimator: Any, seed: int, *, boosted: bool) -> None:
+def _set(estimator: Any, seed: int) -> None:
     """Whatever makes a fit give the same bits each time, also inside a pipeline."""
     given = estimator.get_params()
     settings: dict[str, Any] = {name: seed for name in given if name.rpartition("__")[2] in _SEEDS}
-    if boosted:
+    lightgbm = _is_a("lightgbm.LGBMModel", estimator)
+    if lightgbm:
         settings |= {"deterministic": True, "verbosity": -1}
         if not any(given.get(name) for name in ("force_col_wise", "force_row_wise")):
             settings["force_row_wise"] = True
-        if all(given.get(name) is None for name in _THREAD_NAMES):
-            settings["n_jobs"] = _THREADS
+    boosted = lightgbm or _is_a("xgboost.XGBModel", estimator)
+    if boosted and all(given.get(name) is None for name in _THREAD_NAMES):
+        settings["n_jobs"] = _THREADS
     estimator.set_params(**settings)
 
 
-def _compare(model: Model, estimator: Any, file: bytes, vector: npt.NDArray[np.float32]) -> tuple[float, int]:
-    """The largest difference of a score between file and estimator, over rows spread evenly; refused if too large."""
-    chosen = np.unique(np.linspace(0, len(vector) - 1, min(len(vector), _CHECKED)).astype(np.int64))
+def _compare(model: Model, estimator: Any, scorer: Scorer, vector: npt.NDArray[np.float32]) -> tuple[float, int]:
+    """The largest difference of a score from the estimator's, over rows spread evenly; refused if too large."""
+    chosen = _spread(len(vector), _CHECKED)
     rows = vector[chosen]
-    scorer = OnnxScorer(file, vector.shape[1])
     served = scorer.score(rows)
-    scorer.close()
     boosted = hasattr(estimator, "booster_")
     trained = estimator.booster_.predict(rows) if boosted else estimator.predict_proba(rows)[:, 1]
     differences = np.abs(served - trained)
@@ -139,10 +146,40 @@ def _compare(model: Model, estimator: Any, file: bytes, vector: npt.NDArray[np.f
     difference = float(differences[worst])
     if not difference <= TOLERANCE:
         raise BackstayError(
-            f"the ONNX file scores training row {int(chosen[worst])} as {served[worst]:.9g}, "
-            f"the estimator as {trained[worst]:.9g}: a difference of {difference:.3g}",
+            f"runtime {model.runtime!r} scores training row {int(chosen[worst])} as {served[worst]:.9g}, "
+            f"{type(estimator).__qualname__} as {trained[worst]:.9g}: a difference of {difference:.3g}",
             where=f"model {model.name!r}",
             expected=f"at most {TOLERANCE:g} on each row",
-            fix="choose another estimator (LGBMClassifier fits), and scale values down that float32 cannot hold",
+            fix=_other_ways(model, estimator),
         )
     return difference, len(rows)
+
+
+def _other_ways(model: Model, estimator: Any) -> str:
+    native = {"lightgbm": "lightgbm.LGBMModel", "xgboost": "xgboost.XGBModel"}
+    for name, kind in native.items():
+        if _is_a(kind, estimator) and model.runtime != name:
+            return f"serve it in its own form: Model(..., runtime={name!r})"
+    return "choose another estimator (LGBMClassifier fits), and scale values down that float32 cannot hold"
+
+
+def _alone(model: Model, scorer: Scorer, vector: npt.NDArray[np.float32], tolerance: float) -> tuple[float, int]:
+    """The largest difference that a row's company makes to its score; refused if the runtime does not allow it."""
+    rows = vector[_spread(len(vector), _ALONE)]
+    whole, worst = scorer.score(rows), 0.0
+    for size in _BATCHES:
+        parts = np.concatenate([scorer.score(rows[begin : begin + size]) for begin in range(0, len(rows), size)])
+        worst = max(worst, float(np.abs(parts - whole).max()))
+    if not worst <= tolerance:
+        raise BackstayError(
+            f"runtime {model.runtime!r} scores a row differently, by up to {worst:.3g}, with the rows beside it",
+            where=f"model {model.name!r}",
+            expected="the same bits" if not tolerance else f"at most {tolerance:g}, its tolerance",
+            fix="choose another estimator, or another runtime; and report the estimator",
+        )
+    return worst, len(rows)
+
+
+def _spread(rows: int, most: int) -> npt.NDArray[np.int64]:
+    """The places of rows spread evenly."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(np.int64))

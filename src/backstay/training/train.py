@@ -8,7 +8,7 @@ from typing import Any
 from backstay.core.identity import sha256
 from backstay.definitions import FeatureSet, Model
 from backstay.features.trainingset import TrainingSet
-from backstay.registry import Dataset, Environment, Features, Manifest, Scoring
+from backstay.registry import Dataset, Environment, Features, Manifest
 from backstay.registry.manifest import DIFF
 from backstay.storage.digest import frame_digest
 from backstay.training.fit import fit
@@ -51,7 +51,7 @@ def train(
         seed=seed,
         code=environment.code,
         metrics=dict(metrics or {}),
-        scorer=Scoring("onnx", fitted.max_difference, fitted.checked),
+        scorer=fitted.scoring,
         base_rate=fitted.base_rate,
         threshold=model.threshold,
         note=note,

@@ -20,7 +20,7 @@ from backstay.definitions import CsvFiles, DeltaTable, ParquetFiles, Reader, Sql
 from backstay.storage.tables.secrets import Secrets
 from backstay.storage.tables.sql import read_sql
 
-_URL = "://"
+URL = "://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,14 @@ def read_table(
         raise
     except Exception as error:  # noqa: BLE001 - a driver may raise anything; without its words chained: they hold URLs
         raise InputError(
-            f"its history cannot be read: {type(error).__name__}: {secrets.hidden(_first(error))}",
+            f"its history cannot be read: {type(error).__name__}: {secrets.hidden(first_line(error))}",
             where=where,
             expected=f"a {type(reader).__name__} with the columns {', '.join(columns)}",
             fix="check the reader's path, URL or query against what is there",
         ) from None
 
 
-def _first(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """What an error says, in a line. SQLAlchemy wraps the driver's own."""
     lines = [line.strip() for line in str(getattr(error, "orig", None) or error).splitlines() if line.strip()]
     return lines[0] if lines else ""
@@ -78,16 +78,16 @@ def _scanned(
     if isinstance(reader, DeltaTable):
         place = secrets.fill(reader.path)
         table = pl.scan_delta(
-            place if _URL in place else str(folder / place), storage_options=secrets.fill_all(reader.options) or None
+            place if URL in place else str(folder / place), storage_options=secrets.fill_all(reader.options) or None
         )
     elif isinstance(reader, CsvFiles):
-        files = _files(reader.path, "csv", folder, where)
+        files = found_files(reader.path, "csv", folder, where)
         table = pl.scan_csv(
             files, separator=reader.separator, null_values=list(reader.null_values), infer_schema=False, glob=False
         )
     else:
         place = secrets.fill(reader.path)
-        files = [place] if _URL in place else _files(place, "parquet", folder, where)
+        files = [place] if URL in place else found_files(place, "parquet", folder, where)
         options = secrets.fill_all(reader.options) or None
         # A column that is new in later files changes nothing; one that is gone, or of another type, is refused.
         table = pl.scan_parquet(files, storage_options=options, extra_columns="ignore", hive_partitioning=False)
@@ -108,7 +108,7 @@ def _scanned(
     return table.filter((time >= bound.cast(kind)) | time.is_null())
 
 
-def _files(path: str, ending: str, folder: Path, where: str) -> list[str]:
+def found_files(path: str, ending: str, folder: Path, where: str) -> list[str]:
     """The files of a path, a folder (all below it, of this ending) or a glob, in the order of their names."""
     place = folder / path
     if place.is_dir():

@@ -12,6 +12,8 @@ value as 0.0; and any value within 1e-35 of zero is read as zero, which matters 
 
 What is left is rounding in the sum over trees: less than 1e-6. What the converter gets wrong altogether (random
 forests, linear trees) is not looked for here: `fit` compares the scores, and refuses.
+
+Scikit-learn's histogram boosting has thresholds of 64 bits, too; they are floored as well.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backstay.core.errors import BackstayError
-from backstay.training.packages import need
+from backstay.core.packages import need
 
 _OPSET = 15
 _OPSET_ML = 3
@@ -69,24 +71,93 @@ def lightgbm_to_onnx(text: str, width: int) -> bytes:
 
 
 def sklearn_to_onnx(estimator: Any, width: int) -> bytes:
-    """The ONNX file of a scikit-learn classifier or pipeline, where skl2onnx can write one."""
-    skl2onnx = need("skl2onnx")
-    types = need("skl2onnx.common.data_types")
+    """The ONNX file of a scikit-learn classifier or pipeline, where skl2onnx can write one; else its step is named."""
     try:
-        converted = skl2onnx.convert_sklearn(
-            estimator,
-            name="model",
-            initial_types=[("x", types.FloatTensorType([None, width]))],
-            options={id(estimator): {"zipmap": False}},
-            target_opset={"": _OPSET, "ai.onnx.ml": _OPSET_ML},
-        )
+        return _bytes(_converted(estimator, width, options={id(estimator): {"zipmap": False}}))
     except Exception as error:  # what it raises for a part that it does not know is not one type
-        kind = type(estimator).__qualname__
+        step, told = _cause(estimator, error)
+        if "LGBM" in step or "XGB" in step:
+            fix = "let it stand alone, as boosters need no scaling and take missing values; or"
+        elif "FunctionTransformer" in step:
+            fix = "compute it as a Derived feature of the feature set; or"
+        else:
+            fix = "leave the step out, or compute it as Derived features; or"
         raise _unsupported(
-            f"{kind}: {(str(error).splitlines() or [''])[0][:200]}",
-            "LGBMClassifier, or a scikit-learn classifier or pipeline that skl2onnx converts",
+            f"{type(estimator).__qualname__}, because of {step}: {told}",
+            "an LGBMClassifier, or a scikit-learn classifier or pipeline that skl2onnx converts",
+            f"{fix} serve it as it is with runtime='sklearn-pickle' and trust_code=True, where pickles can be trusted",
         ) from error
-    return _bytes(converted)
+
+
+def _converted(estimator: Any, width: int, **options: Any) -> Any:
+    types = need("skl2onnx.common.data_types")
+    return need("skl2onnx").convert_sklearn(
+        estimator,
+        name="model",
+        initial_types=[("x", types.FloatTensorType([None, width]))],
+        target_opset={"": _OPSET, "ai.onnx.ml": _OPSET_ML},
+        custom_conversion_functions=_mended(),
+        custom_shape_calculators={kind: need(_SHAPES).calculate_linear_classifier_output_shapes for kind in _mended()},
+        **options,
+    )
+
+
+_SHAPES = "skl2onnx.common.shape_calculator"
+_FORESTS = "skl2onnx.operator_converters.random_forest"
+
+
+def _mended() -> dict[Any, Any]:
+    """Converters of ours that stand before those of skl2onnx."""
+    return {need("sklearn.ensemble").HistGradientBoostingClassifier: _histogram_boosting}
+
+
+def _histogram_boosting(scope: Any, operator: Any, container: Any) -> None:
+    """As skl2onnx converts it, but with floored thresholds, and flags as integers: onnx refuses booleans by now."""
+    trees = [tree.nodes for trees in operator.raw_operator._predictors for tree in trees]
+    thresholds = np.concatenate([np.where(nodes["is_leaf"], 0.0, nodes["num_threshold"]) for nodes in trees])
+    if any(nodes["is_categorical"].any() for nodes in trees):
+        raise ValueError("splits by category cannot be said")
+
+    class Container:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(container, name)
+
+        def add_node(self, *arguments: Any, **attributes: Any) -> Any:
+            if "nodes_values" in attributes:
+                assert len(attributes["nodes_values"]) == len(thresholds)
+                attributes["nodes_values"] = float32_floor(thresholds)
+                flags = attributes["nodes_missing_value_tracks_true"]
+                attributes["nodes_missing_value_tracks_true"] = [int(flag) for flag in flags]
+            return container.add_node(*arguments, **attributes)
+
+    need(_FORESTS).convert_sklearn_random_forest_classifier(scope, operator, Container())
+
+
+def _cause(estimator: Any, error: Exception) -> tuple[str, str]:
+    """The first step that can't be converted by itself, by its place in the pipeline, and what is said of it."""
+    for place, step in _steps(estimator):
+        width = getattr(step, "n_features_in_", None)
+        if width is None:
+            continue
+        try:
+            _converted(step, int(width))
+        except Exception as own:  # noqa: BLE001 - of any type: it is what is looked for
+            return f"step {place} ({type(step).__qualname__})", _line(own)
+    return type(estimator).__qualname__, _line(error)
+
+
+def _steps(estimator: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The fitted parts of a pipeline, of a column transformer or a union, each after its own parts."""
+    parts = getattr(estimator, "steps", None) or getattr(estimator, "transformers_", None)
+    parts = parts or getattr(estimator, "transformer_list", None)
+    for name, part, *_ in parts or []:
+        if hasattr(part, "get_params"):
+            yield from _steps(part, f"{place}{name}.")
+            yield f"{place}{name}", part
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _bytes(converted: Any) -> bytes:
@@ -129,10 +200,10 @@ def _splits(
                 yield place, split
 
 
-def _unsupported(what: str, expected: str) -> BackstayError:
+def _unsupported(what: str, expected: str, fix: str = "") -> BackstayError:
     return BackstayError(
         f"no ONNX file can be written for {what}",
         where="estimator",
         expected=expected,
-        fix="choose another estimator; move what a pipeline computes into Derived features",
+        fix=fix or "choose runtime='lightgbm', which serves LightGBM's own form",
     )
