@@ -118,3 +118,14 @@ def test_no_rows() -> None:
     got = historical(SETS["things"], labels().clear(), world.store(world.PLAIN, []), at="when").frame
     assert got.height == 0
     assert set(got.columns) > {feature.name for feature in SETS["things"]}
+
+
+@pytest.mark.parametrize("name", sorted(SETS))
+@pytest.mark.parametrize("store", [MemoryEvents, LocalEvents])
+def test_a_source_that_never_had_an_event_has_seen_nobody(name: str, store: Any, tmp_path: Path) -> None:
+    record = store() if store is MemoryEvents else store(tmp_path / "events")
+    features = SETS[name]
+    made = historical(features, labels(), record, at="when", statuses=True).frame
+    stored = [one.name for one in features if one.kind not in ("request", "derived")]
+    told = {status for one in stored for status in made.get_column(f"{one}__status").unique()}
+    assert told == {"MISSING"}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 
-from backstay import Distinct, FeatureSet, First, Last, Latest, Max, Mean, Min, Sum, Windowed
+from backstay import Distinct, FeatureSet, First, Last, Latest, Max, Mean, Min, Std, Sum, Windowed
 from backstay.features.lookup import OnlineLookup
 from backstay.features.offline import feature_rows
 from backstay.features.online import OnlineWriter
 from backstay.storage.ports import OnlineState
+from backstay.testing import features_at
 from tests.features import oracle, world
 from tests.features.test_oracle import AskedRows, Rows, same_bits
 from tests.features.world import HOUR, PLAIN, SINGLE
@@ -59,3 +61,13 @@ def test_what_is_not_finite_is_null(online: OnlineState, rows: Rows, asked: Aske
     online.clear()
     OnlineWriter(online, [FEATURES]).apply(PLAIN, record.read(PLAIN.name))
     same_bits(OnlineLookup(FEATURES, online), record, asked)
+
+
+@pytest.mark.parametrize(
+    ("values", "want"), [((1e150, 3e150), None), ((1e200, 2e200), None), ((1e140, 3e140), 2e140 / math.sqrt(2))]
+)
+def test_a_deviation_beyond_the_floats_is_null_and_not_nothing(values: tuple[float, ...], want: float | None) -> None:
+    spread = FeatureSet("spread", [Windowed(PLAIN, by=SINGLE, over="3h", x=Std("x"))])
+    told = [{"event_time": world.START + place, "a": "u", "x": x} for place, x in enumerate(values)]
+    got = features_at(spread, world.START + HOUR, {PLAIN: told}, a="u")["a_x_3h"]
+    assert got == want if want is None else math.isclose(got, want, rel_tol=1e-15)

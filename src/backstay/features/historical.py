@@ -27,7 +27,16 @@ from backstay.features.cells import superseded
 from backstay.features.exact import Ints
 from backstay.features.frames import given
 from backstay.features.inorder import latest_in_order
-from backstay.features.offline import TIMES, EventReader, asked_types, check_asked, compute_view, source_columns
+from backstay.features.offline import (
+    TIMES,
+    EventReader,
+    asked_types,
+    check_asked,
+    compute_view,
+    corrected,
+    no_events,
+    source_columns,
+)
 from backstay.features.parts import in_threads
 from backstay.features.rows import Room, RowEngine
 from backstay.features.rowwise import check_rowwise
@@ -202,6 +211,9 @@ def _in_parts(view: _Asked, out: Computed) -> None:
     plan, events, memory = view.plan, view.events, view.memory
     source, keys = plan.view.source, list(plan.view.entity.keys)
     columns = source_columns(view.features, source)
+    if not events.last_sequence(source.name):
+        compute_view(plan, view.rows, view.at, corrected(source, no_events(source, columns)), out)
+        return
     bound = len(columns) * 8 * _COPIES * events.last_sequence(source.name)
     parts = 1 if memory is None or not keys else max(-(-bound // memory), 1)
     until = _until(source, events, view.as_of) if source.event_id is not None else None
@@ -234,8 +246,9 @@ def _in_parts(view: _Asked, out: Computed) -> None:
 def _in_order(view: _Asked, out: Computed) -> bool:
     """Whether the view could be answered as one whose events came in order, and has been."""
     source, plan = view.plan.view.source, view.plan
-    bounded = view.memory is not None and view.events.last_sequence(source.name) * _TIMES > view.memory
-    if bounded or plan.question.windows or source.event_id is not None:
+    number = view.events.last_sequence(source.name)
+    bounded = view.memory is not None and number * _TIMES > view.memory
+    if not number or bounded or plan.question.windows or source.event_id is not None:
         return False
     times = view.events.read(source.name, columns=list(TIMES), known_until=view.as_of)
     sequence = times.get_column("sequence").to_numpy()

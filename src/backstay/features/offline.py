@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from backstay.core.errors import InputError
+from backstay.core.errors import InputError, NotFoundError
 from backstay.definitions import EventSource, FeatureSet
 from backstay.features.cells import coded, micros, spelled, superseded, value_columns, view_columns, view_values
 from backstay.features.exact import Ints
@@ -22,6 +22,7 @@ from backstay.features.needed import needed
 from backstay.features.parts import Told, compute_parts
 from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
+from backstay.storage.schema import INSTANT
 
 TIMES = ("event_time", "known_time", "sequence")
 
@@ -71,7 +72,10 @@ def feature_rows(
     for source in features.sources:
         read = source_columns(features, source)
         limit = limits.get(source.name)
-        table = events.read(source.name, columns=read, known_until=known_until, sequence_until=limit)
+        try:
+            table = events.read(source.name, columns=read, known_until=known_until, sequence_until=limit)
+        except NotFoundError:  # its first event has not come yet: no entity was ever seen
+            table = no_events(source, read)
         tables[source.name] = corrected(source, table)
     room = engine.room(asked.height)
     for plan, out in zip(engine.plans, room.computed, strict=True):
@@ -87,7 +91,10 @@ def check_asked(features: FeatureSet, asked: pl.DataFrame) -> None:
             raise InputError(f"there is no column {name!r}", where=where, fix="add it to the frame")
     if asked.schema["at"] != pl.Int64:
         raise InputError(
-            f"column 'at' is of type {asked.schema['at']}", where=where, expected="Int64 microseconds, UTC"
+            f"column 'at' is of type {asked.schema['at']}",
+            where=where,
+            expected="times with a zone, or Int64 microseconds, UTC",
+            fix='pl.col("at").str.to_datetime(time_zone="UTC"), if it is text',
         )
     if asked.get_column("at").null_count():
         raise InputError("some rows have no 'at'", where=where, fix="drop them or give them a time")
@@ -111,6 +118,12 @@ def source_columns(features: FeatureSet, source: EventSource) -> list[str]:
     """What the views read of a source's events."""
     read = [name for view in features.views if view.source is source for name in view_columns(view)]
     return list(dict.fromkeys([*TIMES, *read]))
+
+
+def no_events(source: EventSource, columns: Sequence[str]) -> pl.DataFrame:
+    """The record of a source that never had an event."""
+    kinds = {"event_time": INSTANT, "known_time": INSTANT, "sequence": pl.Int64(), **source.schema}
+    return pl.DataFrame(schema={name: kinds[name] for name in columns})
 
 
 def corrected(source: EventSource, table: pl.DataFrame) -> pl.DataFrame:

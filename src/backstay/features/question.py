@@ -84,7 +84,8 @@ class Question:
         total, square, error = (
             in_two(totals[:, window, part.begin : part.end], part.scale, part.bits) for part in parts[place : place + 3]
         )
-        return deviation(totals[:, window, 1 + place], total, square, error)[:, 0]
+        number, squared = totals[:, window, 1 + place], totals[:, window, 2 + place]
+        return np.where(number == squared, deviation(number, total, square, error), np.nan)[:, 0]
 
 
 @dataclass(slots=True)

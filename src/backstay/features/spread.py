@@ -3,7 +3,8 @@
 With n values, s = sum of x and q = sum of x squared, the variance is (n q - s s) / (n (n - 1)). Both sums are exact
 here (a square is a float and the rounding error of it, Dekker 1971); the difference is taken in pairs of floats, good
 to about 2**-100 of n q, so that values which differ by less than 2**-47 of their size count as equal: a constant has
-exactly 0.
+exactly 0. Where a product leaves the range of floats (values beyond 1e145 or so) the deviation is null; values below
+1e-150 in size count as equal.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ _SPLIT = 2.0**27 + 1
 _NONE = 2.0**-95
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def squares(values: Floats) -> Two:
-    """Each value squared: the nearest float, and its rounding error."""
-    return _times(values, values)
+    """Each value squared: the nearest float, and its rounding error; NaN where it is beyond the floats."""
+    square, error = _times(values, values)
+    beyond = ~np.isfinite(error) | ~np.isfinite(square)
+    return np.where(beyond, np.nan, square), np.where(beyond, np.nan, error)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def deviation(number: Ints, total: Two, square: Two, error: Two) -> Floats:
     """The sample standard deviation; NaN of fewer than two values.
 
@@ -36,7 +41,7 @@ def deviation(number: Ints, total: Two, square: Two, error: Two) -> Floats:
     high, low = _times(total[0], total[0])
     product = _normal(high, low + 2.0 * total[0] * total[1])
     difference = _plus(scaled, (-product[0], -product[1]))[0]
-    difference = np.where(difference > scaled[0] * _NONE, difference, 0.0)
+    difference = np.where(difference <= scaled[0] * _NONE, 0.0, difference)  # NaN stays: it is beyond the floats
     pairs = np.where(number > 1, count * (count - 1.0), np.nan)
     return np.sqrt(difference / pairs)
 
