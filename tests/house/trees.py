@@ -9,7 +9,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "backstay"
 
-_GENERATED = {".git", ".venv", ".venv-bench", ".data", "demo", "dist", "build", ".backstay", "__pycache__"}
+_GENERATED = {
+    ".git",
+    ".venv",
+    ".venv-bench",
+    ".venv-clients",
+    ".data",
+    "demo",
+    "dist",
+    "build",
+    ".backstay",
+    "__pycache__",
+}
 
 
 def modules() -> list[Path]:

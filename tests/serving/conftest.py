@@ -9,6 +9,8 @@ import pytest
 
 from tests.serving import shop
 
+collect_ignore = ["clients"]  # they run in environments of their own
+
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -31,4 +33,13 @@ def replaying(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="session")
 def producing(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[shop.Server]:
     with shop.Server(shop.copied(base, tmp_path_factory.mktemp("producing"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def administered(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[shop.Server]:
+    """In production, with an admin plane."""
+    path = shop.copied(base, tmp_path_factory.mktemp("administered"))
+    (path / "backstay.toml").write_text(shop.ADMIN)
+    with shop.Server(path) as server:
         yield server

@@ -23,7 +23,15 @@ FIRST, SECOND = "2024-02-14", "2024-02-20"
 """As of when the two versions were trained; the server's online state is as known at SECOND."""
 BODY_LIMIT = 4_096
 PUSH_LIMIT = 65_536
-TOML = f'[project]\nname = "shop"\n\n[serving]\nbody_limit = {BODY_LIMIT}\npush_limit = {PUSH_LIMIT}\n'
+# An objective that no busy machine misses: what is refused under overload is tested where that is the question.
+TOML = f"""[project]
+name = "shop"
+
+[serving]
+body_limit = {BODY_LIMIT}
+push_limit = {PUSH_LIMIT}
+objective_ms = 10000
+"""
 MODELS = '''"""Will this order be late?"""
 
 from datetime import UTC, datetime, timedelta
@@ -103,6 +111,10 @@ unborn = Model(
     "unborn", features=features, label=late.label, ask=late.ask, estimator=estimator,
 )
 '''
+
+
+ADMIN = f"{TOML}admin = true\nadmin_port = 0\n".replace(f"body_limit = {BODY_LIMIT}\n", "")
+"""settings of a server with an admin plane, and bodies as large as by default"""
 
 
 def request(**changes: Any) -> dict[str, Any]:
@@ -208,6 +220,7 @@ class Server:
         line = self.process.stdout.readline()
         assert line, Path(self.log.name).read_text()
         told = json.loads(line)
+        self.told: dict[str, Any] = told
         self.host, _, port = told["url"].removeprefix("http://").rpartition(":")
         self.port = int(port)
         self.token = Path(told["token"]).read_text()
@@ -248,6 +261,10 @@ class Server:
 
     def predict(self, body: object) -> tuple[int, Any]:
         return self.ask("POST", "/v1/models/late/predict", _bytes(body))
+
+    def infer(self, body: object, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        more = self.headers() | (headers or {})
+        return self.ask("POST", "/v2/models/late/infer", _bytes(body), more)
 
     def push(self, *events: object) -> tuple[int, Any]:
         return self.ask("POST", "/v1/sources/orders/events", json.dumps({"events": events}).encode())

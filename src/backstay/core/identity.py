@@ -33,9 +33,21 @@ def digest_of(value: object) -> str:
 
 def new_id() -> str:
     """A unique identifier that sorts by its time of making (UUID version 7, hexadecimal, 32 characters)."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
-    value = milliseconds << 80 | random
-    value = (value & ~(0xF << 76)) | 0x7 << 76
-    value = (value & ~(0x3 << 62)) | 0x2 << 62
-    return f"{value:032x}"
+    return new_ids(1)[0]
+
+
+def new_ids(count: int) -> list[str]:
+    """So many identifiers made at one moment: one question to the system for all of them.
+
+    >>> len(set(new_ids(3))), {len(one) for one in new_ids(2)}
+    (3, {32})
+    """
+    time_part = f"{time.time_ns() // 1_000_000:012x}7"
+    random = os.urandom(10 * count).hex()
+    return [
+        f"{time_part}{random[at : at + 3]}{_VARIANT[random[at + 3]]}{random[at + 4 : at + 19]}"
+        for at in range(0, 20 * count, 20)
+    ]
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}

@@ -46,9 +46,18 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("serving.host", "127.0.0.1", "the address the server listens on; anything but loopback is everybody's"),
     Setting("serving.port", 8000, "the port the server listens on; 0 takes a free one"),
-    Setting("serving.body_limit", 65_536, "the largest body of a request for a prediction, in bytes"),
+    Setting("serving.body_limit", 1_048_576, "the largest body of a request for predictions, in bytes"),
+    Setting("serving.rows_limit", 1_024, "the most rows in one request for predictions"),
     Setting("serving.lookup_limit", 1_048_576, "the largest body of a lookup of features, in bytes"),
     Setting("serving.push_limit", 16_777_216, "the largest body of pushed events, in bytes"),
+    Setting(
+        "serving.objective_ms",
+        100,
+        "the latency that answers are kept within, in ms; what cannot be is refused",
+    ),
+    Setting("serving.queue_limit", 1_024, "the most rows admitted and not yet answered, however fast the answers are"),
+    Setting("serving.admin", False, "whether the admin plane (the model repository) listens, on loopback"),
+    Setting("serving.admin_port", 8001, "the port of the admin plane; 0 takes a free one"),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -6,6 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from socket import socket
 from typing import Any
 
 from backstay.core.clock import Clock
@@ -13,10 +15,7 @@ from backstay.core.errors import InputError
 from backstay.features.backfill import Progress, backfill
 from backstay.features.online import OnlineWriter
 from backstay.project.loading import Definitions
-from backstay.project.permits import users
 from backstay.project.services import Services
-from backstay.registry.access import Authority
-from backstay.registry.versions import Registry
 
 Ready = Callable[[Mapping[str, Any]], None]
 
@@ -40,7 +39,12 @@ def serve(
     progress: Progress,
 ) -> None:
     """Serve every model of the project. In production the online state is first brought up to the record."""
-    from backstay.serving.server import listen, loopback, run  # uvicorn only where a server is wanted
+    # uvicorn, and all that is behind it, only where a server is wanted
+    from backstay.project.desk import parts
+    from backstay.serving.admin import Admin
+    from backstay.serving.app import App, Limits
+    from backstay.serving.desk import Desk
+    from backstay.serving.server import AdminPlane, listen, loopback, run
 
     host = host or settings["serving.host"]
     port = settings["serving.port"] if port is None else port
@@ -51,59 +55,24 @@ def serve(
     sets = definitions.feature_sets.values()
     if not replay:
         backfill(sets, services.events, services.online, until=None, progress=progress)
-    app = _app(services, definitions, settings, clock, OnlineWriter(services.online, sets), replay)
-    listener = listen(host, port)
-    address = listener.getsockname()[:2]
-    token = services.home / "token"
-
-    name = f"[{address[0]}]" if ":" in address[0] else address[0]
-    told = {"url": f"http://{name}:{address[1]}", "pid": os.getpid(), "replay": replay, "token": str(token)}
-    try:
-        run(app, listener, lambda: ready(told))
-    finally:
-        listener.close()
-
-
-def _app(
-    services: Services,
-    definitions: Definitions,
-    settings: Mapping[str, Any],
-    clock: Clock,
-    writer: OnlineWriter,
-    replay: bool,
-) -> Any:
-    from backstay.serving.app import App
-    from backstay.serving.champions import Champions
-    from backstay.serving.core import Core
-    from backstay.serving.guard import Guard
-    from backstay.serving.lookups import Lookups
-    from backstay.serving.parse import RequestParser
-    from backstay.serving.push import Push
-
-    registry = Registry(services.ledger, services.artifacts)
-    guard = Guard(
-        Authority(services.ledger, clock, "server", definitions.feature_sets),
-        services.token,
-        models={name: model.features.name for name, model in definitions.models.items()},
-        feature_sets=definitions.feature_sets.keys(),
-        sources=users(definitions),
+    writer = OnlineWriter(services.online, sets)
+    desk = Desk(parts(services, definitions, settings, clock, writer, replay))
+    limits = Limits(
+        body=settings["serving.body_limit"],
+        lookup=settings["serving.lookup_limit"],
+        push=settings["serving.push_limit"],
     )
-    return App(
-        core=Core(services.predictions, clock, replay=replay),
-        champions=Champions(definitions.models, registry, services.ledger, services.online),
-        parsers={name: RequestParser(model, replay=replay) for name, model in definitions.models.items()},
-        lookups={
-            name: Lookups(features, services.online, replay=replay)
-            for name, features in definitions.feature_sets.items()
-        },
-        pushes={
-            name: Push(source, services.events, writer, clock, replay=replay)
-            for name, source in definitions.sources.items()
-        },
-        clock=clock,
-        guard=guard,
-        body_limit=settings["serving.body_limit"],
-        lookup_limit=settings["serving.lookup_limit"],
-        push_limit=settings["serving.push_limit"],
-        on_stop=services.close,
-    )
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(host, port))
+        told = {"url": _url(listener), "pid": os.getpid(), "replay": replay, "token": str(services.home / "token")}
+        beside = []
+        if settings["serving.admin"]:
+            admin = stack.enter_context(listen("127.0.0.1", settings["serving.admin_port"], "serving.admin_port"))
+            told["admin_url"] = _url(admin)
+            beside.append(AdminPlane(Admin(desk), admin))
+        run(App(desk, limits), listener, lambda: ready(told), beside)
+
+
+def _url(listener: socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,11 +1,13 @@
-"""The HTTP shell: a small ASGI application over the request core.
+"""The REST shell of the data plane: a small ASGI application over the desk.
 
-    GET  /v2/health/live                 the process runs
-    GET  /v2/health/ready                every model with a champion is being served by it
-    GET  /v1/models/{model}              which version serves
-    POST /v1/models/{model}/predict      one prediction from entity keys and request fields
-    POST /v1/features/{feature_set}      features of some entities, with statuses and ages
-    POST /v1/sources/{source}/events     push events
+    GET  /v2/health/live, /v2/health/ready            the process runs; every model is served by its champion
+    GET  /v2, /v2/models/{model}[/versions/{version}] metadata; with /ready behind it, whether it is served
+    POST /v2/models/{model}[/versions/{version}]/infer  the Open Inference Protocol: from the model's inputs
+    POST /v1/models/{model}/predict                   from entity keys and request fields, one row or many
+    GET  /v1/models/{model}                           which version serves
+    POST /v1/features/{feature_set}                   features of some entities, with statuses and ages
+    POST /v1/sources/{source}/events                  push events
+    GET  /openapi.json, /metrics                      the API described; metrics for Prometheus
 
 All but the health pages need `Authorization: Bearer TOKEN`: the home's own token, or a principal's (`backstay access`).
 401 is a token that nobody has, 403 a principal without the role it needs. Every error is JSON:
@@ -14,246 +16,233 @@ All but the health pages need `Authorization: Bearer TOKEN`: the home's own toke
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from math import inf
+from time import monotonic
 from typing import Any
 
-import msgspec
+from backstay.core.errors import BackstayError
+from backstay.serving.desk import Desk
+from backstay.serving.job import Asking
+from backstay.serving.openapi import document
+from backstay.serving.refusal import Refusal
+from backstay.serving.v2 import rest
+from backstay.serving.wire import JSON, Answer, Receive, Request, Scope, Send, compressed, encode, refusal, respond
 
-from backstay.core.clock import Clock
-from backstay.core.errors import AccessError, BackstayError, InputError, NotFoundError
-from backstay.definitions.sources import type_name
-from backstay.features.answers import OnlineRow
-from backstay.serving.batcher import Batcher, Coalescer
-from backstay.serving.champions import Champions
-from backstay.serving.core import Core
-from backstay.serving.guard import Guard
-from backstay.serving.lookups import Lookups
-from backstay.serving.parse import RequestParser
-from backstay.serving.push import Push
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-_encode = msgspec.json.Encoder().encode
-_logger = logging.getLogger("backstay.serving")
+Handler = Callable[[Request], Awaitable[Answer]]
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a mistake
-    """An answer other than 200, with its JSON."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest bodies, in bytes."""
 
-    def __init__(self, status: int, what: str, *, field: str = "", expected: str = "", fix: str = "") -> None:
-        super().__init__(what)
-        self.status = status
-        self.body = {"error": what, "field": field, "expected": expected, "fix": fix}
+    body: int
+    lookup: int
+    push: int
 
 
 class App:
-    """The ASGI application."""
+    """The ASGI application of the data plane. The lifespan of the server is its own."""
 
-    def __init__(
-        self,
-        *,
-        core: Core,
-        champions: Champions,
-        parsers: Mapping[str, RequestParser],
-        lookups: Mapping[str, Lookups],
-        pushes: Mapping[str, Push],
-        clock: Clock,
-        guard: Guard,
-        body_limit: int,
-        lookup_limit: int,
-        push_limit: int,
-        on_stop: Callable[[], None],
-    ) -> None:
-        self._core, self._champions, self._parsers, self._pushes = core, champions, parsers, pushes
-        self._lookups, self._clock, self._on_stop = lookups, clock, on_stop
-        self._guard = guard
-        self._body_limit, self._lookup_limit, self._push_limit = body_limit, lookup_limit, push_limit
-        self._batchers: dict[str, Batcher] = {}
-        self._lookers: dict[str, Coalescer[OnlineRow]] = {}
+    def __init__(self, desk: Desk, limits: Limits) -> None:
+        self._desk, self._limits = desk, limits
+        self._metrics = desk.metrics
+        self._known: dict[tuple[str, str], Handler] = {}
+        for name in desk.routes:
+            self._known["POST", f"/v1/models/{name}/predict"] = _of(self._predict, name)
+            self._known["POST", f"/v2/models/{name}/infer"] = _of(self._infer, name, "")
         self.failure: BackstayError | None = None
         """Why the start failed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] == "http":
+            request = Request(scope, receive)
+            try:
+                answer = await self._answer(request)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+                answer = refusal(error)
+            begin = monotonic()
+            await respond(send, compressed(answer, request.headers.get(b"accept-encoding")))
+            now = monotonic()
+            self._metrics.observe("write", now - begin)
+            self._metrics.observe("request", now - request.begun)
+            self._metrics.answered(request.endpoint, answer.status)
+        elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self._http(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        loop = asyncio.get_running_loop()
-        self._batchers = {name: Batcher(self._core, loop) for name in self._parsers}
-        self._lookers = {name: Coalescer(one.work, loop) for name, one in self._lookups.items()}
         try:
-            self._champions.start(self._batchers)
-            self._guard.start()
+            self._desk.start()
         except BackstayError as error:
             self.failure = error
             await send({"type": "lifespan.startup.failed", "message": ""})
             return
-        follower = asyncio.create_task(self._champions.follow(self._batchers))
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        follower.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await follower
-        await self._guard.stop()
-        self._on_stop()
+        await self._desk.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            status, answer = 200, await self._route(scope, receive)
-        except Refusal as refusal:
-            status, answer = refusal.status, refusal.body
-        except AccessError as error:
-            status, answer = 403, _error(error)
-        except NotFoundError as error:
-            status, answer = 404, _error(error)
-        except InputError as error:
-            status, answer = 400, _error(error)
-        except BackstayError as error:
-            _logger.exception("a request failed")
-            status, answer = 503, _error(error)
-        except Exception as error:
-            _logger.exception("a request failed")
-            status, answer = 500, {"error": f"{type(error).__name__}: {error}", "field": "", "expected": "", "fix": ""}
-        data = _encode(answer)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
-        if status == 401:
-            headers.append((b"www-authenticate", b"Bearer"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": data})
+    async def _answer(self, request: Request) -> Answer:
+        handler = self._known.get((request.method, request.path))
+        if handler is None:
+            parts = request.path.strip("/").split("/")
+            if parts[:2] == ["v2", "health"]:
+                return self._health(request, parts[2:])
+            handler = self._find(parts)
+        request.principal = self._desk.guard.require(request.headers.get(b"authorization", b""))
+        return await handler(request)
 
-    async def _route(self, scope: Scope, receive: Receive) -> Any:
-        path, method = scope["path"], scope["method"]
-        parts = path.strip("/").split("/")
-        if parts[:2] == ["v2", "health"] and len(parts) == 3:
-            _method(method, "GET")
-            return self._health(parts[2])
-        principal = self._guard.identify(dict(scope["headers"]).get(b"authorization", b""))
-        if principal is None:
-            raise Refusal(
-                401, "the token is missing or wrong", field="authorization", fix="send Authorization: Bearer TOKEN"
-            )
+    def _health(self, request: Request, parts: list[str]) -> Answer:
+        _method(request, "GET")
+        if parts == ["live"]:
+            return _json({"live": True})
+        if parts != ["ready"]:
+            raise Refusal(404, f"there is no health page {'/'.join(parts)!r}", field="path", expected="live or ready")
+        self._desk.ready()
+        return _json({"ready": True})
+
+    def _find(self, parts: list[str]) -> Handler:
+        """The handler of a path; a 404 or 405 is raised by the handler, once it is known who asks."""
+        desk = self._desk
         match parts:
             case ["v1", "models", name]:
-                _method(method, "GET")
-                self._guard.model(principal, name)
-                return self._model(name)
+                return _get(lambda request: desk.model(request.principal, name))
             case ["v1", "models", name, "predict"]:
-                _method(method, "POST")
-                self._guard.model(principal, name)
-                return await self._predict(name, await _read(scope, receive, self._body_limit))
+                return _post(self._predict, name)
             case ["v1", "features", name]:
-                _method(method, "POST")
-                self._guard.features(principal, name)
-                return await self._look_up(name, await _read(scope, receive, self._lookup_limit))
+                return _post(self._features, name)
             case ["v1", "sources", name, "events"]:
-                _method(method, "POST")
-                self._guard.source(principal, name)
-                return self._push(name, await _read(scope, receive, self._push_limit))
-        raise Refusal(404, f"there is nothing at {path}", field="path", fix="see GET /v1/models/{model}")
+                return _post(self._events, name)
+            case ["v2"]:
+                return _get(lambda _: desk.server())
+            case ["openapi.json"]:
+                return _get(lambda _: document(desk.routes, desk.parts.lookups, desk.parts.pushes))
+            case ["metrics"]:
+                return self._scrape
+            case ["v2", "models", *rest_of_path]:
+                handler = self._of_protocol(rest_of_path)
+                if handler is not None:
+                    return handler
+        return _nothing
 
-    def _health(self, what: str) -> Any:
-        if what == "live":
-            return {"live": True}
-        if what != "ready":
-            raise Refusal(404, f"there is no health page {what!r}", field="path", expected="live or ready")
-        problems = dict(self._champions.problems)
-        problems |= {name: "has no champion" for name, b in self._batchers.items() if b.served is None}
-        if problems:
-            raise Refusal(503, "; ".join(f"model {name}: {why}" for name, why in problems.items()), field="model")
-        return {"ready": True}
+    def _of_protocol(self, parts: list[str]) -> Handler | None:
+        desk, version = self._desk, ""
+        name, *what = parts or [""]
+        if len(what) > 1 and what[0] == "versions":
+            version, what = what[1], what[2:]
+        match what:
+            case []:
+                return _get(lambda request: desk.metadata(request.principal, name, version))
+            case ["ready"]:
+                return _get(lambda request: desk.metadata(request.principal, name, version) and _ready(name))
+            case ["infer"]:
+                return _post(self._infer, name, version)
+        return None
 
-    def _batcher(self, name: str) -> Batcher:
-        batcher = self._batchers.get(name)
-        if batcher is None:
-            raise Refusal(
-                404, f"there is no model {name!r}", field="model", expected=f"one of {sorted(self._batchers)}"
-            )
-        if batcher.served is None:
-            raise Refusal(
-                503, f"model {name!r} has no champion", field="model", fix=f"backstay promote NUMBER --model {name}"
-            )
-        return batcher
+    async def _predict(self, request: Request, name: str) -> Answer:
+        desk, metrics = self._desk, self._metrics
+        request.endpoint = "predict"
+        desk.route(request.principal, name)
+        desk.limiter.admit()
+        data = await request.body(self._limits.body)
+        job, many = await desk.keyed(name, data, request.deadline, request.client)
+        metrics.observe("parse", job.begun - request.begun)
+        return _json(_told(job, many))
 
-    def _model(self, name: str) -> Any:
-        served = self._batcher(name).served
-        assert served is not None
-        return {
-            "model": name,
-            "version": served.version.number,
-            "digest": served.version.digest,
-            "feature_set": served.model.features.hash,
-            "keys": list(served.model.keys),
-            "fields": {feature.name: type_name(feature.dtype) for feature in served.model.features.requests},
-            "problem": self._champions.problems.get(name),
+    async def _infer(self, request: Request, name: str, version: str) -> Answer:
+        desk = self._desk
+        request.endpoint = "infer"
+        route = desk.route(request.principal, name)
+        if version:
+            route.version(version)
+        desk.limiter.admit()
+        data = await request.body(self._limits.body)
+        asked = rest.read(data, request.json_length(), desk.parts.contracts[name])
+        deadline = request.deadline if asked.wait == inf else min(request.deadline, request.begun + asked.wait)
+        job = await desk.given(name, asked.given, deadline, request.client)
+        self._metrics.observe("parse", job.begun - request.begun)
+        assert job.answer is not None
+        body, length = rest.written(name, job.choice.served.version.number, asked, job.answer)
+        if length is None:
+            return Answer(body)
+        binary = (b"content-type", b"application/octet-stream")
+        return Answer(body, [binary, (b"inference-header-content-length", str(length).encode())])
+
+    async def _features(self, request: Request, name: str) -> Answer:
+        request.endpoint = "features"
+        self._desk.guard.features(request.principal, name)
+        self._desk.limiter.admit()
+        data = await request.body(self._limits.lookup)
+        return _json(await self._desk.looked_up(name, data, request.deadline, request.client))
+
+    async def _events(self, request: Request, name: str) -> Answer:
+        request.endpoint = "events"
+        self._desk.guard.source(request.principal, name)
+        return _json(self._desk.push(name, await request.body(self._limits.push)))
+
+    async def _scrape(self, request: Request) -> Answer:
+        _method(request, "GET")
+        body, kind = self._metrics.written()
+        return Answer(body, [(b"content-type", kind.encode())])
+
+
+def _told(job: Asking, many: bool) -> dict[str, Any]:
+    """The answer to a request by key, for JSON."""
+    served = job.choice.served
+    names = [feature.name for feature in served.model.features]
+    answer = job.answer
+    rows = [] if answer is None else [
+        {
+            "prediction_id": one,
+            "score": score,
+            "decision": decision,
+            "statuses": {name: _STATUS[code] for name, code in zip(names, status, strict=True) if code},
         }
-
-    async def _predict(self, name: str, data: bytes) -> Any:
-        batcher = self._batcher(name)
-        (answer,) = await batcher.submit([self._parsers[name].parse(data, self._clock.now())])
-        return answer
-
-    async def _look_up(self, name: str, data: bytes) -> Any:
-        lookups = self._lookups.get(name)
-        if lookups is None:
-            raise Refusal(
-                404,
-                f"there is no feature set {name!r}",
-                field="feature_set",
-                expected=f"one of {sorted(self._lookups)}",
-            )
-        at, asked = lookups.parse(data, self._clock.now())
-        return lookups.answer(at, await self._lookers[name].submit(asked))
-
-    def _push(self, name: str, data: bytes) -> Any:
-        push = self._pushes.get(name)
-        if push is None:
-            raise Refusal(
-                404, f"there is no source {name!r}", field="source", expected=f"one of {sorted(self._pushes)}"
-            )
-        return push.take(data)
+        for one, score, decision, status in zip(
+            answer.ids, answer.scores, answer.decisions, answer.statuses, strict=True
+        )
+    ]  # fmt: skip
+    shared = {"model": served.model.name, "version": served.version.number, "at": job.at}
+    return shared | {"rows": rows} if many else rows[0] | shared
 
 
-def _error(error: BackstayError) -> dict[str, str]:
-    return {"error": str(error), "field": error.where, "expected": error.expected, "fix": error.fix}
+_STATUS = ("OK", "NULL", "MISSING", "EXPIRED")
 
 
-def _method(method: str, allowed: str) -> None:
-    if method != allowed:
-        raise Refusal(405, f"{method} is not answered here", field="method", expected=allowed)
+def _ready(name: str) -> dict[str, Any]:
+    return {"name": name, "ready": True}
 
 
-async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The request body, refused as soon as it is known to be over the limit."""
-    declared = dict(scope["headers"]).get(b"content-length", b"0")
-    chunks: list[bytes] = []
-    size = int(declared) if declared.isdigit() else 0
-    too_large = Refusal(
-        413,
-        f"the body is over {limit} bytes",
-        field="body",
-        expected=f"at most {limit} bytes",
-        fix="send less at a time",
-    )
-    if size > limit:
-        raise too_large
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refusal(400, "the client went away", field="body")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise too_large
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+def _json(told: object) -> Answer:
+    return Answer(encode(told), [JSON])
+
+
+def _of(handle: Callable[..., Awaitable[Answer]], *names: str) -> Handler:
+    return lambda request: handle(request, *names)
+
+
+def _get(tell: Callable[[Request], Any]) -> Handler:
+    async def handler(request: Request) -> Answer:
+        _method(request, "GET")
+        return _json(tell(request))
+
+    return handler
+
+
+def _post(handle: Callable[..., Awaitable[Answer]], *names: str) -> Handler:
+    async def handler(request: Request) -> Answer:
+        _method(request, "POST")
+        return await handle(request, *names)
+
+    return handler
+
+
+async def _nothing(request: Request) -> Answer:
+    raise Refusal(404, f"there is nothing at {request.path}", field="path", fix="see GET /openapi.json")
+
+
+def _method(request: Request, allowed: str) -> None:
+    if request.method != allowed and not (allowed == "GET" and request.method == "HEAD"):
+        raise Refusal(405, f"{request.method} is not answered here", field="method", expected=allowed)

@@ -1,100 +1,159 @@
 """Coalescing without waiting: requests that arrive in the same turn of the loop are computed together.
 
-Nothing is ever delayed to fill a batch. While one batch is computed, the sockets fill with the next.
+Nothing is ever delayed to fill a batch: idle, a request is computed in the next turn; busy, the queue that has gathered
+is drained. A batch holds no more than is computed well within its deadlines. What has expired, or whose client has
+gone, is dropped before anything is computed for it.
+
+A batch is computed on the loop as long as that is cheap (a row is scored in microseconds, and two threads would wait
+for each other longer than that). What would hold the loop up goes to the one worker thread; meanwhile the loop
+accepts, refuses and answers, and the queue gathers the next batch.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
-from backstay.core.errors import BackstayError
-from backstay.features.lookup import Asked
-from backstay.serving.core import Core, ServedModel
+from backstay.serving.admission import Limiter
+from backstay.serving.job import Job
+from backstay.serving.metrics import Metrics
 
 LARGEST = 64
 """Rows that are computed together; one request may bring more."""
+_STRAIGHT = 0.001
 
-Answer = TypeVar("Answer")
-Worked = tuple[Sequence[Answer], Future[None] | None]
-"""Answers, and what must be done before they are given (None: nothing)."""
+Written = Future[None] | None
+"""What must be done before answers are given; None: nothing."""
+
+J = TypeVar("J", bound=Job[Any])
 
 
-class Coalescer(Generic[Answer]):
-    """Collects requests of one or many rows each, and hands their rows to `work`, which answers each in its order."""
+class Batcher(Generic[J]):
+    """Collects jobs, and hands them to `work`, which gives each its answer or its error, and says what to wait for.
 
-    def __init__(self, work: Callable[[Sequence[Asked]], Worked[Answer]], loop: asyncio.AbstractEventLoop) -> None:
-        self._work, self._loop = work, loop
-        self._waiting: list[tuple[Sequence[Asked], asyncio.Future[Sequence[Answer]]]] = []
+    blocks: whether a batch would hold the loop up, so that it is computed by `worker`
+    """
 
-    def submit(self, asked: Sequence[Asked]) -> asyncio.Future[Sequence[Answer]]:
-        """The answers to the rows of one request, when they are there."""
-        future: asyncio.Future[Sequence[Answer]] = self._loop.create_future()
-        self._waiting.append((asked, future))
-        if len(self._waiting) == 1:
-            # One turn later, when the sockets that were ready together have all been read.
-            self._loop.call_soon(self._loop.call_soon, self._flush)
-        return future
+    def __init__(
+        self,
+        work: Callable[[Sequence[J]], Written],
+        loop: asyncio.AbstractEventLoop,
+        limiter: Limiter,
+        metrics: Metrics,
+        *,
+        blocks: Callable[[Sequence[J]], bool],
+        worker: Executor,
+    ) -> None:
+        self._work, self._loop, self._limiter, self._metrics = work, loop, limiter, metrics
+        self._blocks, self._worker = blocks, worker
+        self._waiting: deque[J] = deque()
+        self._rows = 0
+        self._due = self._away = False
+        self._began = self._ended = 0.0
+
+    def submit(self, job: J) -> asyncio.Future[None]:
+        """Resolved when the job has its answer or its error. Raises `Overloaded` or `Late` if it is not let in."""
+        self._limiter.enter(job.rows, job.deadline)
+        job.future = self._loop.create_future()
+        if not self._waiting:
+            # A loop that comes straight from a batch has read this one's sockets since.
+            self._began = self._ended if job.begun - self._ended < _STRAIGHT else job.begun
+        self._waiting.append(job)
+        self._rows += job.rows
+        if not self._away:
+            if self._rows >= LARGEST:
+                self._flush()
+            elif not self._due:
+                self._due = True
+                # One turn later: by then the sockets that were ready together have all been read.
+                self._loop.call_soon(self._turn)
+        return job.future  # type: ignore[no-any-return]
+
+    def _turn(self) -> None:
+        self._due = False
+        if self._waiting and not self._away:
+            self._flush()
 
     def _flush(self) -> None:
-        count, rows = 0, 0
-        while count < len(self._waiting) and (not count or rows + len(self._waiting[count][0]) <= LARGEST):
-            rows += len(self._waiting[count][0])
-            count += 1
-        batch, self._waiting = self._waiting[:count], self._waiting[count:]
-        if self._waiting:
-            self._loop.call_soon(self._flush)
-        self._answer([(asked, future) for asked, future in batch if not future.cancelled()])
-
-    def _answer(self, batch: list[tuple[Sequence[Asked], asyncio.Future[Sequence[Answer]]]]) -> None:
-        if not batch:
-            return
-        try:
-            answers, written = self._work([one for asked, _ in batch for one in asked])
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered: nobody may wait for ever
-            if len(batch) > 1 and isinstance(error, BackstayError):
-                # One request that cannot be answered must not take the others with it.
-                for one in batch:
-                    self._answer([one])
+        jobs = self._take()
+        if jobs:
+            if self._blocks(jobs):
+                self._away = True
+                future = self._loop.run_in_executor(self._worker, self._work, jobs)
+                future.add_done_callback(lambda done: self._back(jobs, done))
                 return
-            _refuse(batch, error)
-            return
+            try:
+                written = self._work(jobs)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is answered: nobody may wait for ever
+                _fail(jobs, error)
+                written = None
+            self._computed(jobs, written)
+        self._again()
+
+    def _back(self, jobs: Sequence[J], done: asyncio.Future[Written]) -> None:
+        """The worker thread is done with a batch."""
+        self._away = False
+        error = asyncio.CancelledError("the server stops") if done.cancelled() else done.exception()
+        if error is not None:
+            _fail(jobs, error if isinstance(error, Exception) else RuntimeError(str(error)))
+        self._computed(jobs, None if error is not None else done.result())
+        self._again()
+
+    def _computed(self, jobs: Sequence[J], written: Written) -> None:
+        """A batch is computed; it is answered at once, or when it is written."""
+        now = monotonic()
+        self._limiter.served(sum(job.rows for job in jobs), now - self._began)
+        self._began = self._ended = now
         if written is None:
-            _give(batch, answers)
+            self._settle(jobs)
             return
 
-        def settled() -> None:
+        def settle() -> None:
             error = written.exception()
-            _give(batch, answers) if error is None else _refuse(batch, error)
+            if error is not None:
+                _fail(jobs, error if isinstance(error, Exception) else RuntimeError(str(error)))
+            self._settle(jobs)
 
-        written.add_done_callback(lambda _: self._loop.call_soon_threadsafe(settled))
+        written.add_done_callback(lambda _: self._loop.call_soon_threadsafe(settle))
+
+    def _again(self) -> None:
+        if self._waiting and not self._due:
+            self._due = True
+            self._loop.call_soon(self._turn)
+
+    def _take(self) -> list[J]:
+        """The next batch, of jobs whose answers are still wanted."""
+        now, rows = monotonic(), 0
+        jobs: list[J] = []
+        dropped: list[J] = []
+        waiting = self._waiting
+        while waiting and (not jobs or rows + waiting[0].rows <= LARGEST):
+            job = waiting.popleft()
+            self._rows -= job.rows
+            self._metrics.observe("queue", now - job.begun)
+            if not job.future.cancelled() and job.wanted(now, "before its features were looked up"):
+                jobs.append(job)
+                rows += job.rows
+            else:
+                dropped.append(job)
+        if dropped:
+            self._settle(dropped)
+        if jobs:
+            self._metrics.batch(rows)
+        return jobs
+
+    def _settle(self, jobs: Sequence[J]) -> None:
+        """Let go of jobs that are answered, and tell whoever awaits them."""
+        for job in jobs:
+            self._limiter.leave(job.rows)
+            if not job.future.done():
+                job.future.set_result(None)
 
 
-def _give(batch: list[tuple[Sequence[Asked], asyncio.Future[Sequence[Answer]]]], answers: Sequence[Answer]) -> None:
-    begin = 0
-    for asked, future in batch:
-        if not future.done():  # its client may have gone meanwhile
-            future.set_result(answers[begin : begin + len(asked)])
-        begin += len(asked)
-
-
-def _refuse(batch: list[tuple[Sequence[Asked], asyncio.Future[Sequence[Answer]]]], error: BaseException) -> None:
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(error)
-
-
-class Batcher(Coalescer[dict[str, Any]]):
-    """Coalesces the requests of one model, and hands them to the core."""
-
-    def __init__(self, core: Core, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(self._predict, loop)
-        self._core = core
-        self.served: ServedModel | None = None
-        """The version new batches go to; replaced in one assignment, so a batch never mixes versions."""
-
-    def _predict(self, asked: Sequence[Asked]) -> Worked[dict[str, Any]]:
-        assert self.served is not None
-        return self._core.predict(self.served, "champion", asked)
+def _fail(jobs: Sequence[Job[Any]], error: Exception) -> None:
+    for job in jobs:
+        job.error = job.error or error

@@ -1,97 +1,211 @@
-"""The request core: a batch of parsed requests in, logged predictions out. It knows no transport and no loop."""
+"""The request core: a batch of jobs in, logged predictions out. It knows no transport and no loop.
+
+Rows that are asked by key are looked up together, whatever version answers them; then each version scores its rows in
+one call; then all records are appended in one write. Only then has any job its answer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from functools import partial
+from time import monotonic
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from backstay.core.clock import Clock
-from backstay.core.errors import IntegrityError
-from backstay.core.identity import new_id
-from backstay.definitions import Model
-from backstay.features.lookup import Asked, OnlineLookup
+from backstay.core.errors import BackstayError
+from backstay.core.identity import new_ids
+from backstay.definitions import FeatureSet
+from backstay.features.lookup import Asked, Found
 from backstay.features.views import Status
-from backstay.registry.versions import ModelVersion
-from backstay.runtimes.scorer import Scorer
+from backstay.serving.job import Asking, Scored
+from backstay.serving.metrics import Metrics
+from backstay.serving.routes import ServedModel
 from backstay.storage.ports import PredictionLog
 from backstay.storage.predictions import Prediction
 
-
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A loaded version of a model: everything that a request needs, immutable."""
-
-    model: Model
-    version: ModelVersion
-    scorer: Scorer
-    lookup: OnlineLookup
-    threshold: float
-
-
-def honoured(model: Model, version: ModelVersion) -> None:
-    """Refuse a version that was trained on other feature definitions than this server computes."""
-    trained = version.manifest.feature_set.hash
-    if trained != model.features.hash:
-        raise IntegrityError(
-            f"version {version.number} of model {model.name!r} was trained on feature set {trained[:12]}",
-            where=f"feature set {model.features.name!r}",
-            expected=f"the feature set defined here, {model.features.hash[:12]}",
-            fix="restore the definitions it was trained with, or train a new version",
-        )
+Vector = npt.NDArray[np.float32]
 
 
 class Core:
     """Predicts, and writes each prediction down before it is answered."""
 
-    def __init__(self, log: PredictionLog, clock: Clock, *, replay: bool) -> None:
-        self._log, self._clock, self._replay = log, clock, replay
-        self._status_names = [status.name for status in Status]
+    def __init__(self, log: PredictionLog, clock: Clock, metrics: Metrics, *, replay: bool) -> None:
+        self._log, self._clock, self._metrics, self._replay = log, clock, metrics, replay
 
-    def predict(
-        self, served: ServedModel, route: str, asked: Sequence[Asked]
-    ) -> tuple[list[dict[str, Any]], Future[None] | None]:
-        """Answers in the order asked, and what must be done before they are given (None: nothing, they are written)."""
-        found = served.lookup.lookup(asked)
-        scores = served.scorer.score(found.rows.vector()).tolist()
-        values = found.rows.values()
-        now = self._clock.now()
-        names = [feature.name for feature in served.model.features]
-        records, answers = [], []
-        for one, row, status, score in zip(asked, values, found.rows.statuses, scores, strict=True):
-            record = Prediction(
-                id=new_id(),
-                at=one.at,
-                served_at=now,
-                model=served.model.name,
-                version=served.version.digest,
-                route=route,
-                propensity=1.0,
-                feature_set=served.model.features.hash,
-                keys=dict(one.keys),
-                fields=dict(one.fields),
-                watermark=found.watermark,
-                values=row,
-                statuses=status.tobytes(),
-                score=score,
-                decision=score >= served.threshold,
-                replayed=self._replay,
-            )
-            records.append(record)
-            answers.append(self._answer(record, served.version.number, names))
-        return answers, self._log.submit(records)
+    def predict(self, jobs: Sequence[Asking]) -> Future[None] | None:
+        """Give each job of one model its answer or its error.
 
-    def _answer(self, record: Prediction, number: int, names: Sequence[str]) -> dict[str, Any]:
-        statuses: Mapping[str, str] = {
-            name: self._status_names[status] for name, status in zip(names, record.statuses, strict=True) if status
-        }
-        return {
-            "prediction_id": record.id,
-            "model": record.model,
-            "version": number,
-            "score": record.score,
-            "decision": record.decision,
-            "at": record.at,
-            "statuses": statuses,
-        }
+        They may be told once what is returned is done (None: at once): then what was answered is written down.
+        """
+        try:
+            return self._predict(jobs)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            if len(jobs) > 1 and isinstance(error, BackstayError):
+                # One request that cannot be answered must not take the others with it.
+                return _together([(job, self.predict([job])) for job in jobs])
+            for job in jobs:
+                job.error = error
+            return None
+
+    def _predict(self, jobs: Sequence[Asking]) -> Future[None] | None:
+        begin = monotonic()
+        batch = _Batch(jobs)
+        if batch.found is not None:
+            now = monotonic()
+            self._metrics.observe("features", now - begin)
+            begin = now
+            batch.drop_late(now)
+        records: list[Prediction] = []
+        done: list[tuple[Asking, Scored]] = []
+        for served, some in batch.versions():
+            scores = served.scorer.score(batch.matrix(some))
+            now = monotonic()
+            self._metrics.observe("predict", now - begin)
+            done += self._recorded(served, batch, some, scores, records)
+        begin = monotonic()
+        written = self._log.submit(records)
+        self._metrics.observe("log", monotonic() - begin)
+        for job, answer in done:
+            job.answer = answer
+        return written
+
+    def _recorded(
+        self,
+        served: ServedModel,
+        batch: _Batch,
+        jobs: Sequence[Asking],
+        scores: npt.NDArray[np.float64],
+        records: list[Prediction],
+    ) -> list[tuple[Asking, Scored]]:
+        """The answers of one version, and their records, which are added to `records`."""
+        decided: list[bool] = (scores >= served.threshold).tolist()
+        told: list[float] = scores.tolist()
+        ids, now = new_ids(len(told)), self._clock.now()
+        out, begin = [], 0
+        for job in jobs:
+            end = begin + job.rows
+            answer = Scored(job.at, ids[begin:end], told[begin:end], decided[begin:end], ())
+            rows = batch.given(job, served.model.features) if job.asked is None else batch.looked_up(job)
+            statuses = []
+            for place, (at, keys, fields, watermark, values, status) in enumerate(rows, begin):
+                statuses.append(status)
+                record = Prediction(
+                    id=ids[place],
+                    at=at,
+                    served_at=now,
+                    model=served.model.name,
+                    version=served.version.digest,
+                    route=job.choice.route,
+                    propensity=job.choice.propensity,
+                    feature_set=served.model.features.hash,
+                    keys=keys,
+                    fields=fields,
+                    watermark=watermark,
+                    values=values,
+                    statuses=status,
+                    score=told[place],
+                    decision=decided[place],
+                    replayed=self._replay,
+                    given=job.asked is None,
+                )
+                records.append(record)
+            answer.statuses = statuses
+            out.append((job, answer))
+            begin = end
+        return out
+
+
+def _together(parts: Sequence[tuple[Asking, Future[None] | None]]) -> Future[None] | None:
+    """Done when all parts are; a part that fails is its own job's error."""
+    waiting = [(job, part) for job, part in parts if part is not None]
+    if not waiting:
+        return None
+    whole: Future[None] = Future()
+    left = list(range(len(waiting)))
+
+    def done(job: Asking, part: Future[None]) -> None:
+        error = part.exception()
+        if error is not None:
+            job.error = error if isinstance(error, Exception) else RuntimeError(str(error))
+        if left.pop() == 0:  # whichever ends last takes the first number
+            whole.set_result(None)
+
+    for job, part in waiting:
+        part.add_done_callback(partial(done, job))
+    return whole
+
+
+Row = tuple[int, dict[str, Any], dict[str, Any], dict[str, int], list[Any], bytes]
+"""T, keys, fields, watermark, values and statuses: what a record holds of one row."""
+
+
+class _Batch:
+    """Jobs that are computed together, and the features of those that ask by key."""
+
+    def __init__(self, jobs: Sequence[Asking]) -> None:
+        self._jobs = jobs
+        self.found: Found | None = None
+        asked: list[Asked] = []
+        self._begin: dict[int, int] = {}
+        for job in jobs:
+            if job.asked is not None:
+                self._begin[id(job)] = len(asked)
+                asked += job.asked
+        if asked:
+            self.found = jobs[0].choice.served.lookup.lookup(asked)
+            self._vector = self.found.rows.vector()
+            self._values = self.found.rows.values()
+
+    def drop_late(self, now: float) -> None:
+        """Those whose deadline has passed meanwhile are not predicted."""
+        self._jobs = [job for job in self._jobs if job.wanted(now, "before it was predicted")]
+
+    def versions(self) -> list[tuple[ServedModel, list[Asking]]]:
+        """Which version scores which jobs."""
+        groups: dict[int, tuple[ServedModel, list[Asking]]] = {}
+        for job in self._jobs:
+            served = job.choice.served
+            groups.setdefault(id(served), (served, []))[1].append(job)
+        return list(groups.values())
+
+    def matrix(self, jobs: Sequence[Asking]) -> Vector:
+        """The model's inputs of some jobs, one below the other."""
+        parts = [self._part(job) for job in jobs]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _part(self, job: Asking) -> Vector:
+        if job.vector is not None:
+            return job.vector
+        begin = self._begin[id(job)]
+        return self._vector[begin : begin + job.rows]
+
+    def looked_up(self, job: Asking) -> list[Row]:
+        """The rows of a job whose features were looked up."""
+        assert self.found is not None
+        assert job.asked is not None
+        begin, statuses, watermark = self._begin[id(job)], self.found.rows.statuses, self.found.watermark
+        return [
+            (one.at, dict(one.keys), dict(one.fields), watermark, self._values[place], statuses[place].tobytes())
+            for place, one in enumerate(job.asked, begin)
+        ]
+
+    @staticmethod
+    def given(job: Asking, features: FeatureSet) -> list[Row]:
+        """The rows of a job that brought the model's inputs: of the other features nothing is known."""
+        assert job.vector is not None
+        places = {name: place for place, name in enumerate(features.vector)}
+        order = [places.get(feature.name, -1) for feature in features]
+        rows: list[Row] = []
+        for number, vector in enumerate(job.vector.tolist()):
+            vector.append(None)
+            values = [None if (value := vector[place]) != value else value for place in order]
+            statuses = bytes([_NULL if value is None else _OK for value in values])
+            rows.append((job.at, dict(job.keys[number]) if job.keys else {}, {}, {}, values, statuses))
+        return rows
+
+
+_OK, _NULL = int(Status.OK), int(Status.NULL)

@@ -17,6 +17,7 @@ from backstay.core.identity import sha256
 from backstay.definitions.roles import Access, Role
 from backstay.registry.access import Authority, Denial
 from backstay.serving.champions import POLL_SECONDS
+from backstay.serving.refusal import Refusal
 
 HOME = "(home)"
 """Who sends the token of the home itself: whoever can read that file, and may do everything."""
@@ -65,6 +66,15 @@ class Guard:
             return None
         return principal
 
+    def require(self, authorization: bytes) -> str:
+        """The principal whose token this header carries. Raises `Refusal` (401), which is counted, if there is none."""
+        principal = self.identify(authorization)
+        if principal is None:
+            raise Refusal(
+                401, "the token is missing or wrong", field="authorization", fix="send Authorization: Bearer TOKEN"
+            )
+        return principal
+
     def model(self, principal: str, model: str) -> None:
         """Raise `AccessError` unless the principal may read online what the model reads."""
         what = f"use model {model!r}" if model in self._models else "use a model that does not exist"
@@ -80,6 +90,10 @@ class Guard:
         """Raise `AccessError` unless the principal may write what some feature set is made of."""
         what = f"push to source {source!r}" if source in self._sources else "push to a source that does not exist"
         self._require(principal, "write", tuple(self._sources.get(source) or (None,)), what)
+
+    def admin(self, principal: str, what: str) -> None:
+        """Raise `AccessError` unless the principal is an admin. `what` completes the sentence "ana may not ..."."""
+        self._require(principal, "admin", (None,), what)
 
     def _require(self, principal: str, role: Role, feature_sets: tuple[str | None, ...], what: str) -> None:
         if principal == HOME or any(self._access.allows(principal, role, one) for one in feature_sets):

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from backstay.core.errors import InputError
+from backstay.core.errors import BackstayError, InputError
 from backstay.definitions import FeatureSet
 from backstay.features.answers import Answers, OnlineRow
 from backstay.features.lookup import Asked
-from backstay.serving.parse import RowsParser
+from backstay.serving.job import Looking
+from backstay.serving.parse import RowsParser, entity_readers
 from backstay.storage.ports import OnlineState
 
 
@@ -26,8 +27,8 @@ class Lookups:
     """Reads and answers the lookups of one feature set."""
 
     def __init__(self, features: FeatureSet, online: OnlineState, *, replay: bool) -> None:
-        self._features = features
-        self._parser = RowsParser(features, replay=replay)
+        self.features = features
+        self._parser = RowsParser(entity_readers(features), features.requests, replay=replay)
         self._answers = Answers(features, online)
 
     def parse(self, data: bytes, now: int) -> tuple[int, list[Asked]]:
@@ -35,20 +36,32 @@ class Lookups:
         try:
             return self._parser.parse(data, now)
         except InputError as error:  # it names the field; here, by what it is measured
-            expected = f"{error.expected or 'what is declared'}, as rows asked of {self._features.where}"
+            expected = f"{error.expected or 'what is declared'}, as rows asked of {self.features.where}"
             raise InputError(
                 error.what, where=error.where, expected=expected, fix=error.fix or "send it as declared"
             ) from None
 
-    def work(self, asked: Sequence[Asked]) -> tuple[list[OnlineRow], None]:
-        """The features of rows that were asked, of one request or of several; nothing has to be written for them."""
-        return self._answers.rows(asked), None
+    def work(self, jobs: Sequence[Looking]) -> None:
+        """Look up the features of the rows of one request or of several."""
+        try:
+            rows = self._answers.rows([one for job in jobs for one in job.asked])
+        except BackstayError as error:
+            if len(jobs) > 1:  # one request that cannot be answered must not take the others with it
+                for job in jobs:
+                    self.work([job])
+                return
+            jobs[0].error = error
+            return
+        begin = 0
+        for job in jobs:
+            job.answer = rows[begin : begin + job.rows]
+            begin += job.rows
 
     def answer(self, at: int, rows: Sequence[OnlineRow]) -> dict[str, Any]:
         """The answer to one request."""
         return {
-            "feature_set": self._features.name,
-            "hash": self._features.hash,
+            "feature_set": self.features.name,
+            "hash": self.features.hash,
             "at": at,
             "rows": [{"values": one.values, "statuses": one.statuses, "ages": one.ages} for one in rows],
         }

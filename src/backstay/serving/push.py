@@ -14,7 +14,7 @@ from backstay.definitions import EventSource
 from backstay.features.intake import Intake
 from backstay.features.online import OnlineWriter, apply_appended
 from backstay.features.shaping import Shaped
-from backstay.serving.parse import EventParser
+from backstay.serving.events import EventParser
 from backstay.storage.ports import EventStore
 
 
@@ -24,7 +24,7 @@ class Push:
     def __init__(
         self, source: EventSource, events: EventStore, online: OnlineWriter, clock: Clock, *, replay: bool
     ) -> None:
-        self._source, self._events, self._online, self._clock, self._replay = source, events, online, clock, replay
+        self.source, self._events, self._online, self._clock, self._replay = source, events, online, clock, replay
         self._parser = EventParser(source, replay=replay)
         self._intake = Intake(source, events)
 
@@ -33,14 +33,14 @@ class Push:
         pushed = self._parser.parse(data)
         frame = pushed.frame
         if self._replay and frame.height:
-            self._online.apply(self._source, frame)
+            self._online.apply(self.source, frame)
             return {"accepted": frame.height, "sequence": int(frame.get_column("sequence")[-1])}
         if not frame.height and not pushed.unread.height:
-            return {"accepted": 0, "sequence": self._online.watermark(self._source)}
+            return {"accepted": 0, "sequence": self._online.watermark(self.source)}
         now = self._clock.now()
         known = pl.lit(now).cast(pl.Datetime("us", "UTC")).alias("known_time")
-        rows = Shaped(frame.select("event_time", known, *self._source.schema), {})
+        rows = Shaped(frame.select("event_time", known, *self.source.schema), {})
         taken = self._intake.take(rows, frame, now=now, texts=pushed.texts, unread=pushed.unread)
         if taken.events.height:
-            apply_appended(self._source, self._events, self._online, taken.events)
-        return taken.answer(self._source)
+            apply_appended(self.source, self._events, self._online, taken.events)
+        return taken.answer(self.source)

@@ -1,17 +1,20 @@
-"""Runs the application under uvicorn, on loopback unless told otherwise."""
+"""Runs the planes under uvicorn, on one loop. The data plane listens on loopback unless told otherwise."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import ipaddress
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
 
 import uvicorn
 
 from backstay.core.errors import BackstayError, InputError
+from backstay.serving.admin import Admin
 from backstay.serving.app import App
 
 
@@ -23,8 +26,8 @@ def loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one."""
+def listen(host: str, port: int, setting: str = "serving.port") -> socket.socket:
+    """A listening socket; port 0 takes a free one. `setting` is where the port came from."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -33,7 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise InputError(
-            f"cannot listen on {host}:{port}: {error.strerror}", where="serving.port", fix="choose another port, or 0"
+            f"cannot listen on {host}:{port}: {error.strerror}", where=setting, fix="choose another port, or 0"
         ) from None
     listener.listen(1024)
     listener.set_inheritable(True)
@@ -41,27 +44,68 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is ready: after start-up, once requests are taken."""
+    """Tells when it is ready: after start-up, once requests are taken, and what runs beside it too."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], beside: Sequence[Beside]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._beside = ready, beside
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started and not self.should_exit:
-            gc.collect()
-            gc.freeze()  # what is loaded now lives as long as the server: the collector need not walk it again
-            self._ready()
+        if not self.started or self.should_exit:
+            return
+        for one in self._beside:
+            await one.start()
+        gc.collect()
+        gc.freeze()  # what is loaded now lives as long as the server: the collector need not walk it again
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for one in self._beside:
+            await one.stop()
+        await super().shutdown(sockets)
 
 
-def run(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests in flight. Raises if the start failed."""
-    config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", lifespan="on", log_level="warning", access_log=False, ws="none",
+class Beside(Protocol):
+    """Another listener that runs on the loop of the data plane."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class AdminPlane:
+    """The admin plane under a uvicorn of its own."""
+
+    def __init__(self, app: Admin, listener: socket.socket) -> None:
+        self._listener = listener
+        self._server = uvicorn.Server(_config(app, lifespan="off"))
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        config = self._server.config
+        config.load()
+        self._server.lifespan = config.lifespan_class(config)
+        await self._server.startup([self._listener])
+        self._running = asyncio.create_task(self._server.main_loop())
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._running is not None:
+            await self._running
+        await self._server.shutdown([self._listener])
+
+
+def _config(app: App | Admin, lifespan: Literal["on", "off"]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, loop="uvloop", http="httptools", lifespan=lifespan, log_level="warning", access_log=False, ws="none",
         server_header=False, date_header=False, timeout_graceful_shutdown=10,
     )  # fmt: skip
-    server = _Server(config, ready)
+
+
+def run(app: App, listener: socket.socket, ready: Callable[[], None], beside: Sequence[Beside] = ()) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests in flight. Raises if the start failed."""
+    server = _Server(_config(app, lifespan="on"), ready, beside)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn drains on these and then raises them again; a drained server has ended well.
         signal.signal(number, lambda *_: None)

@@ -49,6 +49,7 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     score: float
     decision: bool
     replayed: bool = False
+    given: bool = False
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True):

@@ -3,7 +3,7 @@
     sequence                                the row's number, in the order of compaction
     id, model, version, route, feature_set  text
     at, served_at                           timestamp: T, and when it was answered
-    score, propensity, decision, replayed   as served
+    score, propensity, decision, replayed, given   as served
     keys, fields, watermark                 JSON objects
     values                                  a JSON object: feature to value (times in microseconds; not finite is null)
     statuses                                a JSON object: feature to status, of those that are not OK
@@ -37,12 +37,13 @@ SCHEMA = pl.Schema(
     {
         "id": _TEXT, "at": INSTANT, "served_at": INSTANT, "model": _TEXT, "version": _TEXT, "route": _TEXT,
         "feature_set": _TEXT, "score": _REAL, "decision": pl.Boolean(), "propensity": _REAL, "replayed": pl.Boolean(),
+        "given": pl.Boolean(),
         "keys": _TEXT, "fields": _TEXT, "watermark": _TEXT, "values": _TEXT, "statuses": _TEXT,
         "record": pl.Binary(), "crc": pl.Int64(), SEQUENCE: pl.Int64(),
     }
 )  # fmt: skip
 _PLAIN = ("id", "at", "served_at", "model", "version", "route", "feature_set", "score", "decision", "propensity",
-          "replayed")  # fmt: skip
+          "replayed", "given")  # fmt: skip
 
 _json = msgspec.json.Encoder()
 

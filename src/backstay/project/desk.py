@@ -1,0 +1,70 @@
+"""Builds the desk of a server from a project's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backstay.core.clock import Clock
+from backstay.features.online import OnlineWriter
+from backstay.project.loading import Definitions
+from backstay.project.permits import users
+from backstay.project.services import Services
+from backstay.registry.access import Authority
+from backstay.registry.versions import Registry
+from backstay.serving.admission import Limiter
+from backstay.serving.champions import Champions
+from backstay.serving.core import Core
+from backstay.serving.desk import Parts
+from backstay.serving.guard import Guard
+from backstay.serving.lookups import Lookups
+from backstay.serving.metrics import Metrics
+from backstay.serving.parse import RequestParser
+from backstay.serving.push import Push
+from backstay.serving.repository import Repository
+from backstay.serving.routes import Route
+from backstay.serving.v2.contract import Contract
+
+
+def parts(
+    services: Services,
+    definitions: Definitions,
+    settings: Mapping[str, Any],
+    clock: Clock,
+    writer: OnlineWriter,
+    replay: bool,
+) -> Parts:
+    """Everything a server works with; nothing is loaded yet."""
+    registry = Registry(services.ledger, services.artifacts)
+    models, metrics = definitions.models, Metrics()
+    routes = {name: Route(model) for name, model in models.items()}
+    champions = Champions(models, registry, services.ledger, services.online)
+    rows = settings["serving.rows_limit"]
+    return Parts(
+        core=Core(services.predictions, clock, metrics, replay=replay),
+        champions=champions,
+        guard=Guard(
+            Authority(services.ledger, clock, "server", definitions.feature_sets),
+            services.token,
+            models={name: model.features.name for name, model in models.items()},
+            feature_sets=definitions.feature_sets.keys(),
+            sources=users(definitions),
+        ),
+        metrics=metrics,
+        limiter=Limiter(settings["serving.objective_ms"] / 1000, settings["serving.queue_limit"]),
+        clock=clock,
+        repository=Repository(champions, routes, services.ledger, clock),
+        routes=routes,
+        contracts={name: Contract(model, rows) for name, model in models.items()},
+        parsers={name: RequestParser(model, replay=replay, limit=rows) for name, model in models.items()},
+        lookups={
+            name: Lookups(features, services.online, replay=replay)
+            for name, features in definitions.feature_sets.items()
+        },
+        pushes={
+            name: Push(source, services.events, writer, clock, replay=replay)
+            for name, source in definitions.sources.items()
+        },
+        remote=settings["online.url"] is not None,
+        close=services.close,
+    )

@@ -1,0 +1,85 @@
+"""The REST shell of the admin plane: a listener of its own, on loopback, off unless a setting enables it.
+
+    POST /v2/repository/index                  which models there are, and whether they are served
+    POST /v2/repository/models/{model}/load    take a model back into service
+    POST /v2/repository/models/{model}/unload  take it out of service
+    GET  /v2/health/live, /v2/health/ready, /metrics
+
+All but the health pages need the token of an admin, or the home's own. The data plane has none of these paths.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backstay.core.errors import InputError
+from backstay.serving.desk import Desk
+from backstay.serving.parse import body
+from backstay.serving.refusal import Refusal
+from backstay.serving.wire import JSON, Answer, Receive, Request, Scope, Send, encode, refusal, respond
+
+_LIMIT = 65_536
+
+
+class Admin:
+    """The ASGI application of the admin plane. It has no lifespan: it runs beside the data plane."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            answer = await self._answer(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            answer = refusal(error)
+        await respond(send, answer)
+
+    async def _answer(self, request: Request) -> Answer:
+        desk, parts = self._desk, request.path.strip("/").split("/")
+        if parts == ["v2", "health", "live"]:
+            return _json({"live": True})
+        if parts == ["v2", "health", "ready"]:
+            desk.ready()
+            return _json({"ready": True})
+        request.principal = desk.guard.require(request.headers.get(b"authorization", b""))
+        desk.guard.admin(request.principal, "use the admin plane")
+        match request.method, parts:
+            case "GET", ["metrics"]:
+                data, kind = desk.metrics.written()
+                return Answer(data, [(b"content-type", kind.encode())])
+            case "GET", ["v2"]:
+                return _json(desk.server("model_repository"))
+            case "POST", ["v2", "repository", "index"]:
+                asked = await _asked(request)
+                return _json(desk.parts.repository.index(ready=asked.get("ready") is True))
+            case "POST", ["v2", "repository", "models", name, ("load" | "unload") as what]:
+                asked = await _asked(request)
+                if what == "load":
+                    await self._load(name, asked, request.principal)
+                else:
+                    await desk.parts.repository.unload(name, request.principal)
+                return Answer(b"{}")
+        raise Refusal(
+            404, f"{request.method} {request.path} is not answered here", field="path",
+            expected="POST /v2/repository/index, or /v2/repository/models/{model}/load or /unload",
+        )  # fmt: skip
+
+    async def _load(self, name: str, asked: dict[str, Any], principal: str) -> None:
+        parameters = asked.get("parameters")
+        if isinstance(parameters, dict) and parameters:
+            raise InputError(
+                "a model is loaded as it is registered", where="parameters", expected="none",
+                fix="register a version and promote it: files come from the registry only",
+            )  # fmt: skip
+        await self._desk.parts.repository.load(name, principal)
+
+
+async def _asked(request: Request) -> dict[str, Any]:
+    """The body's JSON object; none, as Triton's client sends it, is an empty one."""
+    data = await request.body(_LIMIT)
+    return body(data) if data else {}
+
+
+def _json(told: object) -> Answer:
+    return Answer(encode(told), [JSON])

@@ -1,0 +1,76 @@
+"""Admission: how much may be in the server at once, and until when an answer is worth having.
+
+What cannot be answered in time is refused before its body is parsed: a refusal must cost far less than an answer, or
+refusing would itself be the overload. The limit is in rows (one request may bring many), and it is found, not set:
+it is what is served in half of the latency objective, at the rate that is measured batch by batch. The other half is
+for what a request waits in the system's buffers before it is read: at full load, as long as a batch takes.
+
+A stall (a neighbour on the machine, a collection of garbage) is one slow batch among many and hardly moves the rate; a
+limit that followed the slowest answers would refuse requests because of it, and nobody would be served faster.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from time import monotonic
+
+from backstay.serving.refusal import Late, Overloaded
+
+_FIRST, _LEAST = 256, 4
+_MEMORY = 256
+"""Rows over which the rate is averaged."""
+
+
+class Limiter:
+    """Rows in flight, and how many there may be.
+
+    objective: seconds within which answers are wanted
+    largest:   rows that may be in flight at most, however fast the answers are
+    """
+
+    def __init__(self, objective: float, largest: int) -> None:
+        self._half, self._largest = objective / 2, largest
+        self.limit = float(min(_FIRST, largest))
+        self.rows = 0
+        self.each = self._half / _FIRST
+        """Seconds that a row takes, everything counted: a guess at first, then measured."""
+
+    def admit(self) -> None:
+        """Raise `Overloaded` if nothing more is taken: asked before anything is parsed."""
+        if self.rows >= self.limit:
+            raise Overloaded()
+
+    def enter(self, rows: int, deadline: float) -> None:
+        """Take rows in; a request larger than the limit is let in alone.
+
+        Raises `Overloaded` if there are too many, `Late` if those before them will take longer than until the deadline.
+        """
+        if self.rows and self.rows + rows > self.limit:
+            raise Overloaded()
+        if deadline != inf and monotonic() + self.rows * self.each >= deadline:
+            raise Late("when it was admitted")
+        self.rows += rows
+
+    def leave(self, rows: int) -> None:
+        """Rows that were taken in are answered."""
+        self.rows -= rows
+
+    def served(self, rows: int, seconds: float) -> None:
+        """A batch of so many rows took so long."""
+        each = seconds / rows
+        self.each += (each - self.each) * min(1.0, rows / _MEMORY)
+        self.limit = min(self._largest, max(_LEAST, self._half / self.each))
+
+
+def deadline(milliseconds: bytes | None) -> float:
+    """When an answer is worth nothing any more, on the monotonic clock, from how long the client says it waits.
+
+    What is no positive number is no deadline: a header that a proxy mangled must not refuse what it stands on.
+    """
+    if milliseconds is None:
+        return inf
+    try:
+        wait = float(milliseconds)
+    except ValueError:
+        return inf
+    return monotonic() + wait / 1000 if wait == wait else inf

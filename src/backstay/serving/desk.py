@@ -1,0 +1,199 @@
+"""The desk: what either shell asks, in terms of no transport: models, predictions, features, events.
+
+A shell says who asks and brings the parsed request; the desk checks the role, asks the route, admits the job, and gives
+what came out. Whatever cannot be is a `Refusal` or another `BackstayError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from backstay.core.clock import Clock
+from backstay.core.version import VERSION
+from backstay.definitions.sources import type_name
+from backstay.serving.admission import Limiter
+from backstay.serving.batcher import Batcher
+from backstay.serving.champions import Champions
+from backstay.serving.core import Core
+from backstay.serving.guard import Guard
+from backstay.serving.job import Asking, Client, Job, Looking
+from backstay.serving.lookups import Lookups
+from backstay.serving.metrics import Metrics
+from backstay.serving.parse import RequestParser
+from backstay.serving.push import Push
+from backstay.serving.refusal import Refusal
+from backstay.serving.repository import Repository
+from backstay.serving.routes import Route, found
+from backstay.serving.v2.contract import Contract, Given
+
+INLINE_SECONDS = 0.002
+"""What takes longer to score is scored by the worker thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a desk is made of.
+
+    routes, contracts, parsers: by model; lookups: by feature set; pushes: by source
+    remote: whether the online state is behind a network, and reading it may hold the loop up
+    """
+
+    core: Core
+    champions: Champions
+    guard: Guard
+    metrics: Metrics
+    limiter: Limiter
+    clock: Clock
+    repository: Repository
+    routes: Mapping[str, Route]
+    contracts: Mapping[str, Contract]
+    parsers: Mapping[str, RequestParser]
+    lookups: Mapping[str, Lookups]
+    pushes: Mapping[str, Push]
+    remote: bool
+    close: Callable[[], None]
+
+
+class Desk:
+    """Takes requests from the shells."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.guard, self.metrics, self.limiter, self.clock = parts.guard, parts.metrics, parts.limiter, parts.clock
+        self.routes = parts.routes
+        self._batchers: dict[str, Batcher[Asking]] = {}
+        self._lookers: dict[str, Batcher[Looking]] = {}
+        self._worker: ThreadPoolExecutor | None = None
+        self._follower: asyncio.Task[None] | None = None
+        gauges = self.metrics.gauges
+        gauges["rows_in_flight"] = ("Rows admitted and not yet answered.", lambda: self.limiter.rows)
+        gauges["rows_limit"] = ("Rows that may be in flight, as adapted to the latency.", lambda: self.limiter.limit)
+
+    def start(self) -> None:
+        """Load the champions, and follow them on the running loop. Raises if one of them cannot be trusted."""
+        loop, parts = asyncio.get_running_loop(), self.parts
+        # One thread: what it computes would not be faster on two, and batches stay in their order.
+        worker = self._worker = ThreadPoolExecutor(1, "backstay-worker")
+        remote = parts.remote
+        for name in self.routes:
+            self._batchers[name] = Batcher(
+                parts.core.predict, loop, self.limiter, self.metrics, worker=worker,
+                blocks=_slow_or_remote if remote else _slow,
+            )  # fmt: skip
+        for name, one in parts.lookups.items():
+            self._lookers[name] = Batcher(
+                one.work, loop, self.limiter, self.metrics, worker=worker, blocks=lambda _: remote
+            )
+        parts.champions.start(self.routes)
+        self.guard.start()
+        self._follower = asyncio.create_task(parts.champions.follow(self.routes))
+
+    async def stop(self) -> None:
+        """Stop following, write down what is left, and close the stores."""
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.gather(self._follower, return_exceptions=True)
+        await self.guard.stop()
+        if self._worker is not None:
+            self._worker.shutdown()
+        self.parts.close()
+
+    def ready(self) -> None:
+        """Raise `Refusal` (503) unless every model is served by its champion, or was unloaded on purpose."""
+        problems = dict(self.parts.champions.problems)
+        problems |= {n: "has no champion" for n, r in self.routes.items() if r.served is None and not r.unloaded}
+        if problems:
+            raise Refusal(503, "; ".join(f"model {name}: {why}" for name, why in problems.items()), field="model")
+
+    @staticmethod
+    def server(*more: str) -> dict[str, Any]:
+        """The server's metadata, as the protocol has it; `more` extensions are those of a plane."""
+        return {"name": "backstay", "version": VERSION, "extensions": ["binary_tensor_data", *more]}
+
+    def model(self, principal: str, name: str) -> dict[str, Any]:
+        """Which version of a model serves, and what it takes."""
+        served = self.route(principal, name).choose().served
+        return {
+            "model": name,
+            "version": served.version.number,
+            "digest": served.version.digest,
+            "feature_set": served.model.features.hash,
+            "keys": list(served.model.keys),
+            "fields": {feature.name: type_name(feature.dtype) for feature in served.model.features.requests},
+            "problem": self.parts.champions.problems.get(name),
+        }
+
+    def metadata(self, principal: str, name: str, version: str) -> dict[str, Any]:
+        """A model's metadata, as the protocol has it."""
+        route = self.route(principal, name)
+        route.version(version)
+        return self.parts.contracts[name].metadata(route.choose().served.version.number)
+
+    def route(self, principal: str, name: str) -> Route:
+        """The route of a model that the principal may use."""
+        self.guard.model(principal, name)
+        return found(self.routes, name)
+
+    async def keyed(self, name: str, data: bytes, deadline: float, client: Client | None) -> tuple[Asking, bool]:
+        """Predict rows that are asked by key; whether they came as many."""
+        choice = self.routes[name].choose()
+        at = self.clock.now()
+        asked, many = self.parts.parsers[name].parse(data, at)
+        job = Asking(len(asked), deadline, client, choice=choice, asked=asked, at=asked[0].at if asked else at)
+        if asked:
+            await self._done(self._batchers[name], job)
+        return job, many
+
+    async def given(self, name: str, given: Given, deadline: float, client: Client | None) -> Asking:
+        """Predict rows that bring the model's inputs."""
+        choice = self.routes[name].choose()
+        job = Asking(
+            len(given.vector), deadline, client,
+            choice=choice, vector=given.vector, keys=given.keys, at=self.clock.now(),
+        )  # fmt: skip
+        await self._done(self._batchers[name], job)
+        return job
+
+    async def looked_up(self, name: str, data: bytes, deadline: float, client: Client | None) -> dict[str, Any]:
+        """Features of some entities, with statuses and ages."""
+        lookups = self.parts.lookups.get(name)
+        if lookups is None:
+            raise _absent("feature set", "feature_set", name, self.parts.lookups)
+        at, asked = lookups.parse(data, self.clock.now())
+        if not asked:
+            return lookups.answer(at, [])
+        job = Looking(len(asked), deadline, client, asked=asked)
+        await self._done(self._lookers[name], job)
+        assert job.answer is not None
+        return lookups.answer(at, job.answer)
+
+    def push(self, name: str, data: bytes) -> dict[str, object]:
+        """Take events of a source."""
+        push = self.parts.pushes.get(name)
+        if push is None:
+            raise _absent("source", "source", name, self.parts.pushes)
+        return push.take(data)
+
+    @staticmethod
+    async def _done(batcher: Batcher[Any], job: Job[Any]) -> None:
+        await batcher.submit(job)
+        if job.error is not None:
+            raise job.error
+
+
+def _slow(jobs: Sequence[Asking]) -> bool:
+    """Whether scoring these would hold the loop up."""
+    cost = jobs[0].choice.served.cost
+    return cost.of(sum(job.rows for job in jobs)) > INLINE_SECONDS
+
+
+def _slow_or_remote(jobs: Sequence[Asking]) -> bool:
+    return any(job.asked is not None for job in jobs) or _slow(jobs)
+
+
+def _absent(what: str, field: str, name: str, known: Mapping[str, object]) -> Refusal:
+    return Refusal(404, f"there is no {what} {name!r}", field=field, expected=f"one of {sorted(known)}")

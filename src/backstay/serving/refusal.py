@@ -1,0 +1,84 @@
+"""A *refusal* is an answer other than the one that was asked for, in terms of no transport: a status and four texts.
+
+    400 what was asked is wrong              INVALID_ARGUMENT
+    401 no token that anybody has            UNAUTHENTICATED
+    403 the principal lacks the role         PERMISSION_DENIED
+    404 nothing of this name                 NOT_FOUND
+    405, 415 another method, another coding
+    413 too large                            RESOURCE_EXHAUSTED
+    429 more than can be answered in time    RESOURCE_EXHAUSTED    retry after the time that it names
+    500 a defect                             INTERNAL
+    503 no champion, or a store that fails   UNAVAILABLE
+    504 the deadline has passed              DEADLINE_EXCEEDED
+
+The shells turn these into bytes; what serves raises them, or any `BackstayError`.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from backstay.core.errors import AccessError, BackstayError, InputError, NotFoundError
+
+_logger = logging.getLogger("backstay.serving")
+
+
+class Refusal(BackstayError):  # noqa: N818 - an answer, not a mistake
+    """An answer with a status of its own."""
+
+    def __init__(self, status: int, what: str, *, field: str = "", expected: str = "", fix: str = "") -> None:
+        super().__init__(what, where=field, expected=expected, fix=fix)
+        self.status = status
+
+
+class Overloaded(Refusal):
+    """More is asked than can be answered in time. Nothing was done: worth retrying after `retry_after` seconds."""
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__(
+            429,
+            "the server is asked more than it can answer in time",
+            expected=f"fewer requests at once, or a retry in {retry_after} s",
+            fix="retry later, with more time between retries each time; add workers if this goes on",
+        )
+        self.retry_after = retry_after
+
+
+class Late(Refusal):
+    """The deadline has passed: an answer would come too late. Nothing was predicted."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            504,
+            f"the deadline had passed {where}",
+            expected="a deadline that leaves time to answer",
+            fix="give the request more time, or send fewer at once",
+        )
+
+
+class Gone(Refusal):
+    """Whoever asked has gone away: nobody reads the answer."""
+
+    def __init__(self) -> None:
+        super().__init__(499, "the client went away")
+
+
+def refused(error: Exception) -> tuple[int, dict[str, str]]:
+    """The status and the texts that an error is answered with. What nobody meant to raise is logged."""
+    match error:
+        case Refusal():
+            status = error.status
+        case AccessError():
+            status = 403
+        case NotFoundError():
+            status = 404
+        case InputError():
+            status = 400
+        case BackstayError():
+            _logger.error("a request failed", exc_info=error)
+            status = 503
+        case _:
+            _logger.error("a request failed", exc_info=error)
+            return 500, {"error": f"{type(error).__name__}: {error}", "field": "", "expected": "", "fix": ""}
+    sentence = error.what if isinstance(error, Refusal) else str(error)
+    return status, {"error": sentence, "field": error.where, "expected": error.expected, "fix": error.fix}

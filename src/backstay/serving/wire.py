@@ -1,0 +1,179 @@
+"""HTTP at the edges: a request as the handlers see it, its body with limit and coding, and an answer's bytes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from backstay.core.errors import InputError
+from backstay.serving.admission import deadline
+from backstay.serving.job import Client
+from backstay.serving.refusal import Gone, Overloaded, Refusal, refused
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+encode = msgspec.json.Encoder().encode
+JSON = (b"content-type", b"application/json")
+COMPRESS_FROM = 1_024
+"""An answer below so many bytes is not compressed: it would cost more than it spares."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer that is 200 unless it says otherwise."""
+
+    body: bytes
+    headers: Headers = field(default_factory=lambda: [JSON])
+    status: int = 200
+
+
+class Request:
+    """One HTTP request."""
+
+    __slots__ = ("_receive", "_scope", "begun", "client", "endpoint", "headers", "method", "path", "principal")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.begun = monotonic()
+        self._scope, self._receive = scope, receive
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.client: Client | None = scope.get("extensions", {}).get("backstay.client")
+        self.endpoint = "other"
+        self.principal = ""
+
+    @property
+    def deadline(self) -> float:
+        """Until when the client waits, on the monotonic clock: the header `x-request-timeout-ms`."""
+        return deadline(self.headers.get(b"x-request-timeout-ms"))
+
+    def json_length(self) -> int | None:
+        """How long the JSON of the body is, where raw bytes follow it."""
+        text = self.headers.get(b"inference-header-content-length")
+        if text is None:
+            return None
+        if not text.isdigit() or len(text) > 12:
+            raise InputError(
+                f"the length of the JSON is {text[:40]!r}", where="inference-header-content-length",
+                expected="a number of bytes",
+            )  # fmt: skip
+        return int(text)
+
+    async def body(self, limit: int) -> bytes:
+        """The body, decompressed; refused as soon as it is known to be over the limit."""
+        declared = self.headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > limit:
+            raise too_large(limit)
+        message = await self._receive()
+        data: bytes = message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise Gone()
+        if message.get("more_body"):
+            data = await self._rest(data, limit)
+        if len(data) > limit:
+            raise too_large(limit)
+        coding = self.headers.get(b"content-encoding")
+        return data if coding is None else decompressed(data, coding, limit)
+
+    async def _rest(self, data: bytes, limit: int) -> bytes:
+        chunks, size = [data], len(data)
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Gone()
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > limit:
+                raise too_large(limit)
+            if not message.get("more_body"):
+                return b"".join(chunks)
+
+
+def too_large(limit: int) -> Refusal:
+    return Refusal(
+        413,
+        f"the body is over {limit} bytes",
+        field="body",
+        expected=f"at most {limit} bytes",
+        fix="send less at a time",
+    )
+
+
+_WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
+
+
+def decompressed(data: bytes, coding: bytes, limit: int) -> bytes:
+    """The body without its coding; never more than `limit` bytes are made of it."""
+    coding = coding.strip().lower()
+    if coding == b"identity":
+        return data
+    window = _WINDOWS.get(coding)
+    if window is None:
+        raise Refusal(
+            415, f"the content-encoding {coding.decode('latin-1')[:40]!r} is not read", field="content-encoding",
+            expected="gzip, deflate or none",
+        )  # fmt: skip
+    if coding == b"deflate" and data[:1] and (data[0] & 0x0F) != 8:
+        window = -zlib.MAX_WBITS  # without the header of zlib, as some clients send it
+    machine = zlib.decompressobj(window)
+    try:
+        out = machine.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise InputError(
+            f"the body is not {coding.decode()}: {error}", where="body", expected=coding.decode()
+        ) from None
+    if len(out) > limit:
+        raise too_large(limit)
+    if not machine.eof or machine.unused_data:
+        raise InputError(
+            f"the body is not one whole stream of {coding.decode()}", where="body", expected=coding.decode()
+        )
+    return out
+
+
+def compressed(answer: Answer, accepted: bytes | None) -> Answer:
+    """The answer in a coding that the client accepts, where that pays."""
+    if accepted is None or len(answer.body) < COMPRESS_FROM:
+        return answer
+    coding = next((one for one in (b"gzip", b"deflate") if one in _accepted(accepted)), None)
+    if coding is not None:
+        machine = zlib.compressobj(1, zlib.DEFLATED, _WINDOWS[coding])
+        answer.body = machine.compress(answer.body) + machine.flush()
+        answer.headers.append((b"content-encoding", coding))
+    return answer
+
+
+def _accepted(header: bytes) -> set[bytes]:
+    """The codings that a header names, but for those it names to be left out (q=0)."""
+    names = set()
+    for part in header.lower().split(b","):
+        name, _, quality = part.replace(b" ", b"").partition(b";q=")
+        if quality.strip(b"0.") or not quality:
+            names.add(name)
+    return names
+
+
+def refusal(error: Exception) -> Answer:
+    """The answer to a request that was refused, or that failed."""
+    status, told = refused(error)
+    headers = [JSON]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, Overloaded):
+        headers.append((b"retry-after", str(error.retry_after).encode()))
+    return Answer(encode(told), headers, status)
+
+
+async def respond(send: Send, answer: Answer) -> None:
+    """Send an answer whole."""
+    answer.headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,95 @@
+"""Admission: the limit follows the rate; deadlines and refusals."""
+
+from __future__ import annotations
+
+from math import inf
+from time import monotonic
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstay.serving.admission import Limiter, deadline
+from backstay.serving.refusal import Late, Overloaded
+
+
+def test_the_limit_is_what_is_served_in_half_of_the_objective() -> None:
+    limiter = Limiter(0.1, 10_000)
+    for _ in range(200):
+        limiter.served(32, 32 * 0.000_1)
+    assert limiter.limit == pytest.approx(500, rel=0.01)
+    for _ in range(200):
+        limiter.served(32, 32 * 0.001)
+    assert limiter.limit == pytest.approx(50, rel=0.01)
+
+
+def test_the_limit_is_bounded_on_both_sides() -> None:
+    limiter = Limiter(0.1, 100)
+    limiter.served(10_000, 0.0001)
+    assert limiter.limit == 100
+    limiter.served(10_000, 10_000.0)
+    assert limiter.limit == 4
+
+
+def test_one_stall_hardly_moves_it() -> None:
+    limiter = Limiter(0.1, 10_000)
+    for _ in range(200):
+        limiter.served(8, 8 * 0.000_2)
+    before = limiter.limit
+    limiter.served(8, 0.03)
+    assert limiter.limit > 0.6 * before
+
+
+def test_what_is_over_the_limit_is_refused_until_something_leaves() -> None:
+    limiter = Limiter(0.1, 10)
+    for _ in range(10):
+        limiter.admit()
+        limiter.enter(1, inf)
+    with pytest.raises(Overloaded):
+        limiter.admit()
+    with pytest.raises(Overloaded) as caught:
+        limiter.enter(1, inf)
+    assert (caught.value.status, caught.value.retry_after) == (429, 1)
+    limiter.leave(1)
+    limiter.admit()
+
+
+def test_a_request_larger_than_the_limit_is_let_in_alone() -> None:
+    limiter = Limiter(0.1, 10)
+    limiter.enter(500, inf)
+    with pytest.raises(Overloaded):
+        limiter.enter(1, inf)
+    limiter.leave(500)
+    limiter.enter(1, inf)
+    with pytest.raises(Overloaded):
+        limiter.enter(500, inf)
+
+
+def test_a_deadline_that_those_before_it_use_up_is_late() -> None:
+    limiter = Limiter(100.0, 10_000)
+    limiter.served(10_000, 100.0)  # 10 ms a row
+    limiter.enter(100, inf)  # a second's work
+    limiter.enter(1, monotonic() + 60)
+    with pytest.raises(Late) as caught:
+        limiter.enter(1, monotonic() + 0.5)
+    assert caught.value.status == 504
+    assert limiter.rows == 101
+
+
+@pytest.mark.parametrize(("text", "wait"), [(b"250", 0.25), (b"0.5", 0.0005), (b"0", 0.0), (b"-5", -0.005)])
+def test_a_deadline_is_read_from_its_header(text: bytes, wait: float) -> None:
+    assert deadline(text) - monotonic() == pytest.approx(wait, abs=0.01)
+
+
+@given(st.binary(max_size=12))
+def test_a_header_that_is_no_number_is_no_deadline(text: bytes) -> None:
+    try:
+        float(text)
+    except ValueError:
+        assert deadline(text) == inf
+    else:
+        deadline(text)
+
+
+def test_no_header_is_no_deadline() -> None:
+    assert deadline(None) == deadline(b"nan") == deadline(b"soon") == deadline(b"inf") == inf
