@@ -56,10 +56,12 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
     --custom-compile-command "make lock"
 
 lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lock UPGRADE=--upgrade` to move ahead)
-	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --group dev -o requirements.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --extra grpc --group dev -o requirements.lock
 	$(COMPILE) $(UPGRADE) --no-deps examples/flights/requirements.in -o examples/flights/requirements.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-peers.in -o bench/requirements-peers.lock
+	for client in tritonclient kserve; do \
+	    $(COMPILE) $(UPGRADE) tests/serving/clients/$$client.in -o tests/serving/clients/$$client.lock || exit; done
 
 clean: ## remove the environment, caches and the demo's output
-	rm -rf .venv .venv-bench bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-clients bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
