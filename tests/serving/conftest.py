@@ -38,7 +38,7 @@ def producing(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="session")
 def administered(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[shop.Server]:
-    """In production, with an admin plane."""
+    """In production, with gRPC and an admin plane."""
     path = shop.copied(base, tmp_path_factory.mktemp("administered"))
     (path / "backstay.toml").write_text(shop.ADMIN)
     with shop.Server(path) as server:

@@ -113,8 +113,8 @@ unborn = Model(
 '''
 
 
-ADMIN = f"{TOML}admin = true\nadmin_port = 0\n".replace(f"body_limit = {BODY_LIMIT}\n", "")
-"""settings of a server with an admin plane, and bodies as large as by default"""
+ADMIN = f"{TOML}admin = true\nadmin_port = 0\ngrpc = true\ngrpc_port = 0\n".replace(f"body_limit = {BODY_LIMIT}\n", "")
+"""settings of a server with gRPC and an admin plane, and bodies as large as by default"""
 
 
 def request(**changes: Any) -> dict[str, Any]:

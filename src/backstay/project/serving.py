@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from socket import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backstay.core.clock import Clock
 from backstay.core.errors import InputError
@@ -16,6 +16,10 @@ from backstay.features.backfill import Progress, backfill
 from backstay.features.online import OnlineWriter
 from backstay.project.loading import Definitions
 from backstay.project.services import Services
+
+if TYPE_CHECKING:
+    from backstay.serving.desk import Desk
+    from backstay.serving.server import Beside
 
 Ready = Callable[[Mapping[str, Any]], None]
 
@@ -65,12 +69,25 @@ def serve(
     with ExitStack() as stack:
         listener = stack.enter_context(listen(host, port))
         told = {"url": _url(listener), "pid": os.getpid(), "replay": replay, "token": str(services.home / "token")}
-        beside = []
+        beside: list[Beside] = []
         if settings["serving.admin"]:
             admin = stack.enter_context(listen("127.0.0.1", settings["serving.admin_port"], "serving.admin_port"))
             told["admin_url"] = _url(admin)
             beside.append(AdminPlane(Admin(desk), admin))
+        if settings["serving.grpc"]:
+            beside.append(_rpc(desk, settings, host, limits.body, told))
         run(App(desk, limits), listener, lambda: ready(told), beside)
+
+
+def _rpc(desk: Desk, settings: Mapping[str, Any], host: str, limit: int, told: dict[str, Any]) -> Beside:
+    """The gRPC server; where it listens is told once it does."""
+    try:
+        from backstay.serving.rpc import Rpc
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"gRPC is not installed: {error}", where="serving.grpc", fix="pip install 'backstay[grpc]'"
+        ) from None
+    return Rpc(desk, host, settings["serving.grpc_port"], limit, lambda address: told.update(grpc=address))
 
 
 def _url(listener: socket) -> str:

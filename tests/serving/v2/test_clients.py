@@ -141,3 +141,62 @@ def test_kserve_gets_the_same(kserve: Any, administered: Server) -> None:
 def test_kserve_is_told_what_is_wrong(kserve: Any, what: str, status: int, says: str) -> None:
     assert kserve["refused"][what]["status"] == status
     assert says in kserve["refused"][what]["message"]
+
+
+@pytest.fixture(scope="module")
+def over_grpc(administered: Server) -> Any:
+    return environments.run("tritonclient", "triton_grpc.py", administered.told["grpc"], administered.token)
+
+
+def test_triton_sees_the_same_over_grpc(over_grpc: Any, administered: Server) -> None:
+    assert (over_grpc["live"], over_grpc["ready"]) == (True, False)
+    assert (over_grpc["model_ready"], over_grpc["version_ready"]) == (True, True)
+    assert (over_grpc["other_version_ready"], over_grpc["unborn_ready"]) == (False, False)
+    assert over_grpc["server"]["name"] == "backstay"
+    shape = ["-1", str(_width(administered))]
+    assert over_grpc["metadata"]["inputs"] == [{"name": "features", "datatype": "FP32", "shape": shape}]
+    assert [one["name"] for one in over_grpc["metadata"]["outputs"]] == ["score", "decision", "prediction_id"]
+
+
+@pytest.mark.parametrize("form", ["raw", "chosen", "keys", "compressed", "in_time", "typed", "integers"])
+def test_triton_gets_the_same_over_grpc(over_grpc: Any, administered: Server, form: str) -> None:
+    expected, came = _by_hand(administered), over_grpc[form]
+    assert came["score"] == expected["score"]
+    if form != "chosen":
+        assert came["decision"] == expected["decision"]
+
+
+def test_an_answer_over_grpc_has_the_form_of_its_request(over_grpc: Any) -> None:
+    assert over_grpc["typed"]["raw"] == 0
+    assert over_grpc["raw"]["id"] == "one"
+    assert list(over_grpc["chosen"]) == ["model", "version", "id", "score"]
+
+
+def test_what_comes_over_grpc_is_written_down(over_grpc: Any, administered: Server) -> None:
+    logged = {one.id: one for one in shop.logged(administered.path)}
+    assert [logged[one].score for one in over_grpc["raw"]["prediction_id"]] == over_grpc["raw"]["score"]
+    assert [logged[one].keys for one in over_grpc["keys"]["prediction_id"]] == [{"shop": f"shop{n}"} for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "says"),
+    [
+        ("model", "NOT_FOUND", "there is no model 'nobody'"),
+        ("unborn", "UNAVAILABLE", "has no champion"),
+        ("version", "NOT_FOUND", "version '9'"),
+        ("shape", "INVALID_ARGUMENT", "expected [rows, "),
+        ("input", "INVALID_ARGUMENT", "there is no input 'x'"),
+        ("output", "INVALID_ARGUMENT", "there is no output 'label'"),
+        ("late", "DEADLINE_EXCEEDED", "the deadline had passed"),
+        ("token", "UNAUTHENTICATED", "the token is missing or wrong"),
+        ("short", "INVALID_ARGUMENT", "elements"),
+        ("both", "INVALID_ARGUMENT", "typed contents beside raw ones"),
+        ("large", "RESOURCE_EXHAUSTED", "larger than max"),
+        ("index", "UNIMPLEMENTED", ""),
+        ("unload", "UNIMPLEMENTED", ""),
+        ("stream", "UNIMPLEMENTED", ""),
+    ],
+)
+def test_triton_is_told_what_is_wrong_over_grpc(over_grpc: Any, what: str, status: str, says: str) -> None:
+    assert over_grpc["refused"][what]["status"] == f"StatusCode.{status}"
+    assert says in over_grpc["refused"][what]["message"]

@@ -1,0 +1,192 @@
+"""The Open Inference Protocol over gRPC: a thin shell over the desk, on a port of its own, off unless it is enabled.
+
+The token comes as the metadata `authorization: Bearer TOKEN`, the deadline as the call's own. An answer has the form of
+its request: raw contents for raw contents, typed contents for typed ones. The model repository is not answered here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from math import inf
+from time import monotonic
+from typing import Any
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+
+from backstay.core.errors import BackstayError, InputError
+from backstay.serving.desk import Desk
+from backstay.serving.refusal import Overloaded, Refusal, refused
+from backstay.serving.v2.contract import answered
+from backstay.serving.v2.messages import METHODS, SERVICE, message, pool
+from backstay.serving.v2.rest import waits
+from backstay.serving.v2.tensors import BYTES, Tensor, from_list, from_raw, plain, raw
+
+_CODES = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+    413: "RESOURCE_EXHAUSTED", 429: "RESOURCE_EXHAUSTED", 499: "CANCELLED", 500: "INTERNAL", 503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}  # fmt: skip
+_CONTENTS = {
+    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
+    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
+    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", BYTES: "bytes_contents",
+}  # fmt: skip
+
+
+class Rpc:
+    """The gRPC server of the data plane."""
+
+    def __init__(self, desk: Desk, host: str, port: int, limit: int, told: Callable[[str], None]) -> None:
+        self._desk, self._limit, self._told = desk, limit, told
+        self._host, self._port = f"[{host}]" if ":" in host else host, port
+        self._server: Any = None
+
+    async def start(self) -> None:
+        """Listen. Raises `InputError` if the port is taken."""
+        options = [("grpc.max_receive_message_length", self._limit), ("grpc.so_reuseport", 0)]
+        self._server = grpc.aio.server(options=options)
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(
+                self._handler(getattr(self, f"_{name}")),
+                request_deserializer=message(f"{name}Request").FromString,
+                response_serializer=lambda answer: answer.SerializeToString(),
+            )
+            for name in METHODS
+        }
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), self._server, pool=pool())
+        try:
+            port = self._server.add_insecure_port(f"{self._host}:{self._port}")
+        except RuntimeError:
+            raise InputError(
+                f"cannot listen on {self._host}:{self._port}",
+                where="serving.grpc_port",
+                fix="choose another port, or 0",
+            ) from None
+        await self._server.start()
+        self._told(f"{self._host}:{port}")
+
+    async def stop(self) -> None:
+        """Take no more calls, and give those in flight time to be answered."""
+        if self._server is not None:
+            await self._server.stop(10)
+
+    def _handler(self, answer: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        metrics = self._desk.metrics
+
+        async def handle(request: Any, context: Any) -> Any:
+            begin = monotonic()
+            try:
+                told, status = await answer(request, context), 200
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+                status, texts = refused(error)
+                if isinstance(error, Overloaded):
+                    context.set_trailing_metadata((("retry-after", str(error.retry_after)),))
+                sentence = str(error) if isinstance(error, BackstayError) else texts["error"]
+                await context.abort(getattr(grpc.StatusCode, _CODES.get(status, "UNKNOWN")), sentence)
+            finally:
+                if answer == self._ModelInfer:
+                    metrics.observe("request", monotonic() - begin)
+                    metrics.answered("infer", status)
+            return told
+
+        return handle
+
+    def _principal(self, context: Any) -> str:
+        given = dict(context.invocation_metadata() or ())
+        token = given.get("authorization", "")
+        return self._desk.guard.require(token if isinstance(token, bytes) else token.encode())
+
+    async def _ServerLive(self, _: Any, __: Any) -> Any:  # noqa: N802 - the protocol's name
+        return message("ServerLiveResponse")(live=True)
+
+    async def _ServerReady(self, _: Any, __: Any) -> Any:  # noqa: N802
+        try:
+            self._desk.ready()
+        except Refusal:
+            return message("ServerReadyResponse")(ready=False)
+        return message("ServerReadyResponse")(ready=True)
+
+    async def _ServerMetadata(self, _: Any, context: Any) -> Any:  # noqa: N802
+        self._principal(context)
+        told = self._desk.server()
+        return message("ServerMetadataResponse")(name=told["name"], version=told["version"])
+
+    async def _ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        principal = self._principal(context)
+        try:
+            self._desk.metadata(principal, request.name, request.version)
+        except Refusal:
+            return message("ModelReadyResponse")(ready=False)
+        return message("ModelReadyResponse")(ready=True)
+
+    async def _ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        told = self._desk.metadata(self._principal(context), request.name, request.version)
+        told.pop("parameters")
+        return message("ModelMetadataResponse")(**told)
+
+    async def _ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        desk, name = self._desk, request.model_name
+        begin = monotonic()
+        route = desk.route(self._principal(context), name)
+        route.version(request.model_version)
+        desk.limiter.admit()
+        contract = desk.parts.contracts[name]
+        given = contract.read(_tensors(request))
+        outputs = contract.wanted([one.name for one in request.outputs])
+        left = context.time_remaining()
+        wait = min(inf if left is None else left, waits(_timeout(request)))
+        job = await desk.given(name, given, begin + wait, None)
+        desk.metrics.observe("parse", job.begun - begin)
+        assert job.answer is not None
+        response = message("ModelInferResponse")(
+            model_name=name, model_version=str(job.choice.served.version.number), id=request.id
+        )
+        typed = not request.raw_input_contents
+        for tensor in answered(job.answer, outputs):
+            one = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+            if typed:
+                _fill(one.contents, tensor)
+            else:
+                response.raw_output_contents.append(raw(tensor))
+        return response
+
+
+def _timeout(request: Any) -> Any:
+    """Triton's parameter, in microseconds."""
+    if "timeout" not in request.parameters:
+        return None
+    given = request.parameters["timeout"]
+    kind = given.WhichOneof("parameter_choice")
+    return None if kind is None else getattr(given, kind)
+
+
+def _tensors(request: Any) -> list[Tensor]:
+    contents = request.raw_input_contents
+    if contents and len(contents) != len(request.inputs):
+        raise InputError(
+            f"there are {len(contents)} raw contents for {len(request.inputs)} inputs", where="raw_input_contents",
+            expected="one for each input, or none and typed contents",
+        )  # fmt: skip
+    out = []
+    for place, one in enumerate(request.inputs):
+        if contents:
+            if one.HasField("contents"):
+                raise InputError(
+                    f"{one.name!r} has typed contents beside raw ones", where=f"inputs.{one.name}.contents",
+                    expected="one of them",
+                )  # fmt: skip
+            out.append(from_raw(one.name, one.datatype, one.shape, contents[place]))
+            continue
+        field = _CONTENTS.get(one.datatype)
+        data = list(getattr(one.contents, field)) if field else []
+        out.append(from_list(one.name, one.datatype, one.shape, data))
+    return out
+
+
+def _fill(contents: Any, tensor: Tensor) -> None:
+    values = plain(tensor)
+    if tensor.datatype == BYTES:
+        values = [text.encode() for text in values]
+    getattr(contents, _CONTENTS[tensor.datatype]).extend(values)
