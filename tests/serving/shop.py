@@ -259,6 +259,15 @@ class Server:
         finally:
             connection.close()
 
+    def text(self, path: str) -> str:
+        """The text of a page."""
+        connection = self.connection()
+        try:
+            connection.request("GET", path, headers=self.headers())
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
     def predict(self, body: object) -> tuple[int, Any]:
         return self.ask("POST", "/v1/models/late/predict", _bytes(body))
 

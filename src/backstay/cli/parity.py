@@ -75,6 +75,8 @@ def _report(shell: Shell, report: ParityReport) -> None:
     }  # fmt: skip
     differing = table(("differs", ">predictions"), answer["differences"].items()) if report.features else None
     shell.show(answer, block(facts), differing, _agreement(report), _examples(answer["examples"]))
+    if report.given:
+        shell.note(f"{count(report.given)} brought the model's inputs themselves: there is nothing to compute again")
     if report.other_definition:
         shell.note(f"{count(report.other_definition)} were served from another definition, and not compared")
     if not report.checked:

@@ -170,6 +170,8 @@ def trace(
 def _prediction(prediction: dict[str, Any], label: dict[str, Any]) -> Any:
     if label["value"] is not None:
         outcome = f"{label['name']}: {'yes' if label['value'] else 'no'}"
+    elif not label["keyed"]:
+        outcome = f"{label['name']}: not known (the request gave no key)"
     elif label["void"]:
         outcome = f"{label['name']}: void"
     else:

@@ -53,8 +53,10 @@ def find(records: Records, prediction_id: str) -> Prediction:
 def trace(records: Records, model: Model, prediction: Prediction) -> Trace:
     """Trace one prediction of a model."""
     version = records.registry.by_digest(prediction.version)
-    asked = asked_frame(model, [prediction])
-    rows = recompute(model.features, asked, [prediction.watermark], records.events)
+    rows = None
+    if not prediction.given:
+        asked = asked_frame(model, [prediction])
+        rows = recompute(model.features, asked, [prediction.watermark], records.events)
     promotion = _promotion(records, model, prediction, version)
     return Trace(
         prediction={
@@ -77,17 +79,20 @@ def trace(records: Records, model: Model, prediction: Prediction) -> Trace:
     )
 
 
-def _features(features: FeatureSet, prediction: Prediction, rows: FeatureRows) -> list[dict[str, Any]]:
+def _features(features: FeatureSet, prediction: Prediction, rows: FeatureRows | None) -> list[dict[str, Any]]:
+    """Each feature's value and what it rests on. `rows` is None if the client gave the model's inputs itself."""
     out = []
     for place, feature in enumerate(features):
-        stored = feature.view >= 0
-        time = int(rows.computed[feature.view].event_time[0]) if stored else -1
+        time = -1
+        came_from: str = feature.kind if rows is not None else "the request"
+        if feature.view >= 0 and rows is not None:
+            time, came_from = int(rows.computed[feature.view].event_time[0]), features.views[feature.view].name
         out.append(
             {
                 "feature": feature.name,
                 "value": _shown(feature.dtype, prediction.values[place]),
                 "status": Status(prediction.statuses[place]).name,
-                "from": f"{features.views[feature.view].name}" if stored else feature.kind,
+                "from": came_from,
                 "event_time": None if time < 0 else instant_text(time),
                 "age": None if time < 0 else duration_text((prediction.at - time) // 1_000_000 * 1_000_000),
             }
@@ -152,13 +157,11 @@ def _gate(records: Records, promotion: dict[str, Any] | None) -> dict[str, Any] 
 
 def _label(records: Records, model: Model, prediction: Prediction) -> dict[str, Any]:
     key = model.label.key
+    told = {"name": model.label.name, "keyed": key in prediction.keys}
+    matures = instant_text(prediction.at + model.label.maturity)
+    if key not in prediction.keys:
+        return {**told, "value": None, "void": False, "mature": False, "matures": matures}
     kind = model.label.source.schema[key]
     asked = pl.DataFrame({"at": [prediction.at], key: pl.Series([prediction.keys[key]], dtype=kind)})
     row = join_labels(asked, model.label, records.events, as_of=records.clock.now()).row(0, named=True)
-    return {
-        "name": model.label.name,
-        "value": row["label"],
-        "void": row["void"],
-        "mature": row["mature"],
-        "matures": instant_text(prediction.at + model.label.maturity),
-    }
+    return {**told, "value": row["label"], "void": row["void"], "mature": row["mature"], "matures": matures}

@@ -37,6 +37,7 @@ class ParityReport(Shown):
     equal:  the same, bit for bit, as what the server had read justifies
     stale:  of these, how many would differ from what was known at their T
     other_definition: served from another definition of the feature set, which can't be compared; not among `checked`
+    given:  brought the model's inputs themselves: there is nothing to compute again; not among `checked`
     """
 
     model: str
@@ -45,6 +46,7 @@ class ParityReport(Shown):
     equal: int = 0
     stale: int = 0
     other_definition: int = 0
+    given: int = 0
     max_stale: float | None = None
     features: Counter[str] = field(default_factory=Counter)
     """feature (or "score", "decision") to the number of predictions in which it differs"""
@@ -64,6 +66,7 @@ class ParityReport(Shown):
             "equal": self.equal,
             "stale": self.stale,
             "other_definition": self.other_definition,
+            "given": self.given,
             "max_stale": self.max_stale,
             "holds": self.holds,
             "differences": dict(self.features.most_common()),
@@ -113,7 +116,10 @@ def verify(
     def counted() -> Iterator[Prediction]:
         for prediction in records.predictions.scan(model=model.name, since=chosen.since, until=chosen.until):
             report.logged += 1
-            yield prediction
+            if prediction.given:
+                report.given += 1
+            else:
+                yield prediction
 
     for prediction in chosen.of(counted()):
         groups.setdefault((prediction.version, prediction.feature_set), []).append(prediction)

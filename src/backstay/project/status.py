@@ -27,11 +27,12 @@ class Status(Shown):
 
 
 def served_frame(records: Records, model: Model, *, until: int | None = None) -> pl.DataFrame:
-    """The model's predictions, asked before `until`: `at`, `score`, `version` and the label's key."""
+    """The model's predictions with the label's key, asked before `until`: `at`, `score`, `version` and that key."""
+    key = model.label.key
     logged = records.predictions.scan(model=model.name, until=until)
-    rows = [(p.at, p.score, p.version, p.keys[model.label.key]) for p in logged]
-    kind = model.label.source.schema[model.label.key]
-    schema = {"at": pl.Int64(), "score": pl.Float64(), "version": pl.String(), model.label.key: kind}
+    rows = [(p.at, p.score, p.version, p.keys[key]) for p in logged if key in p.keys]
+    kind = model.label.source.schema[key]
+    schema = {"at": pl.Int64(), "score": pl.Float64(), "version": pl.String(), key: kind}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

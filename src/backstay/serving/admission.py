@@ -32,6 +32,8 @@ class Limiter:
         self._half, self._largest = objective / 2, largest
         self.limit = float(min(_FIRST, largest))
         self.rows = 0
+        self.pending = 0
+        """Requests that were read, and not yet taken up."""
         self.each = self._half / _FIRST
         """Seconds that a row takes, everything counted: a guess at first, then measured."""
 

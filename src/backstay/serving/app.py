@@ -47,7 +47,7 @@ class App:
 
     def __init__(self, desk: Desk, limits: Limits) -> None:
         self._desk, self._limits = desk, limits
-        self._metrics = desk.metrics
+        self.limiter, self.metrics = desk.limiter, desk.metrics
         self._known: dict[tuple[str, str], Handler] = {}
         for name in desk.routes:
             self._known["POST", f"/v1/models/{name}/predict"] = _of(self._predict, name)
@@ -58,6 +58,8 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             request = Request(scope, receive)
+            if request.pending:
+                self.limiter.pending -= 1
             try:
                 answer = await self._answer(request)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
@@ -65,9 +67,9 @@ class App:
             begin = monotonic()
             await respond(send, compressed(answer, request.headers.get(b"accept-encoding")))
             now = monotonic()
-            self._metrics.observe("write", now - begin)
-            self._metrics.observe("request", now - request.begun)
-            self._metrics.answered(request.endpoint, answer.status)
+            self.metrics.observe("write", now - begin)
+            self.metrics.observe("request", now - request.begun)
+            self.metrics.answered(request.endpoint, answer.status)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
@@ -142,7 +144,7 @@ class App:
         return None
 
     async def _predict(self, request: Request, name: str) -> Answer:
-        desk, metrics = self._desk, self._metrics
+        desk, metrics = self._desk, self.metrics
         request.endpoint = "predict"
         desk.route(request.principal, name)
         desk.limiter.admit()
@@ -162,7 +164,7 @@ class App:
         asked = rest.read(data, request.json_length(), desk.parts.contracts[name])
         deadline = request.deadline if asked.wait == inf else min(request.deadline, request.begun + asked.wait)
         job = await desk.given(name, asked.given, deadline, request.client)
-        self._metrics.observe("parse", job.begun - request.begun)
+        self.metrics.observe("parse", job.begun - request.begun)
         assert job.answer is not None
         body, length = rest.written(name, job.choice.served.version.number, asked, job.answer)
         if length is None:
@@ -184,7 +186,7 @@ class App:
 
     async def _scrape(self, request: Request) -> Answer:
         _method(request, "GET")
-        body, kind = self._metrics.written()
+        body, kind = self.metrics.written()
         return Answer(body, [(b"content-type", kind.encode())])
 
 

@@ -16,6 +16,7 @@ import uvicorn
 from backstay.core.errors import BackstayError, InputError
 from backstay.serving.admin import Admin
 from backstay.serving.app import App
+from backstay.serving.protocol import ServingProtocol
 
 
 def loopback(host: str) -> bool:
@@ -49,13 +50,21 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None], beside: Sequence[Beside]) -> None:
         super().__init__(config)
         self._ready, self._beside = ready, beside
+        self.failure: BackstayError | None = None
+        """Why what runs beside it did not start."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.started or self.should_exit:
             return
-        for one in self._beside:
-            await one.start()
+        try:
+            for one in self._beside:
+                await one.start()
+        except BackstayError as error:
+            self.failure, self.started = error, False
+            self.should_exit = True
+            await self.shutdown(sockets)
+            return
         gc.collect()
         gc.freeze()  # what is loaded now lives as long as the server: the collector need not walk it again
         self._ready()
@@ -98,8 +107,9 @@ class AdminPlane:
 
 def _config(app: App | Admin, lifespan: Literal["on", "off"]) -> uvicorn.Config:
     return uvicorn.Config(
-        app, loop="uvloop", http="httptools", lifespan=lifespan, log_level="warning", access_log=False, ws="none",
-        server_header=False, date_header=False, timeout_graceful_shutdown=10,
+        app, loop="uvloop", http=ServingProtocol if isinstance(app, App) else "httptools", lifespan=lifespan,
+        log_level="warning", access_log=False, ws="none", server_header=False, date_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=10,
     )  # fmt: skip
 
 
@@ -111,7 +121,7 @@ def run(app: App, listener: socket.socket, ready: Callable[[], None], beside: Se
         signal.signal(number, lambda *_: None)
     with contextlib.suppress(SystemExit):  # uvicorn's way to say that the start failed; below, ours
         server.run([listener])
-    if app.failure is not None:
-        raise app.failure
+    if (failure := app.failure or server.failure) is not None:
+        raise failure
     if not server.started:
         raise BackstayError("the server did not start", fix="see the message above")

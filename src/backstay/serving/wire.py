@@ -20,6 +20,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+CLIENT = "backstay.client"
+"""The scope's extension that holds the client of a request."""
+PENDING = "backstay.pending"
+"""The scope's extension of a request that was counted as pending when it was read."""
 encode = msgspec.json.Encoder().encode
 JSON = (b"content-type", b"application/json")
 COMPRESS_FROM = 1_024
@@ -38,15 +42,27 @@ class Answer:
 class Request:
     """One HTTP request."""
 
-    __slots__ = ("_receive", "_scope", "begun", "client", "endpoint", "headers", "method", "path", "principal")
+    __slots__ = (
+        "_receive",
+        "begun",
+        "client",
+        "endpoint",
+        "headers",
+        "method",
+        "path",
+        "pending",
+        "principal",
+    )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.begun = monotonic()
-        self._scope, self._receive = scope, receive
+        self._receive = receive
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.client: Client | None = scope.get("extensions", {}).get("backstay.client")
+        extensions = scope.get("extensions", {})
+        self.client: Client | None = extensions.get(CLIENT)
+        self.pending: bool = PENDING in extensions
         self.endpoint = "other"
         self.principal = ""
 

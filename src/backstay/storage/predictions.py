@@ -31,6 +31,8 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     values:     one a feature of the set, in its order; None is null, times are microseconds
     statuses:   one byte a feature, see `STATUSES`
     propensity: the probability with which the route chose this model
+    given:      whether the client gave the model's inputs itself: then nothing was looked up, only those features that
+                are inputs have a value, and keys are those that the client added
     """
 
     id: str
