@@ -6,7 +6,7 @@ PIP = .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKS = requirements.lock examples/flights/requirements.lock
 READY = .venv/ready
 
-.PHONY: help demo test bench-features lock clean .venv
+.PHONY: help demo test bench-features bench-serving lock clean .venv
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -45,6 +45,18 @@ BENCH = .venv-bench/ready
 bench-features: $(READY) $(BENCH) ## the feature store beside Polars, DuckDB, Feast and a bare Redis client
 	@$(PYTHON) -m bench.features
 
+BENCH_SERVING = .venv-bench-serving/ready
+
+bench-serving: $(READY) $(BENCH_SERVING) ## the server beside bare ASGI, FastAPI and MLServer; under overload (needs wrk and h2load)
+	@$(PYTHON) -m bench.serving
+
+$(BENCH_SERVING): bench/requirements-serving.lock
+	@if [ -f $@ ]; then rm $@; else rm -rf .venv-bench-serving; fi
+	@echo "making .venv-bench-serving, with what ours is compared with"
+	@$(PYTHON) -m venv .venv-bench-serving
+	@.venv-bench-serving/bin/python -m pip --quiet --disable-pip-version-check --no-input install --no-deps --require-hashes -r $<
+	@touch $@
+
 $(BENCH): bench/requirements-peers.lock
 	@if [ -f $@ ]; then rm $@; else rm -rf .venv-bench; fi
 	@echo "making .venv-bench, with what ours is compared with"
@@ -59,9 +71,10 @@ lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lo
 	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --extra grpc --group dev -o requirements.lock
 	$(COMPILE) $(UPGRADE) --no-deps examples/flights/requirements.in -o examples/flights/requirements.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-peers.in -o bench/requirements-peers.lock
+	$(COMPILE) $(UPGRADE) bench/requirements-serving.in -o bench/requirements-serving.lock
 	for client in tritonclient kserve; do \
 	    $(COMPILE) $(UPGRADE) tests/serving/clients/$$client.in -o tests/serving/clients/$$client.lock || exit; done
 
 clean: ## remove the environment, caches and the demo's output
-	rm -rf .venv .venv-bench .venv-clients bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-bench-serving .venv-clients bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

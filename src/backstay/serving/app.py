@@ -192,22 +192,28 @@ class App:
 
 def _told(job: Asking, many: bool) -> dict[str, Any]:
     """The answer to a request by key, for JSON."""
-    served = job.choice.served
+    served, answer = job.choice.served, job.answer
+    model, version = served.model.name, served.version.number
+    rows = (
+        [] if answer is None else list(zip(answer.ids, answer.scores, answer.decisions, answer.statuses, strict=True))
+    )
     names = [feature.name for feature in served.model.features]
-    answer = job.answer
-    rows = [] if answer is None else [
-        {
-            "prediction_id": one,
-            "score": score,
-            "decision": decision,
-            "statuses": {name: _STATUS[code] for name, code in zip(names, status, strict=True) if code},
-        }
-        for one, score, decision, status in zip(
-            answer.ids, answer.scores, answer.decisions, answer.statuses, strict=True
-        )
-    ]  # fmt: skip
-    shared = {"model": served.model.name, "version": served.version.number, "at": job.at}
-    return shared | {"rows": rows} if many else rows[0] | shared
+    if not many:
+        one, score, decision, status = rows[0]
+        return {
+            "prediction_id": one, "model": model, "version": version, "score": score, "decision": decision,
+            "at": job.at, "statuses": _statuses(names, status),
+        }  # fmt: skip
+    told = [
+        {"prediction_id": one, "score": score, "decision": decision, "statuses": _statuses(names, status)}
+        for one, score, decision, status in rows
+    ]
+    return {"model": model, "version": version, "at": job.at, "rows": told}
+
+
+def _statuses(names: list[str], codes: bytes) -> dict[str, str]:
+    """The features that are not OK, by name."""
+    return {name: _STATUS[code] for name, code in zip(names, codes, strict=True) if code}
 
 
 _STATUS = ("OK", "NULL", "MISSING", "EXPIRED")

@@ -6,9 +6,10 @@ one call; then all records are appended in one write. Only then has any job its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from functools import partial
+from functools import lru_cache, partial
+from operator import itemgetter
 from time import monotonic
 from typing import Any
 
@@ -196,16 +197,29 @@ class _Batch:
     @staticmethod
     def given(job: Asking, features: FeatureSet) -> list[Row]:
         """The rows of a job that brought the model's inputs: of the other features nothing is known."""
-        assert job.vector is not None
-        places = {name: place for place, name in enumerate(features.vector)}
-        order = [places.get(feature.name, -1) for feature in features]
+        vector = job.vector
+        assert vector is not None
+        picked, whole = _picked(features)
+        keys = job.keys or [{}] * len(vector)
         rows: list[Row] = []
-        for number, vector in enumerate(job.vector.tolist()):
-            vector.append(None)
-            values = [None if (value := vector[place]) != value else value for place in order]
-            statuses = bytes([_NULL if value is None else _OK for value in values])
-            rows.append((job.at, dict(job.keys[number]) if job.keys else {}, {}, {}, values, statuses))
+        some_missing = bool(np.isnan(vector).any())
+        for row, given in zip(vector.tolist(), keys, strict=True):
+            row.append(None)  # what stands behind the vector: the value of a feature that is no input
+            values, statuses = list(picked(row)), whole
+            if some_missing:
+                values = [None if value != value else value for value in values]
+                statuses = bytes([_NULL if value is None else _OK for value in values])
+            rows.append((job.at, dict(given), {}, {}, values, statuses))
         return rows
+
+
+@lru_cache(maxsize=256)
+def _picked(features: FeatureSet) -> tuple[Callable[[list[Any]], tuple[Any, ...]], bytes]:
+    """What takes the features, in their order, out of a vector with None behind it; and the statuses of a whole one."""
+    places = {name: place for place, name in enumerate(features.vector)}
+    order = [places.get(feature.name, -1) for feature in features]
+    statuses = bytes([_NULL if place < 0 else _OK for place in order])
+    return (itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)), statuses
 
 
 _OK, _NULL = int(Status.OK), int(Status.NULL)

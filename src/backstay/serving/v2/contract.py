@@ -165,8 +165,10 @@ def _float32(tensor: Tensor) -> npt.NDArray[np.float32]:
             where=f"inputs.{tensor.name}.datatype",
             expected=f"one of {', '.join(NUMBERS)}",
         )
+    if tensor.data.dtype == np.float32:
+        return tensor.data
     with np.errstate(over="ignore"):
-        return tensor.data.astype(np.float32, copy=False)
+        return tensor.data.astype(np.float32)
 
 
 def _length(tensor: Tensor) -> int:

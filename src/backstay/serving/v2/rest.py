@@ -8,6 +8,7 @@ with the request's `binary_data_output`.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
@@ -135,9 +136,8 @@ def _from_json(one: _Input) -> Tensor:
             pass  # nested, or with nulls; or wrong, which the general way tells
         else:
             if checked(one.name, one.datatype, one.shape) == len(values):
-                kind = np.float32 if one.datatype == "FP32" else np.float64
-                with np.errstate(over="ignore"):
-                    return Tensor(one.name, one.datatype, tuple(one.shape), np.array(values, kind))
+                kind = "f" if one.datatype == "FP32" else "d"
+                return Tensor(one.name, one.datatype, tuple(one.shape), np.frombuffer(array(kind, values), kind))
     return from_list(one.name, one.datatype, one.shape, _decode_any(one.data))
 
 

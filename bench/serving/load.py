@@ -1,0 +1,74 @@
+"""The load: wrk, as fast as the server answers; h2load, at a rate of its own whatever the server does."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.serving.servers import Server
+
+_SCRIPTS = Path(__file__).with_name("scripts")
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+
+
+def needed() -> None:
+    """Exit with what to install, if a generator is missing."""
+    for name, package in (("wrk", "wrk"), ("h2load", "nghttp2-client")):
+        if shutil.which(name) is None:
+            sys.exit(f"{name} is not installed. Fix: apt-get install {package}")
+
+
+def wrk(server: Server, path: str, script: str, connections: int, seconds: int) -> dict[str, Any]:
+    """Requests a second, percentiles in seconds, and how many were not 200."""
+    headers = [part for name, value in server.headers().items() for part in ("-H", f"{name}: {value}")]
+    command = [
+        "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", _SCRIPTS / f"{script}.lua",
+        "-H", "Content-Type: application/json", *headers, server.url(path),
+    ]  # fmt: skip
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    shares = {f"p{share}": _seconds(out, rf"\n\s+{share}%\s+(\S+)") for share in (50, 99)}
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", out)
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    failed = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", out)
+    assert rate is not None, out
+    bad = (int(refused[1]) if refused else 0) + (sum(map(int, failed.groups())) if failed else 0)
+    return {"rate": float(rate[1]), "bad": bad, "versions": {"wrk": "4"}, **shares}
+
+
+def _seconds(text: str, pattern: str) -> float:
+    found = re.search(pattern, text)
+    assert found is not None, text
+    number = re.fullmatch(r"([\d.]+)(us|ms|s|m)", found[1])
+    assert number is not None, text
+    return float(number[1]) * _UNITS[number[2]]
+
+
+def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> dict[str, Any]:
+    """At `rate` requests a second, over so many connections that one waiting answer holds few others up.
+
+    accepted: answers that were 200, a second; p99, p999: seconds that these took; bad: neither 200 nor 429
+    """
+    each = max(5, -(-rate // 800))
+    clients = max(1, rate // each)
+    with tempfile.TemporaryDirectory() as folder:
+        data, log = Path(folder) / "body", Path(folder) / "log"
+        data.write_bytes(body)
+        headers = [part for name, value in server.headers().items() for part in ("-H", f"{name}: {value}")]
+        command = [
+            "h2load", "--h1", f"--clients={clients}", f"--rps={each}", f"--duration={seconds}", "--warm-up-time=2",
+            f"--data={data}", f"--log-file={log}", "-H", "Content-Type: application/json", *headers, server.url(path),
+        ]  # fmt: skip
+        subprocess.run(command, capture_output=True, text=True, check=True)
+        rows = [line.split("\t") for line in log.read_text().splitlines()]
+    took = sorted(int(row[2]) / 1e6 for row in rows if row[1] == "200")
+    refused = sum(row[1] == "429" for row in rows)
+    return {
+        "offered": len(rows) / seconds, "accepted": len(took) / seconds, "refused": refused / seconds,
+        "bad": len(rows) - len(took) - refused, "p99": took[len(took) * 99 // 100],
+        "p999": took[len(took) * 999 // 1000], "versions": {"h2load": "nghttp2"},
+    }  # fmt: skip
