@@ -109,7 +109,7 @@ _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "MB": 1e6, "1/s": 1.0, "x": 1.0}
 
 
 def _spread(figures: Sequence[float]) -> float:
-    return (max(figures) - min(figures)) / min(figures)
+    return (max(figures) - min(figures)) / min(figures) if min(figures) else 0.0
 
 
 def table(results: Sequence[Result]) -> str:

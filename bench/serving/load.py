@@ -24,7 +24,7 @@ def needed() -> None:
 
 
 def wrk(server: Server, path: str, script: str, connections: int, seconds: int) -> dict[str, Any]:
-    """Requests a second, percentiles in seconds, and how many were not 200."""
+    """Requests that were answered a second, percentiles in seconds, and how many were not answered with 200."""
     headers = [part for name, value in server.headers().items() for part in ("-H", f"{name}: {value}")]
     command = [
         "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", _SCRIPTS / f"{script}.lua",
@@ -37,7 +37,7 @@ def wrk(server: Server, path: str, script: str, connections: int, seconds: int) 
     failed = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", out)
     assert rate is not None, out
     bad = (int(refused[1]) if refused else 0) + (sum(map(int, failed.groups())) if failed else 0)
-    return {"rate": float(rate[1]), "bad": bad, "versions": {"wrk": "4"}, **shares}
+    return {"rate": float(rate[1]) - bad / seconds, "bad": bad, "versions": {"wrk": "4"}, **shares}
 
 
 def _seconds(text: str, pattern: str) -> float:
@@ -51,6 +51,9 @@ def _seconds(text: str, pattern: str) -> float:
 def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> dict[str, Any]:
     """At `rate` requests a second, over so many connections that one waiting answer holds few others up.
 
+    Connections are opened one after the other, over the time between two requests of one: opened at once, all would
+    send at the same moments. The first second does not count.
+
     accepted: answers that were 200, a second; p99, p999: seconds that these took; bad: neither 200 nor 429
     """
     each = max(5, -(-rate // 800))
@@ -60,15 +63,19 @@ def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> d
         data.write_bytes(body)
         headers = [part for name, value in server.headers().items() for part in ("-H", f"{name}: {value}")]
         command = [
-            "h2load", "--h1", f"--clients={clients}", f"--rps={each}", f"--duration={seconds}", "--warm-up-time=2",
-            f"--data={data}", f"--log-file={log}", "-H", "Content-Type: application/json", *headers, server.url(path),
+            "h2load", "--h1", f"--clients={clients}", f"--rps={each}", f"--requests={clients * each * (seconds + 1)}",
+            f"--rate={max(1, rate // 100)}", "--rate-period=10ms", f"--data={data}", f"--log-file={log}",
+            "-H", "Content-Type: application/json", *headers, server.url(path),
         ]  # fmt: skip
         subprocess.run(command, capture_output=True, text=True, check=True)
-        rows = [line.split("\t") for line in log.read_text().splitlines()]
-    took = sorted(int(row[2]) / 1e6 for row in rows if row[1] == "200")
-    refused = sum(row[1] == "429" for row in rows)
+        rows = [tuple(map(int, line.split("\t"))) for line in log.read_text().splitlines()]
+    first = min(row[0] for row in rows) + 1_000_000
+    rows = [row for row in rows if row[0] >= first]
+    span = (max(row[0] for row in rows) - first) / 1e6
+    took = sorted(row[2] / 1e6 for row in rows if row[1] == 200)
+    refused = sum(row[1] == 429 for row in rows)
     return {
-        "offered": len(rows) / seconds, "accepted": len(took) / seconds, "refused": refused / seconds,
+        "offered": len(rows) / span, "accepted": len(took) / span, "refused": refused / span,
         "bad": len(rows) - len(took) - refused, "p99": took[len(took) * 99 // 100],
         "p999": took[len(took) * 999 // 1000], "versions": {"h2load": "nghttp2"},
     }  # fmt: skip
