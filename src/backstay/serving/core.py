@@ -37,6 +37,11 @@ class Core:
     def __init__(self, log: PredictionLog, clock: Clock, metrics: Metrics, *, replay: bool) -> None:
         self._log, self._clock, self._metrics, self._replay = log, clock, metrics, replay
 
+    @property
+    def lost(self) -> int:
+        """Predictions that this process was not able to write down (lossy mode)."""
+        return self._log.dropped
+
     def predict(self, jobs: Sequence[Asking]) -> Future[None] | None:
         """Give each job of one model its answer or its error.
 

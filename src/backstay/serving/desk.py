@@ -71,6 +71,7 @@ class Desk:
         self._follower: asyncio.Task[None] | None = None
         gauges = self.metrics.gauges
         gauges["rows_in_flight"] = ("Rows admitted and not yet answered.", lambda: self.limiter.rows)
+        gauges["predictions_lost"] = ("Predictions that this worker has lost.", lambda: parts.core.lost)
         gauges["rows_limit"] = ("Rows that may be in flight, as adapted to the latency.", lambda: self.limiter.limit)
 
     def start(self) -> None:

@@ -3,7 +3,8 @@
     sequence                                the row's number, in the order of compaction
     id, model, version, route, feature_set  text
     at, served_at                           timestamp: T, and when it was answered
-    score, propensity, decision, replayed, given   as served
+    score, propensity                       as served
+    decision, replayed, given               as served
     keys, fields, watermark                 JSON objects
     values                                  a JSON object: feature to value (times in microseconds; not finite is null)
     statuses                                a JSON object: feature to status, of those that are not OK
