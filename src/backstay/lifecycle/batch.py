@@ -27,7 +27,7 @@ from backstay.features.views import Status
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.runs import Run, Wanted, chosen_version, taken_up
 from backstay.registry.versions import ModelVersion
-from backstay.serving.core import honoured
+from backstay.serving.champions import honoured
 from backstay.storage.parts import Parts
 from backstay.storage.ports import EventStore
 from backstay.storage.tables import Table

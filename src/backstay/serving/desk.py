@@ -132,7 +132,8 @@ class Desk:
         """A model's metadata, as the protocol has it."""
         route = self.route(principal, name)
         route.version(version)
-        return self.parts.contracts[name].metadata(route.choose().served.version.number)
+        version_served = route.choose().served.version
+        return self.parts.contracts[name].metadata(version_served.number, version_served.manifest.scorer.format)
 
     def route(self, principal: str, name: str) -> Route:
         """The route of a model that the principal may use."""

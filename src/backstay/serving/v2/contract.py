@@ -31,7 +31,7 @@ from backstay.serving.v2.tensors import BYTES, NUMBERS, Tensor, plain
 
 MATRIX = "features"
 OUTPUTS = {"score": "FP64", "decision": "BOOL", "prediction_id": BYTES}
-PLATFORM = "onnxruntime_onnx"
+_PLATFORMS = {"onnx": "onnxruntime_onnx"}  # as Triton calls it; others by the name of their runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,12 @@ class Contract:
         self._width = len(self._vector)
         self._keys = {name: one for name, one in key_readers(model).items() if name not in self._vector}
 
-    def metadata(self, version: int) -> dict[str, Any]:
+    def metadata(self, version: int, runtime: str) -> dict[str, Any]:
         """The model's metadata, as the protocol has it; `parameters` tell the order of the vector."""
         return {
             "name": self.name,
             "versions": [str(version)],
-            "platform": PLATFORM,
+            "platform": _PLATFORMS.get(runtime, runtime),
             "inputs": [{"name": MATRIX, "datatype": "FP32", "shape": [-1, self._width]}],
             "outputs": [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in OUTPUTS.items()],
             "parameters": {"features": list(self._vector)},
