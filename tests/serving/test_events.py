@@ -9,7 +9,7 @@ import pytest
 from backstay import Contract, EventSource, Expect
 from backstay.core.errors import InputError
 from backstay.core.times import instant
-from backstay.serving.parse import EventParser, Pushed
+from backstay.serving.events import EventParser, Pushed
 
 SCHEMA = {"x": "float", "due": "datetime"}
 
