@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from backstay import __version__
-from backstay.cli import access, batch, catalog, data, models, parity, quarantine, serving, watching
+from backstay.cli import access, batch, catalog, data, models, parity, quarantine, routes, serving, watching
 from backstay.cli.failures import BAD, BUG, CODES, INTERRUPTED, PIPE, ReaderGone, report, report_error
 from backstay.cli.options import HomeOption, JsonOption, ProjectOption
 from backstay.core.errors import BackstayError
@@ -97,6 +97,9 @@ _features = typer.Typer(
 _access = typer.Typer(
     cls=_Group, rich_markup_mode="rich", help="Access: who may read, write and define which features."
 )
+_route = typer.Typer(
+    cls=_Group, rich_markup_mode="rich", help="The route: which versions share a model's requests with its champion."
+)
 _ledger = typer.Typer(cls=_Group, rich_markup_mode="rich", help="The ledger: what was decided, and on what evidence.")
 
 _add(app, "ingest", data.ingest, _FEED, "ingest")
@@ -115,6 +118,11 @@ _add(app, "promote", models.promote, _MODEL, "promote 1 --as-of 2013-04-01")
 _add(app, "tick", models.tick, _MODEL, "tick")
 _add(app, "serve", serving.serve, _SERVE, "serve --port 8000")
 _add(app, "predict", batch.predict, _SERVE, "predict orders.parquet --out predictions --at asked_at")
+_add(_route, "show", routes.show, None, "route show")
+_add(_route, "set", routes.set_, None, "route set v7=5% shadow=v8 --why 'as good on live traffic?'")
+_add(_route, "clear", routes.clear, None, "route clear --why 'the experiment is over'")
+app.add_typer(_route, name="route", rich_help_panel=_SERVE)
+_add(app, "rollback", routes.rollback, _SERVE, "rollback --why 'complaints since noon'")
 _add(app, "predictions", serving.predictions, _SERVE, "predictions --limit 5")
 _add(app, "trace", serving.trace, _SERVE, "trace 0199c1f2a5c87d3e9b1a6f0c4d2e8b7a")
 _add(app, "compact", serving.compact, _SERVE, "compact")

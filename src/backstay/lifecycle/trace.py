@@ -66,6 +66,7 @@ def trace(records: Records, model: Model, prediction: Prediction) -> Trace:
             "replayed": prediction.replayed,
             "model": prediction.model,
             "route": prediction.route,
+            "propensity": prediction.propensity,
             "score": prediction.score,
             "decision": prediction.decision,
             "keys": prediction.keys,

@@ -24,7 +24,7 @@ from backstay.features.parity import Recomputed, recompute_twice
 from backstay.features.views import Status
 from backstay.lifecycle.agreement import Agreement, Column
 from backstay.lifecycle.records import Records
-from backstay.storage.predictions import Prediction
+from backstay.storage.predictions import SHADOW, Prediction
 
 _EXAMPLES = 10
 
@@ -37,6 +37,7 @@ class ParityReport(Shown):
     equal:  the same, bit for bit, as what the server had read justifies
     stale:  of these, how many would differ from what was known at their T
     other_definition: served from another definition of the feature set, which can't be compared; not among `checked`
+    shadow: of those logged, how many answered nobody: they are checked like the others
     given:  brought the model's inputs themselves: there is nothing to compute again; not among `checked`
     """
 
@@ -47,6 +48,7 @@ class ParityReport(Shown):
     stale: int = 0
     other_definition: int = 0
     given: int = 0
+    shadow: int = 0
     max_stale: float | None = None
     features: Counter[str] = field(default_factory=Counter)
     """feature (or "score", "decision") to the number of predictions in which it differs"""
@@ -67,6 +69,7 @@ class ParityReport(Shown):
             "stale": self.stale,
             "other_definition": self.other_definition,
             "given": self.given,
+            "shadow": self.shadow,
             "max_stale": self.max_stale,
             "holds": self.holds,
             "differences": dict(self.features.most_common()),
@@ -116,6 +119,7 @@ def verify(
     def counted() -> Iterator[Prediction]:
         for prediction in records.predictions.scan(model=model.name, since=chosen.since, until=chosen.until):
             report.logged += 1
+            report.shadow += prediction.route == SHADOW
             if prediction.given:
                 report.given += 1
             else:

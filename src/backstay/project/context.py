@@ -14,6 +14,7 @@ from backstay.lifecycle.records import Records
 from backstay.project.catalog import Catalog
 from backstay.project.loading import Definitions, load_definitions
 from backstay.project.permits import Permits
+from backstay.project.routes import Routes
 from backstay.project.services import Services
 from backstay.registry.access import Authority
 from backstay.registry.environment import Environment, capture
@@ -76,6 +77,11 @@ class Context:
     def catalog(self) -> Catalog:
         """The catalogue of features: list, show, search."""
         return Catalog(self.definitions, self.records)
+
+    @cached_property
+    def routes(self) -> Routes:
+        """Which versions share a model's requests with its champion: show, set, clear, rollback."""
+        return Routes(self.records, self.definitions, self.permits)
 
     def close(self) -> None:
         """Release the stores."""

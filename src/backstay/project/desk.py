@@ -23,6 +23,7 @@ from backstay.serving.parse import RequestParser
 from backstay.serving.push import Push
 from backstay.serving.repository import Repository
 from backstay.serving.routes import Route
+from backstay.serving.shadows import Shadows
 from backstay.serving.v2.contract import Contract
 
 
@@ -40,8 +41,11 @@ def parts(
     routes = {name: Route(model) for name, model in models.items()}
     champions = Champions(models, registry, services.ledger, services.online)
     rows = settings["serving.rows_limit"]
+    limiter = Limiter(settings["serving.objective_ms"] / 1000, settings["serving.queue_limit"])
+    shadows = Shadows(services.predictions, clock, limiter)
     return Parts(
-        core=Core(services.predictions, clock, metrics, replay=replay),
+        core=Core(services.predictions, clock, metrics, replay=replay, shadows=shadows),
+        shadows=shadows,
         champions=champions,
         guard=Guard(
             Authority(services.ledger, clock, "server", definitions.feature_sets),
@@ -51,7 +55,7 @@ def parts(
             sources=users(definitions),
         ),
         metrics=metrics,
-        limiter=Limiter(settings["serving.objective_ms"] / 1000, settings["serving.queue_limit"]),
+        limiter=limiter,
         clock=clock,
         repository=Repository(champions, routes, services.ledger, clock),
         routes=routes,

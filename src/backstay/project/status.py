@@ -14,6 +14,7 @@ from backstay.features.contracts import late
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.tick import open_candidates
 from backstay.monitoring.quality import WEEK, Cohort, weekly_quality
+from backstay.storage.predictions import SHADOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,13 @@ class Status(Shown):
 
 
 def served_frame(records: Records, model: Model, *, until: int | None = None) -> pl.DataFrame:
-    """The model's predictions with the label's key, asked before `until`: `at`, `score`, `version` and that key."""
+    """The model's answers with the label's key, asked before `until`: `at`, `score`, `version` and that key.
+
+    What shadows said answered nobody: it is not among them.
+    """
     key = model.label.key
     logged = records.predictions.scan(model=model.name, until=until)
-    rows = [(p.at, p.score, p.version, p.keys[key]) for p in logged if key in p.keys]
+    rows = [(p.at, p.score, p.version, p.keys[key]) for p in logged if key in p.keys and p.route != SHADOW]
     kind = model.label.source.schema[key]
     schema = {"at": pl.Int64(), "score": pl.Float64(), "version": pl.String(), key: kind}
     return pl.DataFrame(rows, schema=schema, orient="row")

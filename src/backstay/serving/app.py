@@ -163,10 +163,10 @@ class App:
         data = await request.body(self._limits.body)
         asked = rest.read(data, request.json_length(), desk.parts.contracts[name])
         deadline = request.deadline if asked.wait == inf else min(request.deadline, request.begun + asked.wait)
-        job = await desk.given(name, asked.given, deadline, request.client)
+        job = await desk.given(name, asked.given, deadline, request.client, version=version, request_id=asked.id)
         self.metrics.observe("parse", job.begun - request.begun)
         assert job.answer is not None
-        body, length = rest.written(name, job.choice.served.version.number, asked, job.answer)
+        body, length = rest.written(name, job.version, asked, job.answer)
         if length is None:
             return Answer(body)
         binary = (b"content-type", b"application/octet-stream")
@@ -193,7 +193,7 @@ class App:
 def _told(job: Asking, many: bool) -> dict[str, Any]:
     """The answer to a request by key, for JSON."""
     served, answer = job.choice.served, job.answer
-    model, version = served.model.name, served.version.number
+    model, version = served.model.name, job.version
     rows = (
         [] if answer is None else list(zip(answer.ids, answer.scores, answer.decisions, answer.statuses, strict=True))
     )
@@ -208,6 +208,8 @@ def _told(job: Asking, many: bool) -> dict[str, Any]:
         {"prediction_id": one, "score": score, "decision": decision, "statuses": _statuses(names, status)}
         for one, score, decision, status in rows
     ]
+    if version is None and answer is not None:  # the rows fell to several versions: each names its own
+        told = [{**one, "version": number} for one, number in zip(told, answer.versions, strict=True)]
     return {"model": model, "version": version, "at": job.at, "rows": told}
 
 

@@ -25,6 +25,7 @@ from backstay.features.views import Status
 from backstay.serving.job import Asking, Scored
 from backstay.serving.metrics import Metrics
 from backstay.serving.routes import ServedModel
+from backstay.serving.shadows import Shadows, Shown, copies
 from backstay.storage.ports import PredictionLog
 from backstay.storage.predictions import Prediction
 
@@ -34,8 +35,11 @@ Vector = npt.NDArray[np.float32]
 class Core:
     """Predicts, and writes each prediction down before it is answered."""
 
-    def __init__(self, log: PredictionLog, clock: Clock, metrics: Metrics, *, replay: bool) -> None:
+    def __init__(
+        self, log: PredictionLog, clock: Clock, metrics: Metrics, *, replay: bool, shadows: Shadows | None = None
+    ) -> None:
         self._log, self._clock, self._metrics, self._replay = log, clock, metrics, replay
+        self._shadows = shadows
 
     @property
     def lost(self) -> int:
@@ -59,7 +63,8 @@ class Core:
 
     def _predict(self, jobs: Sequence[Asking]) -> Future[None] | None:
         begin = monotonic()
-        batch = _Batch(jobs)
+        whole = [job for job in jobs if job.parts]
+        batch = _Batch([part for job in jobs for part in job.parts or (job,)] if whole else jobs)
         if batch.found is not None:
             now = monotonic()
             self._metrics.observe("features", now - begin)
@@ -67,16 +72,25 @@ class Core:
             batch.drop_late(now)
         records: list[Prediction] = []
         done: list[tuple[Asking, Scored]] = []
+        shown: list[Shown] = []
         for served, some in batch.versions():
-            scores = served.scorer.score(batch.matrix(some))
+            matrix = batch.matrix(some)
+            scores = served.scorer.score(matrix)
             now = monotonic()
             self._metrics.observe("predict", now - begin)
+            first = len(records)
             done += self._recorded(served, batch, some, scores, records)
+            if self._shadows is not None:
+                shown += copies(some, matrix, records[first:])
         begin = monotonic()
         written = self._log.submit(records)
         self._metrics.observe("log", monotonic() - begin)
         for job, answer in done:
             job.answer = answer
+        for job in whole:
+            job.join()
+        if shown and self._shadows is not None:
+            self._shadows.offer(shown)
         return written
 
     def _recorded(

@@ -28,6 +28,7 @@ from backstay.serving.push import Push
 from backstay.serving.refusal import Refusal
 from backstay.serving.repository import Repository
 from backstay.serving.routes import Route, found
+from backstay.serving.shadows import Shadows
 from backstay.serving.v2.contract import Contract, Given
 
 INLINE_SECONDS = 0.002
@@ -43,6 +44,7 @@ class Parts:
     """
 
     core: Core
+    shadows: Shadows
     champions: Champions
     guard: Guard
     metrics: Metrics
@@ -73,6 +75,10 @@ class Desk:
         gauges["rows_in_flight"] = ("Rows admitted and not yet answered.", lambda: self.limiter.rows)
         gauges["predictions_lost"] = ("Predictions that this worker has lost.", lambda: parts.core.lost)
         gauges["rows_limit"] = ("Rows that may be in flight, as adapted to the latency.", lambda: self.limiter.limit)
+        shadows = parts.shadows
+        gauges["shadow_rows"] = ("Rows that shadows have predicted.", lambda: shadows.logged)
+        gauges["shadow_rows_shed"] = ("Rows that shadows were not shown: too much to do.", lambda: shadows.shed)
+        gauges["shadow_rows_failed"] = ("Rows that shadows could not predict or log.", lambda: shadows.failed)
 
     def start(self) -> None:
         """Load the champions, and follow them on the running loop. Raises if one of them cannot be trusted."""
@@ -101,6 +107,7 @@ class Desk:
         await self.guard.stop()
         if self._worker is not None:
             self._worker.shutdown()
+        await asyncio.to_thread(self.parts.shadows.close)
         self.parts.close()
 
     def ready(self) -> None:
@@ -117,22 +124,24 @@ class Desk:
 
     def model(self, principal: str, name: str) -> dict[str, Any]:
         """Which version of a model serves, and what it takes."""
-        served = self.route(principal, name).choose().served
+        snapshot, champions = self.route(principal, name).taken(), self.parts.champions
+        served = snapshot.champion.served
         return {
             "model": name,
             "version": served.version.number,
             "digest": served.version.digest,
+            "route": snapshot.told(),
             "feature_set": served.model.features.hash,
             "keys": list(served.model.keys),
             "fields": {feature.name: type_name(feature.dtype) for feature in served.model.features.requests},
-            "problem": self.parts.champions.problems.get(name),
+            "problem": champions.problems.get(name) or champions.lacking.get(name),
         }
 
     def metadata(self, principal: str, name: str, version: str) -> dict[str, Any]:
         """A model's metadata, as the protocol has it."""
         route = self.route(principal, name)
         route.version(version)
-        version_served = route.choose().served.version
+        version_served = route.taken().champion.served.version
         return self.parts.contracts[name].metadata(version_served.number, version_served.manifest.scorer.format)
 
     def route(self, principal: str, name: str) -> Route:
@@ -142,21 +151,38 @@ class Desk:
 
     async def keyed(self, name: str, data: bytes, deadline: float, client: Client | None) -> tuple[Asking, bool]:
         """Predict rows that are asked by key; whether they came as many."""
-        choice = self.routes[name].choose()
+        snapshot = self.routes[name].taken()
         at = self.clock.now()
         asked, many = self.parts.parsers[name].parse(data, at)
-        job = Asking(len(asked), deadline, client, choice=choice, asked=asked, at=asked[0].at if asked else at)
+        job = Asking(
+            len(asked), deadline, client,
+            choice=snapshot.champion, asked=asked, at=asked[0].at if asked else at, snapshot=snapshot,
+        )  # fmt: skip
         if asked:
+            if snapshot.entry is not None:
+                job.assign(snapshot.each([one.keys for one in asked]))
             await self._done(self._batchers[name], job)
         return job, many
 
-    async def given(self, name: str, given: Given, deadline: float, client: Client | None) -> Asking:
-        """Predict rows that bring the model's inputs."""
-        choice = self.routes[name].choose()
+    async def given(
+        self,
+        name: str,
+        given: Given,
+        deadline: float,
+        client: Client | None,
+        *,
+        version: str = "",
+        request_id: str = "",
+    ) -> Asking:
+        """Predict rows that bring the model's inputs. Whoever names the champion's version is answered by it."""
+        snapshot = self.routes[name].taken()
         job = Asking(
             len(given.vector), deadline, client,
-            choice=choice, vector=given.vector, keys=given.keys, at=self.clock.now(),
+            choice=snapshot.alone if version else snapshot.champion,
+            vector=given.vector, keys=given.keys, at=self.clock.now(), snapshot=snapshot,
         )  # fmt: skip
+        if snapshot.entry is not None and not version:
+            job.assign(snapshot.each(given.keys) if given.keys else snapshot.one(request_id))
         await self._done(self._batchers[name], job)
         return job
 

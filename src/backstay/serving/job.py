@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from backstay.serving.routes import Choice
+    from backstay.serving.routes import Choice, Snapshot
 
 Answer = TypeVar("Answer")
 
@@ -60,6 +60,7 @@ class Scored:
     """The predictions of one request, a row each. Every one of them has been written down.
 
     statuses: of each row one byte a feature; empty where the client gave the model's inputs itself
+    versions: of each row the version's number, where they are not all of one
     """
 
     at: int
@@ -67,6 +68,7 @@ class Scored:
     scores: Sequence[float]
     decisions: Sequence[bool]
     statuses: Sequence[bytes]
+    versions: Sequence[int] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +82,50 @@ class Asking(Job[Scored]):
     """of a vector's rows, where the client gave them; a row each, or none at all"""
     at: int = 0
     """of a vector: T"""
+    snapshot: Snapshot | None = None
+    """the route that it was assigned by"""
+    parts: Sequence[Asking] = ()
+    """where its rows are answered by several versions: a part each, of the rows in `places`"""
+    places: Sequence[int] = ()
+
+    @property
+    def version(self) -> int | None:
+        """The number of the version that answers; None if several do."""
+        return None if self.parts else self.choice.served.version.number
+
+    def assign(self, choice: Choice | Sequence[Choice]) -> None:
+        """Who answers: one version all rows, or one each."""
+        if not isinstance(choice, Sequence):
+            self.choice = choice
+            return
+        rows: dict[int, list[int]] = {}
+        for place, one in enumerate(choice):
+            rows.setdefault(id(one), []).append(place)
+        self.parts = [self._part(choice[places[0]], places) for places in rows.values()]
+
+    def _part(self, choice: Choice, places: Sequence[int]) -> Asking:
+        return Asking(
+            len(places), self.deadline, self.client, self.begun, choice=choice, at=self.at, snapshot=self.snapshot,
+            asked=None if self.asked is None else [self.asked[place] for place in places],
+            vector=None if self.vector is None else self.vector[list(places)],
+            keys=[self.keys[place] for place in places] if self.keys else (), places=places,
+        )  # fmt: skip
+
+    def join(self) -> None:
+        """Take the answers of the parts, or the error of one of them."""
+        self.error = next((part.error for part in self.parts if part.error is not None), None)
+        if self.error is not None:
+            return
+        count = self.rows
+        ids, scores, decisions = [""] * count, [0.0] * count, [False] * count
+        statuses, versions = [b""] * count, [0] * count
+        for part in self.parts:
+            answer = part.answer
+            assert answer is not None
+            for row, place in enumerate(part.places):
+                ids[place], scores[place], decisions[place] = answer.ids[row], answer.scores[row], answer.decisions[row]
+                statuses[place], versions[place] = answer.statuses[row], part.choice.served.version.number
+        self.answer = Scored(self.at, ids, scores, decisions, statuses, versions)
 
 
 @dataclass(slots=True, eq=False)

@@ -96,7 +96,11 @@ def _predict(model: Model) -> dict[str, Any]:
         "statuses": _STATUSES,
     }
     shared = {"model": {"const": model.name}, "version": {"type": "integer"}, "at": {"type": "integer"}}
-    many = _object(shared | {"rows": {"type": "array", "items": _object(told)}})
+    # Where a route gave the rows to several versions, each row names its own.
+    row_told = _object(told)
+    row_told["properties"] = {**told, "version": {"type": "integer"}}
+    version = {"version": {"type": ["integer", "null"]}}
+    many = _object(shared | version | {"rows": {"type": "array", "items": row_told}})
     return _post(
         "Predict from keys and fields, one row or many",
         {"oneOf": [row, _object({"rows": {"type": "array", "items": row}})]},

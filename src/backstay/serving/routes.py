@@ -1,21 +1,29 @@
 """A *route* says which version of a model answers a request. It is asked once a request, before anything is computed.
 
-Today the champion answers everything; the choice carries its name and its propensity into the prediction's record.
+What it says is an immutable `Snapshot` of versions and shares, replaced in one assignment. A request takes one, and
+keeps it to its end. An entity falls into one of 10,000 buckets by the salted hash of its keys, so it gets the same
+version each time; rows that bring no keys are assigned by the request's id, and without one at random.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from random import randrange
 from time import perf_counter
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from backstay.definitions import Model
 from backstay.features.lookup import OnlineLookup
+from backstay.registry.routing import BUCKETS, RouteEntry
 from backstay.registry.versions import ModelVersion
 from backstay.runtimes.scorer import Scorer
 from backstay.serving.refusal import Refusal
+from backstay.storage.predictions import SHADOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +72,108 @@ class Choice:
     propensity: float
 
 
+CHAMPION = "champion"
+_encode = msgspec.json.Encoder().encode
+
+
+class Snapshot:
+    """The versions that answer for one model, and their shares, as of one moment. It never changes.
+
+    champion: who answers whatever no share takes; alone: the same, if there were no shares
+    shadows:  who is shown what was answered
+    """
+
+    def __init__(
+        self, champion: ServedModel, entry: RouteEntry | None = None, loaded: Mapping[str, ServedModel] | None = None
+    ) -> None:
+        loaded, parts = loaded or {}, () if entry is None else entry.parts
+        shares = [one for one in parts if not one.shadow and one.digest in loaded]
+        # A version that is champion too is one version: the probabilities are those of versions.
+        shares = [one for one in shares if one.digest != champion.version.digest]
+        left = 1.0 - sum(one.buckets for one in shares) / BUCKETS
+        self.alone = Choice(champion, CHAMPION, 1.0)
+        self.champion = Choice(champion, CHAMPION, left) if shares else self.alone
+        self.choices = (self.champion, *(Choice(loaded[one.digest], one.name, one.share) for one in shares))
+        self.shadows = tuple(
+            (Choice(loaded[one.digest], SHADOW, one.share), one.buckets)
+            for one in parts
+            if one.shadow and one.digest in loaded
+        )
+        self.entry, self.loaded = entry, set(loaded)
+        table = bytearray(BUCKETS)
+        for place, one in enumerate(shares, 1):
+            for begin, end in one.spans:
+                table[begin:end] = bytes([place]) * (end - begin)
+        self._table = bytes(table) if shares else None
+        self._key = () if entry is None else entry.key
+        self._salt = b"" if entry is None else entry.salt.encode()
+
+    def one(self, request_id: str = "") -> Choice:
+        """Who answers a request without keys: by its id, at random if it has none."""
+        if self._table is None:
+            return self.champion
+        number = randrange(BUCKETS) if not request_id else bucket(self._salt, [request_id])  # noqa: S311
+        return self.choices[self._table[number]]
+
+    def each(self, rows: Sequence[Mapping[str, Any]]) -> Choice | list[Choice]:
+        """Who answers rows with these keys: one for all of them, or one each."""
+        table = self._table
+        if table is None:
+            return self.champion
+        out = [self._of(table, keys) for keys in rows]
+        return out[0] if out and all(one is out[0] for one in out) else out or self.champion
+
+    def _of(self, table: bytes, keys: Mapping[str, Any]) -> Choice:
+        values = [keys.get(name) for name in self._key]
+        if all(value is None for value in values):
+            return self.one()
+        return self.choices[table[bucket(self._salt, values)]]
+
+    def shadowed(self, keys: Mapping[str, Any]) -> Sequence[Choice]:
+        """Who is shown a row: every shadow, or those in whose share its entity is."""
+        return [choice for choice, buckets in self.shadows if buckets == BUCKETS or self._number(keys) < buckets]
+
+    def told(self) -> list[dict[str, Any]]:
+        """Which versions answer, and which are shown what was answered, with their shares."""
+        shadows = [choice for choice, _ in self.shadows]
+        return [
+            {"name": one.route, "version": one.served.version.number, "share": one.propensity}
+            for one in (*self.choices, *shadows)
+        ]
+
+    def _number(self, keys: Mapping[str, Any]) -> int:
+        values = [keys.get(name) for name in self._key]
+        if all(value is None for value in values):
+            return randrange(BUCKETS)  # noqa: S311
+        return bucket(b"shadow" + self._salt, values)
+
+
+def bucket(salt: bytes, values: Sequence[Any]) -> int:
+    """Which of the 10,000 buckets an entity with these values of its keys falls into."""
+    digest = blake2b(_encode(values), digest_size=8, key=salt[:64]).digest()
+    return int.from_bytes(digest, "little") % BUCKETS
+
+
 class Route:
-    """The versions that answer for one model. What serves is replaced in one assignment, never changed."""
+    """The route of one model. What serves is replaced in one assignment, never changed."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.unloaded = False
         """Whether an operator took the model out of service."""
-        self._champion: Choice | None = None
+        self.snapshot: Snapshot | None = None
 
     @property
     def served(self) -> ServedModel | None:
         """The champion that is loaded."""
-        return None if self._champion is None else self._champion.served
+        return None if self.snapshot is None else self.snapshot.champion.served
 
-    @served.setter
-    def served(self, served: ServedModel | None) -> None:
-        self._champion = None if served is None else Choice(served, "champion", 1.0)
-
-    def choose(self) -> Choice:
+    def taken(self) -> Snapshot:
         """Who answers the next request. Raises `Refusal` (503) if nobody can."""
-        choice = self._champion
-        if choice is None:
+        snapshot = self.snapshot
+        if snapshot is None:
             raise self.missing()
-        return choice
+        return snapshot
 
     def missing(self) -> Refusal:
         """Why nobody answers."""
@@ -102,7 +188,7 @@ class Route:
 
     def version(self, number: str) -> None:
         """Raise `Refusal` (404) unless this version, as a URL names it, is served; "" is whichever is."""
-        served = self.choose().served
+        served = self.taken().champion.served
         if number and number != str(served.version.number):
             raise Refusal(
                 404,

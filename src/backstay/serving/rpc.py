@@ -137,11 +137,11 @@ class Rpc:
         outputs = contract.wanted([one.name for one in request.outputs])
         left = context.time_remaining()
         wait = min(inf if left is None else left, waits(_timeout(request)))
-        job = await desk.given(name, given, begin + wait, None)
+        job = await desk.given(name, given, begin + wait, None, version=request.model_version, request_id=request.id)
         desk.metrics.observe("parse", job.begun - begin)
         assert job.answer is not None
         response = message("ModelInferResponse")(
-            model_name=name, model_version=str(job.choice.served.version.number), id=request.id
+            model_name=name, model_version="" if job.version is None else str(job.version), id=request.id
         )
         typed = not request.raw_input_contents
         for tensor in answered(job.answer, outputs):

@@ -20,6 +20,9 @@ from backstay.core.errors import InputError, IntegrityError
 STATUSES = ("OK", "NULL", "MISSING", "EXPIRED")
 """What a byte of `Prediction.statuses` says."""
 
+SHADOW = "shadow"
+"""The route of a prediction that answered nobody: a version was shown what another one answered."""
+
 
 class Prediction(msgspec.Struct, array_like=True, frozen=True):
     """One served prediction. Times are microseconds, UTC.
@@ -30,7 +33,8 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     watermark:  per source, the highest event sequence that had been applied
     values:     one a feature of the set, in its order; None is null, times are microseconds
     statuses:   one byte a feature, see `STATUSES`
-    propensity: the probability with which the route chose this model
+    route:      "champion", a share's name ("v7"), or "shadow"
+    propensity: the probability with which the route chose this version
     given:      whether the client gave the model's inputs itself: then nothing was looked up, only those features that
                 are inputs have a value, and keys are those that the client added
     """

@@ -153,9 +153,9 @@ def _not_a_request(text: bytes, error: Exception) -> InputError:
     )
 
 
-def written(name: str, version: int, asked: Inference, answer: Scored) -> tuple[bytes, int | None]:
-    """The answer's body, and the length of its JSON if raw bytes follow."""
-    told: dict[str, Any] = {"model_name": name, "model_version": str(version)}
+def written(name: str, version: int | None, asked: Inference, answer: Scored) -> tuple[bytes, int | None]:
+    """The answer's body, and the length of its JSON if raw bytes follow. No version: several versions answered."""
+    told: dict[str, Any] = {"model_name": name, "model_version": "" if version is None else str(version)}
     if asked.id:
         told["id"] = asked.id
     if not asked.binary:

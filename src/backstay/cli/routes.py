@@ -1,0 +1,157 @@
+"""Verbs of the traffic: `route show | set | clear`, `rollback`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backstay.cli import plain
+from backstay.cli.options import HomeOption, JsonOption, ModelOption, ProjectOption
+from backstay.cli.shell import Shell
+from backstay.cli.tables import block, table, when
+from backstay.core.errors import InputError
+
+if TYPE_CHECKING:
+    from backstay.registry.routing import RouteEntry
+
+WhyOption = Annotated[
+    str, typer.Option("--why", metavar="TEXT", help="The reason, for the ledger.", show_default=False)
+]
+_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
+
+
+def show(
+    ctx: typer.Context,
+    model: ModelOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which versions share a model's requests, and who set that, when and why."""
+    with Shell(ctx, project, home, as_json) as shell:
+        name = shell.project.model(model).name
+        _show(shell, name, shell.project.routes.show(model))
+
+
+def set_(
+    ctx: typer.Context,
+    parts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="VERSION=SHARE|shadow=VERSION ...",
+            show_default=False,
+            help="v7=5% gives version 7 a share; shadow=v8 shows it to version 8. The rest is the champion's.",
+        ),
+    ],
+    why: WhyOption,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key",
+            metavar="NAME",
+            show_default=False,
+            help="A key that entities are told apart by; may be repeated. By default all keys of the model.",
+        ),
+    ] = None,
+    reshuffle: Annotated[
+        bool, typer.Option("--reshuffle", metavar="", help="Assign entities anew, for an independent experiment.")
+    ] = False,
+    model: ModelOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set a model's route: each entity always gets the same version, and a share that grows keeps its entities.
+
+    Running servers follow within 200 ms, without a failed request. What is not named any more gets nothing.
+    """  # fmt: skip
+    shares, shadows = _parts(parts)
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("setting the route"):
+            entry = shell.project.routes.set(shares, model, shadow=shadows, key=key, why=why, reshuffle=reshuffle)
+        _show(shell, entry.model, entry)
+        shell.next("route", "show", model=model)
+
+
+def clear(
+    ctx: typer.Context,
+    why: WhyOption,
+    model: ModelOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give every request of a model to its champion again, and end its shadows."""
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("clearing the route"):
+            entry = shell.project.routes.clear(model, why=why)
+        _show(shell, entry.model, entry)
+
+
+def rollback(
+    ctx: typer.Context,
+    why: WhyOption,
+    model: ModelOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the champion before this one champion again. No gate is asked; twice goes back twice.
+
+    Running servers keep that version in memory: they answer with it within 200 ms, without a failed request.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("rolling back"):
+            move = shell.project.routes.rollback(model, why=why)
+        facts = {
+            "champion": f"version {move.to}", "before": f"version {move.previous}", "since": when(move.at),
+            "by": move.actor, "why": why,
+        }  # fmt: skip
+        shell.show(plain.move(move), block(facts, title=f"model {move.model}"))
+        shell.next("versions", model=model)
+
+
+def _show(shell: Shell, model: str, entry: RouteEntry | None) -> None:
+    champion = shell.project.records.registry.alias(model, "champion")
+    number = None if champion is None else champion.to
+    left = 1.0 if entry is None else entry.champion
+    told: list[dict[str, Any]] = [{"name": "champion", "version": number, "share": left, "shadow": False}]
+    told += [] if entry is None else [part.as_dict() for part in entry.parts]
+    answer: dict[str, Any] = {"model": model, "parts": told}
+    rows = [
+        (one["name"], one["version"], f"{one['share']:.2%}", "is shown requests" if one["shadow"] else "answers")
+        for one in told
+    ]
+    lines = [table(("route", ">version", ">share", "what it does"), rows)]
+    if entry is not None:
+        answer |= {
+            "key": list(entry.key), "salt": entry.salt, "why": entry.why, "at": entry.at, "by": entry.actor,
+            "entry": entry.entry_id,
+        }  # fmt: skip
+        facts = {"by key": ", ".join(entry.key), "since": when(entry.at), "by": entry.actor, "why": entry.why}
+        lines = [block(facts, title=f"route of {model}"), "", *lines]
+    shell.show(answer, *lines)
+
+
+def _parts(words: list[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """Shares and shadows, by version, from words such as v7=5%, shadow=v8 and shadow=v8:10%."""
+    shares: dict[str, float] = {}
+    shadows: dict[str, float] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        into, text = shares, value
+        if name == "shadow":
+            into = shadows
+            name, _, text = value.partition(":")
+            text = text or "100%"
+        share = _SHARE.fullmatch(text)
+        if not name or share is None:
+            raise InputError(
+                f"{word!r} is no part of a route", where="route", expected="v7=5%, shadow=v8 or shadow=v8:10%"
+            )
+        if name in into:
+            raise InputError(f"{name} stands in it twice", where="route", expected="each version once")
+        into[name] = float(share[1]) / 100
+    return shares, shadows

@@ -1,0 +1,111 @@
+"""The routes of a project: `project.routes`. Which versions share a model's requests with its champion; rollback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from backstay.core.errors import InputError, NotFoundError
+from backstay.definitions import Model
+from backstay.lifecycle.records import Records
+from backstay.project.loading import Definitions
+from backstay.project.permits import Permits
+from backstay.registry.routing import BUCKETS, Part, RouteEntry, Routing
+from backstay.registry.versions import AliasMove, ModelVersion
+
+_VERSION = re.compile(r"v?([1-9][0-9]*)")
+
+
+class Routes:
+    """Sets and shows routes, and rolls back. Servers follow within 200 ms.
+
+    project.routes.set({"v7": 0.05}, shadow=["v8"], why="is v7 as good on live traffic?")
+    project.routes.set({"v7": 0.25}, shadow=["v8"], why="no harm at 5%")
+    project.routes.rollback(why="complaints from the desk")
+    """
+
+    def __init__(self, records: Records, definitions: Definitions, permits: Permits) -> None:
+        self._records, self._definitions, self._permits = records, definitions, permits
+        self._routing = Routing(records.ledger, records.registry)
+
+    def show(self, model: str | None = None) -> RouteEntry | None:
+        """The route of a model as it was last set; None if it never was."""
+        return self._routing.get(self._definitions.model(model).name)
+
+    def set(
+        self,
+        shares: Mapping[str, float],
+        model: str | None = None,
+        *,
+        shadow: Mapping[str, float] | Sequence[str] = (),
+        key: Sequence[str] | None = None,
+        why: str,
+        reshuffle: bool = False,
+    ) -> RouteEntry:
+        """Set a model's route, whole: what is not named any more gets nothing.
+
+        shares:    version ("v7"), or an alias, to its share, above 0 and at most 1; the rest is the champion's. An
+                   alias is resolved now: a share does not change its version because an alias moves.
+        shadow:    versions, or aliases, that are shown requests and answer nobody; as a mapping, of which share
+        key:       the keys that entities are told apart by; by default those of the route before, else all of the model
+        reshuffle: assign entities anew, for an experiment that is independent of the one before
+
+        Raises `InputError` for a version of another feature set, or shares that are none; `ConflictError` if somebody
+        else set the route meanwhile.
+        """
+        one = self._definitions.model(model)
+        self._permits.model(one, "route requests of", "define")
+        before = self._routing.get(one.name)
+        known = one.keys if before is None else before.key
+        chosen = tuple(known if key is None else key)
+        if not chosen or not set(chosen) <= set(one.keys):
+            raise InputError(
+                f"the route's key is {', '.join(chosen) or 'empty'}", where=f"route of model {one.name!r}",
+                expected=f"of {', '.join(one.keys)}",
+            )  # fmt: skip
+        shown = shadow if isinstance(shadow, Mapping) else dict.fromkeys(shadow, 1.0)
+        parts = [self._part(one, name, share, False) for name, share in shares.items()]
+        parts += [self._part(one, name, share, True) for name, share in shown.items()]
+        return self._routing.set(
+            one.name, parts, key=chosen, why=why, at=self._records.clock.now(), actor=self._records.actor,
+            reshuffle=reshuffle,
+        )  # fmt: skip
+
+    def clear(self, model: str | None = None, *, why: str) -> RouteEntry:
+        """Give every request to the champion again, with no shadows."""
+        return self.set({}, model, why=why)
+
+    def rollback(self, model: str | None = None, *, why: str) -> AliasMove:
+        """Make the champion before this one champion again; rolling back twice goes back twice. No gate is asked."""
+        one = self._definitions.model(model)
+        self._permits.model(one, "roll back", "define")
+        records = self._records
+        return self._routing.rollback(one.name, why=why, at=records.clock.now(), actor=records.actor)
+
+    def _part(self, model: Model, name: str, share: float, shadow: bool) -> Part:
+        version = self._version(model, name)
+        if version.manifest.feature_set.hash != model.features.hash:
+            raise InputError(
+                f"version {version.number} was trained on another definition of {model.features.name!r}",
+                where=f"route of model {model.name!r}", expected="a version that a server can compute",
+                fix="train a new version",
+            )  # fmt: skip
+        if not 0 < share <= 1:
+            raise InputError(
+                f"the share of {name} is {share:g}", where=f"route of model {model.name!r}",
+                expected="above 0 and at most 1 (100%)",
+            )  # fmt: skip
+        name = f"v{version.number}" if _VERSION.fullmatch(name) else name
+        return Part(name, version.number, version.digest, max(1, round(share * BUCKETS)), shadow)
+
+    def _version(self, model: Model, name: str) -> ModelVersion:
+        registry, number = self._records.registry, _VERSION.fullmatch(name)
+        if number is not None:
+            return registry.get(model.name, int(number[1]))
+        move = registry.alias(model.name, name)
+        if move is None:
+            raise NotFoundError(
+                f"model {model.name!r} has no alias {name!r}", where=f"route of model {model.name!r}",
+                expected="v and a version's number, or an alias", fix=f"backstay versions --model {model.name}",
+            )  # fmt: skip
+        return registry.get(model.name, move.to)
