@@ -75,6 +75,8 @@ def _report(shell: Shell, report: ParityReport) -> None:
     }  # fmt: skip
     differing = table(("differs", ">predictions"), answer["differences"].items()) if report.features else None
     shell.show(answer, block(facts), differing, _agreement(report), _examples(answer["examples"]))
+    if report.degraded:
+        shell.note(f"{count(report.degraded)} were answered by policy while the online state could not be asked")
     if report.given:
         shell.note(f"{count(report.given)} brought the model's inputs themselves: there is nothing to compute again")
     if report.other_definition:

@@ -37,6 +37,7 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "the shared online state, redis:// or rediss://, ${NAME} from the environment; else the home",
     ),
+    Setting("online.timeout_ms", 250, "how long a read of the shared online state may take, in ms"),
     Setting("features.memory", 0, "bytes that a source's events may take at once in a training set; 0: no bound"),
     Setting(
         "predictions.mode",

@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal, get_args
 
 import polars as pl
 
@@ -42,6 +42,7 @@ from backstay.definitions.views import View
 SEMANTICS = 3
 """Version of what the engine computes for a definition. A change of any value of any feature raises it."""
 
+OnFailure = Literal["fail", "last_known", "defaults"]
 Block = Windowed | Latest | Request | Derived
 
 
@@ -50,6 +51,10 @@ class FeatureSet:
 
     defaults:     gives a feature the value that replaces a missing one, before derived features are computed. The
                   feature keeps its status, so that a default in use is seen and counted.
+    on_failure:   what a server does while its online state is down or too slow. "fail": it answers 503.
+                  "last_known": from what it read before, at the request's T; 503 for an entity that it has not read.
+                  "defaults": the declared defaults, and null where there is none. Statuses say so. It decides no value
+                  otherwise, and `hash` does not cover it.
     descriptions: what a feature means, for people, by feature.
     tags:         such as "pii": of the whole set, or by feature. Features inherit the tags of what they are made of.
     untag:        removes an inherited tag, by feature and tag, with the reason: `{"age_band": {"pii": "ten bands"}}`.
@@ -62,6 +67,7 @@ class FeatureSet:
         blocks: Sequence[Block],
         *,
         defaults: Mapping[str, float | int | bool | str] | None = None,
+        on_failure: OnFailure = "fail",
         description: str = "",
         owner: str = "",
         descriptions: Mapping[str, str] | None = None,
@@ -71,11 +77,16 @@ class FeatureSet:
         self.place = declared_at()
         self.name = check_name(name, "feature set")
         self.description, self.owner = description, owner
+        self.on_failure = on_failure
         self.views: list[View] = []
         self.features: list[Feature] = []
         self.derivations: list[dict[str, pl.Expr]] = []
         self._defaults = dict(defaults or {})
         self._place = self.place
+        if on_failure not in get_args(OnFailure):
+            raise DefinitionError(
+                f"on_failure is {on_failure!r}", where=self.where, expected=f"one of {', '.join(get_args(OnFailure))}"
+            )
         if not isinstance(blocks, (list, tuple)) or not blocks:
             raise DefinitionError(
                 "a feature set needs a list of at least one block",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from backstay.core.errors import ConflictError, InputError
+from backstay.core.errors import BackstayError, ConflictError, InputError
 from backstay.core.times import instant_text
 from backstay.definitions import FeatureSet, View
 from backstay.features.batch import ask_each
@@ -23,11 +23,15 @@ from backstay.features.history import History
 from backstay.features.online import entity_key, view_id, watermark_key
 from backstay.features.packed import EVENT_TIME, GENERATION, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
 from backstay.features.rows import RowEngine, Rows
-from backstay.features.views import Computed, ViewPlan
+from backstay.features.views import Computed, Status, ViewPlan
 from backstay.storage.ports import OnlineState
 
 CACHED_EVENTS = 1_000_000
 """Events of prepared histories that are kept in memory, of some 150 bytes each."""
+
+
+class Unavailable(BackstayError):  # noqa: N818 - a state of the store, not a mistake
+    """The online state cannot be asked: it is down, or too slow."""
 
 
 @dataclass(slots=True)
@@ -48,6 +52,8 @@ class Found:
     computed: list[Computed]
     at: Sequence[int]
     places: list[list[int]]
+    degraded: str = ""
+    """the policy by which they were made without the store: "last_known" or "defaults"; then no watermark is known"""
 
     def ages(self) -> list[tuple[int | None, ...]]:
         """How old each value's last event was at T, in microseconds: a row each, by feature; None where none is."""
@@ -100,15 +106,63 @@ class OnlineLookup:
         Raises `InputError` for a T older than the state keeps.
         """
         keys = [self._keys(view, identity, asked) for view, identity in self._views]
-        watermark, histories = self._snapshot({key: None for per_view in keys for key in per_view if key is not None})
+        wanted = {key: None for per_view in keys for key in per_view if key is not None}
+        watermark, histories = self._snapshot(wanted)
+        return self._found(asked, keys, histories, watermark)
+
+    def degraded(self, asked: Sequence[Asked], why: Unavailable) -> Found:
+        """The features of each request without the store, by the policy that the feature set declares.
+
+        last_known: of the histories that were read last and are still in memory, at each request's T. A history that
+                    was never read, or is no longer kept, raises `why`: nothing is known of that entity.
+        defaults:   the declared defaults; null where none is declared
+        fail:       raises `why`
+        """
+        policy = self.features.on_failure
+        if policy == "defaults":
+            computed = [self._nothing(plan, len(asked)) for plan in self._engine.plans]
+            return self._rows(asked, computed, {}, policy)
+        if policy != "last_known":
+            raise why
+        keys = [self._keys(view, identity, asked) for view, identity in self._views]
+        histories = {key: self._prepared.get(key) for per_view in keys for key in per_view if key is not None}
+        known = {key: one for key, one in histories.items() if one is not None}
+        if len(known) < len(histories):
+            raise why
+        return self._found(asked, keys, known, {}, policy)
+
+    def _found(
+        self,
+        asked: Sequence[Asked],
+        keys: Sequence[Sequence[bytes | None]],
+        histories: Mapping[bytes, _Prepared],
+        watermark: dict[str, int],
+        degraded: str = "",
+    ) -> Found:
         at = [one.at for one in asked]
         moments = np.array(at, np.int64)
         computed = [
             self._compute(plan, per_view, at, moments, histories)
             for plan, per_view in zip(self._engine.plans, keys, strict=True)
         ]
+        if degraded:
+            for one in computed:
+                one.statuses[one.statuses == Status.OK] = Status.LAST_KNOWN
+        return self._rows(asked, computed, watermark, degraded)
+
+    def _rows(
+        self, asked: Sequence[Asked], computed: list[Computed], watermark: dict[str, int], degraded: str
+    ) -> Found:
         fields = [[one.fields[name] for name in self._requests] for one in asked]
-        return Found(self._engine.few(computed, fields), watermark, computed, at, self._places)
+        rows = self._engine.few(computed, fields)
+        return Found(rows, watermark, computed, [one.at for one in asked], self._places, degraded)
+
+    @staticmethod
+    def _nothing(plan: ViewPlan, rows: int) -> Computed:
+        """What is known of no entity at all: null, not zero."""
+        out = Computed.of(rows, len(plan.features))
+        out.values[:], out.statuses[:], out.event_time[:] = np.nan, Status.UNAVAILABLE, -1
+        return out
 
     @staticmethod
     def _keys(view: View, identity: bytes, asked: Sequence[Asked]) -> list[bytes | None]:

@@ -7,6 +7,11 @@ Every value carries a status:
     MISSING  the entity was never seen
     EXPIRED  the last event is older than the feature's max age
 
+and two more that only a server gives, while its online state cannot be asked:
+
+    LAST_KNOWN   a value, of what was read before
+    UNAVAILABLE  not known: the declared default, or null
+
 Counts and sums of nothing are 0 (with MISSING if the entity was never seen); everything else of nothing is null.
 """
 
@@ -33,6 +38,8 @@ class Status(IntEnum):
     NULL = 1
     MISSING = 2
     EXPIRED = 3
+    LAST_KNOWN = 4
+    UNAVAILABLE = 5
 
 
 @dataclass(slots=True)

@@ -54,7 +54,7 @@ def trace(records: Records, model: Model, prediction: Prediction) -> Trace:
     """Trace one prediction of a model."""
     version = records.registry.by_digest(prediction.version)
     rows = None
-    if not prediction.given:
+    if not prediction.given and not prediction.degraded:
         asked = asked_frame(model, [prediction])
         rows = recompute(model.features, asked, [prediction.watermark], records.events)
     promotion = _promotion(records, model, prediction, version)
@@ -67,6 +67,7 @@ def trace(records: Records, model: Model, prediction: Prediction) -> Trace:
             "model": prediction.model,
             "route": prediction.route,
             "propensity": prediction.propensity,
+            "degraded": prediction.degraded,
             "score": prediction.score,
             "decision": prediction.decision,
             "keys": prediction.keys,
@@ -81,11 +82,11 @@ def trace(records: Records, model: Model, prediction: Prediction) -> Trace:
 
 
 def _features(features: FeatureSet, prediction: Prediction, rows: FeatureRows | None) -> list[dict[str, Any]]:
-    """Each feature's value and what it rests on. `rows` is None if the client gave the model's inputs itself."""
+    """Each feature's value and what it rests on. `rows` is None where nothing was looked up."""
     out = []
     for place, feature in enumerate(features):
         time = -1
-        came_from: str = feature.kind if rows is not None else "the request"
+        came_from: str = feature.kind if rows is not None else prediction.degraded or "the request"
         if feature.view >= 0 and rows is not None:
             time, came_from = int(rows.computed[feature.view].event_time[0]), features.views[feature.view].name
         out.append(

@@ -37,6 +37,7 @@ class ParityReport(Shown):
     equal:  the same, bit for bit, as what the server had read justifies
     stale:  of these, how many would differ from what was known at their T
     other_definition: served from another definition of the feature set, which can't be compared; not among `checked`
+    degraded: answered by policy while the online state could not be asked: they are no proof; not among `checked`
     shadow: of those logged, how many answered nobody: they are checked like the others
     given:  brought the model's inputs themselves: there is nothing to compute again; not among `checked`
     """
@@ -49,6 +50,7 @@ class ParityReport(Shown):
     other_definition: int = 0
     given: int = 0
     shadow: int = 0
+    degraded: int = 0
     max_stale: float | None = None
     features: Counter[str] = field(default_factory=Counter)
     """feature (or "score", "decision") to the number of predictions in which it differs"""
@@ -70,6 +72,7 @@ class ParityReport(Shown):
             "other_definition": self.other_definition,
             "given": self.given,
             "shadow": self.shadow,
+            "degraded": self.degraded,
             "max_stale": self.max_stale,
             "holds": self.holds,
             "differences": dict(self.features.most_common()),
@@ -122,6 +125,8 @@ def verify(
             report.shadow += prediction.route == SHADOW
             if prediction.given:
                 report.given += 1
+            elif prediction.degraded:
+                report.degraded += 1
             else:
                 yield prediction
 

@@ -40,6 +40,7 @@ class Context:
             place,
             name=self.name,
             online_url=expanded(self.settings["online.url"], "online.url"),
+            online_timeout=self.settings["online.timeout_ms"] / 1000,
             predictions_mode=self.settings["predictions.mode"],
         )
         self.clock = clock or SystemClock()

@@ -13,6 +13,7 @@ from backstay.project.services import Services
 from backstay.registry.access import Authority
 from backstay.registry.versions import Registry
 from backstay.serving.admission import Limiter
+from backstay.serving.breaker import Breaker
 from backstay.serving.champions import Champions
 from backstay.serving.core import Core
 from backstay.serving.desk import Parts
@@ -39,7 +40,8 @@ def parts(
     registry = Registry(services.ledger, services.artifacts)
     models, metrics = definitions.models, Metrics()
     routes = {name: Route(model) for name, model in models.items()}
-    champions = Champions(models, registry, services.ledger, services.online)
+    online = Breaker(services.online)
+    champions = Champions(models, registry, services.ledger, online)
     rows = settings["serving.rows_limit"]
     limiter = Limiter(settings["serving.objective_ms"] / 1000, settings["serving.queue_limit"])
     shadows = Shadows(services.predictions, clock, limiter)
@@ -61,14 +63,12 @@ def parts(
         routes=routes,
         contracts={name: Contract(model, rows) for name, model in models.items()},
         parsers={name: RequestParser(model, replay=replay, limit=rows) for name, model in models.items()},
-        lookups={
-            name: Lookups(features, services.online, replay=replay)
-            for name, features in definitions.feature_sets.items()
-        },
+        lookups={name: Lookups(features, online, replay=replay) for name, features in definitions.feature_sets.items()},
         pushes={
             name: Push(source, services.events, writer, clock, replay=replay)
             for name, source in definitions.sources.items()
         },
+        online=online,
         remote=settings["online.url"] is not None,
         close=services.close,
     )

@@ -22,8 +22,15 @@ class Services:
     """
 
     def __init__(
-        self, home: Path, *, name: str = "", online_url: str | None = None, predictions_mode: str = "durable"
+        self,
+        home: Path,
+        *,
+        name: str = "",
+        online_url: str | None = None,
+        online_timeout: float = 1.0,
+        predictions_mode: str = "durable",
     ) -> None:
+        self._online_timeout = online_timeout
         self.home, self._name, self._online_url, self._predictions_mode = home, name, online_url, predictions_mode
 
     @cached_property
@@ -49,7 +56,8 @@ class Services:
         from backstay.storage.backends.redis import RedisOnline
 
         name = re.sub(r"[^\w.-]", "_", self._name or "backstay")
-        return RedisOnline(self._online_url, prefix=f"{name}-{self._written_once('id', secrets.token_hex(8))}")
+        prefix = f"{name}-{self._written_once('id', secrets.token_hex(8))}"
+        return RedisOnline(self._online_url, prefix=prefix, timeout=self._online_timeout)
 
     @cached_property
     def token(self) -> str:

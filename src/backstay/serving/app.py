@@ -29,6 +29,7 @@ from backstay.serving.openapi import document
 from backstay.serving.refusal import Refusal
 from backstay.serving.v2 import rest
 from backstay.serving.wire import JSON, Answer, Receive, Request, Scope, Send, compressed, encode, refusal, respond
+from backstay.storage.predictions import STATUSES
 
 Handler = Callable[[Request], Awaitable[Answer]]
 
@@ -198,11 +199,12 @@ def _told(job: Asking, many: bool) -> dict[str, Any]:
         [] if answer is None else list(zip(answer.ids, answer.scores, answer.decisions, answer.statuses, strict=True))
     )
     names = [feature.name for feature in served.model.features]
+    marked = {"degraded": answer.degraded} if answer is not None and answer.degraded else {}
     if not many:
         one, score, decision, status = rows[0]
         return {
             "prediction_id": one, "model": model, "version": version, "score": score, "decision": decision,
-            "at": job.at, "statuses": _statuses(names, status),
+            "at": job.at, "statuses": _statuses(names, status), **marked,
         }  # fmt: skip
     told = [
         {"prediction_id": one, "score": score, "decision": decision, "statuses": _statuses(names, status)}
@@ -210,15 +212,12 @@ def _told(job: Asking, many: bool) -> dict[str, Any]:
     ]
     if version is None and answer is not None:  # the rows fell to several versions: each names its own
         told = [{**one, "version": number} for one, number in zip(told, answer.versions, strict=True)]
-    return {"model": model, "version": version, "at": job.at, "rows": told}
+    return {"model": model, "version": version, "at": job.at, "rows": told, **marked}
 
 
 def _statuses(names: list[str], codes: bytes) -> dict[str, str]:
     """The features that are not OK, by name."""
-    return {name: _STATUS[code] for name, code in zip(names, codes, strict=True) if code}
-
-
-_STATUS = ("OK", "NULL", "MISSING", "EXPIRED")
+    return {name: STATUSES[code] for name, code in zip(names, codes, strict=True) if code}
 
 
 def _ready(name: str) -> dict[str, Any]:

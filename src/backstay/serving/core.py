@@ -20,7 +20,7 @@ from backstay.core.clock import Clock
 from backstay.core.errors import BackstayError
 from backstay.core.identity import new_ids
 from backstay.definitions import FeatureSet
-from backstay.features.lookup import Asked, Found
+from backstay.features.lookup import Asked, Found, Unavailable
 from backstay.features.views import Status
 from backstay.serving.job import Asking, Scored
 from backstay.serving.metrics import Metrics
@@ -109,6 +109,8 @@ class Core:
         for job in jobs:
             end = begin + job.rows
             answer = Scored(job.at, ids[begin:end], told[begin:end], decided[begin:end], ())
+            degraded = batch.found.degraded if batch.found is not None and job.asked is not None else ""
+            answer.degraded = degraded
             rows = batch.given(job, served.model.features) if job.asked is None else batch.looked_up(job)
             statuses = []
             for place, (at, keys, fields, watermark, values, status) in enumerate(rows, begin):
@@ -131,6 +133,7 @@ class Core:
                     decision=decided[place],
                     replayed=self._replay,
                     given=job.asked is None,
+                    degraded=degraded,
                 )
                 records.append(record)
             answer.statuses = statuses
@@ -176,7 +179,11 @@ class _Batch:
                 self._begin[id(job)] = len(asked)
                 asked += job.asked
         if asked:
-            self.found = jobs[0].choice.served.lookup.lookup(asked)
+            lookup = jobs[0].choice.served.lookup
+            try:
+                self.found = lookup.lookup(asked)
+            except Unavailable as error:
+                self.found = lookup.degraded(asked, error)
             self._vector = self.found.rows.vector()
             self._values = self.found.rows.values()
 

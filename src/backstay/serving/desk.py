@@ -17,6 +17,7 @@ from backstay.core.version import VERSION
 from backstay.definitions.sources import type_name
 from backstay.serving.admission import Limiter
 from backstay.serving.batcher import Batcher
+from backstay.serving.breaker import Breaker
 from backstay.serving.champions import Champions
 from backstay.serving.core import Core
 from backstay.serving.guard import Guard
@@ -56,6 +57,7 @@ class Parts:
     parsers: Mapping[str, RequestParser]
     lookups: Mapping[str, Lookups]
     pushes: Mapping[str, Push]
+    online: Breaker
     remote: bool
     close: Callable[[], None]
 
@@ -75,7 +77,9 @@ class Desk:
         gauges["rows_in_flight"] = ("Rows admitted and not yet answered.", lambda: self.limiter.rows)
         gauges["predictions_lost"] = ("Predictions that this worker has lost.", lambda: parts.core.lost)
         gauges["rows_limit"] = ("Rows that may be in flight, as adapted to the latency.", lambda: self.limiter.limit)
-        shadows = parts.shadows
+        online, shadows = parts.online, parts.shadows
+        gauges["online_open"] = ("1 while the online state is not asked, but for probes.", lambda: online.open)
+        gauges["online_failed"] = ("Reads of the online state that failed.", lambda: online.failed)
         gauges["shadow_rows"] = ("Rows that shadows have predicted.", lambda: shadows.logged)
         gauges["shadow_rows_shed"] = ("Rows that shadows were not shown: too much to do.", lambda: shadows.shed)
         gauges["shadow_rows_failed"] = ("Rows that shadows could not predict or log.", lambda: shadows.failed)

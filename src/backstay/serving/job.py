@@ -61,6 +61,7 @@ class Scored:
 
     statuses: of each row one byte a feature; empty where the client gave the model's inputs itself
     versions: of each row the version's number, where they are not all of one
+    degraded: the policy by which it was answered without the online state; else empty
     """
 
     at: int
@@ -69,6 +70,7 @@ class Scored:
     decisions: Sequence[bool]
     statuses: Sequence[bytes]
     versions: Sequence[int] = ()
+    degraded: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -125,7 +127,8 @@ class Asking(Job[Scored]):
             for row, place in enumerate(part.places):
                 ids[place], scores[place], decisions[place] = answer.ids[row], answer.scores[row], answer.decisions[row]
                 statuses[place], versions[place] = answer.statuses[row], part.choice.served.version.number
-        self.answer = Scored(self.at, ids, scores, decisions, statuses, versions)
+        degraded = next((part.answer.degraded for part in self.parts if part.answer is not None), "")
+        self.answer = Scored(self.at, ids, scores, decisions, statuses, versions, degraded)
 
 
 @dataclass(slots=True, eq=False)

@@ -17,9 +17,10 @@ from backstay.serving.push import Push
 from backstay.serving.routes import Route
 from backstay.serving.v2.contract import MATRIX, OUTPUTS
 from backstay.serving.v2.tensors import BYTES, NUMBERS
+from backstay.storage.predictions import STATUSES
 
 _TEXT = "Predictions by key and by the Open Inference Protocol, features, and pushed events of one project."
-_STATUSES = {"type": "object", "additionalProperties": {"enum": ["OK", "NULL", "MISSING", "EXPIRED"]}}
+_STATUSES = {"type": "object", "additionalProperties": {"enum": list(STATUSES)}}
 _REASONS = {
     400: "what was asked is wrong",
     401: "the token is missing or wrong",
@@ -100,11 +101,13 @@ def _predict(model: Model) -> dict[str, Any]:
     row_told = _object(told)
     row_told["properties"] = {**told, "version": {"type": "integer"}}
     version = {"version": {"type": ["integer", "null"]}}
-    many = _object(shared | version | {"rows": {"type": "array", "items": row_told}})
+    one, many = _object(shared | told), _object(shared | version | {"rows": {"type": "array", "items": row_told}})
+    for answer in (one, many):
+        answer["properties"] |= {"degraded": {"enum": ["last_known", "defaults"]}}
     return _post(
         "Predict from keys and fields, one row or many",
         {"oneOf": [row, _object({"rows": {"type": "array", "items": row}})]},
-        {"oneOf": [_object(shared | told), many]},
+        {"oneOf": [one, many]},
     )
 
 

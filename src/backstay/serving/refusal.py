@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 
 from backstay.core.errors import AccessError, BackstayError, InputError, NotFoundError
+from backstay.features.lookup import Unavailable
 
 _logger = logging.getLogger("backstay.serving")
 
@@ -74,6 +75,8 @@ def refused(error: Exception) -> tuple[int, dict[str, str]]:
             status = 404
         case InputError():
             status = 400
+        case Unavailable():  # the breaker logs when it opens, not each request
+            status = 503
         case BackstayError():
             _logger.error("a request failed", exc_info=error)
             status = 503

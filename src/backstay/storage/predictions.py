@@ -17,7 +17,7 @@ import msgspec
 
 from backstay.core.errors import InputError, IntegrityError
 
-STATUSES = ("OK", "NULL", "MISSING", "EXPIRED")
+STATUSES = ("OK", "NULL", "MISSING", "EXPIRED", "LAST_KNOWN", "UNAVAILABLE")
 """What a byte of `Prediction.statuses` says."""
 
 SHADOW = "shadow"
@@ -37,6 +37,7 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     propensity: the probability with which the route chose this version
     given:      whether the client gave the model's inputs itself: then nothing was looked up, only those features that
                 are inputs have a value, and keys are those that the client added
+    degraded:   "last_known" or "defaults" where the online state could not be asked, by that policy; else ""
     """
 
     id: str
@@ -56,6 +57,7 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     decision: bool
     replayed: bool = False
     given: bool = False
+    degraded: str = ""
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True):
