@@ -57,6 +57,7 @@ SETTINGS: tuple[Setting, ...] = (
         "the latency that answers are kept within, in ms; what cannot be is refused",
     ),
     Setting("serving.queue_limit", 1_024, "the most rows admitted and not yet answered, however fast the answers are"),
+    Setting("serving.cache_bytes", 0, "bytes that a worker's cache of scores may take; 0: there is none"),
     Setting("serving.grpc", False, "whether the Open Inference Protocol is served over gRPC too, at serving.host"),
     Setting("serving.grpc_port", 8001, "the port of gRPC; 0 takes a free one"),
     Setting("serving.admin", False, "whether the admin plane (the model repository) listens, on loopback"),

@@ -14,6 +14,7 @@ from backstay.registry.access import Authority
 from backstay.registry.versions import Registry
 from backstay.serving.admission import Limiter
 from backstay.serving.breaker import Breaker
+from backstay.serving.cache import Cache
 from backstay.serving.champions import Champions
 from backstay.serving.core import Core
 from backstay.serving.desk import Parts
@@ -40,13 +41,15 @@ def parts(
     registry = Registry(services.ledger, services.artifacts)
     models, metrics = definitions.models, Metrics()
     routes = {name: Route(model) for name, model in models.items()}
+    cache = Cache(settings["serving.cache_bytes"]) if settings["serving.cache_bytes"] else None
     online = Breaker(services.online)
     champions = Champions(models, registry, services.ledger, online)
     rows = settings["serving.rows_limit"]
     limiter = Limiter(settings["serving.objective_ms"] / 1000, settings["serving.queue_limit"])
     shadows = Shadows(services.predictions, clock, limiter)
     return Parts(
-        core=Core(services.predictions, clock, metrics, replay=replay, shadows=shadows),
+        core=Core(services.predictions, clock, metrics, replay=replay, shadows=shadows, cache=cache),
+        cache=cache,
         shadows=shadows,
         champions=champions,
         guard=Guard(

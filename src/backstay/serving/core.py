@@ -22,6 +22,7 @@ from backstay.core.identity import new_ids
 from backstay.definitions import FeatureSet
 from backstay.features.lookup import Asked, Found, Unavailable
 from backstay.features.views import Status
+from backstay.serving.cache import Cache
 from backstay.serving.job import Asking, Scored
 from backstay.serving.metrics import Metrics
 from backstay.serving.routes import ServedModel
@@ -36,10 +37,17 @@ class Core:
     """Predicts, and writes each prediction down before it is answered."""
 
     def __init__(
-        self, log: PredictionLog, clock: Clock, metrics: Metrics, *, replay: bool, shadows: Shadows | None = None
+        self,
+        log: PredictionLog,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        replay: bool,
+        shadows: Shadows | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self._log, self._clock, self._metrics, self._replay = log, clock, metrics, replay
-        self._shadows = shadows
+        self._shadows, self._cache = shadows, cache
 
     @property
     def lost(self) -> int:
@@ -75,7 +83,7 @@ class Core:
         shown: list[Shown] = []
         for served, some in batch.versions():
             matrix = batch.matrix(some)
-            scores = served.scorer.score(matrix)
+            scores = served.scorer.score(matrix) if self._cache is None else self._cache.score(served, matrix)
             now = monotonic()
             self._metrics.observe("predict", now - begin)
             first = len(records)

@@ -18,6 +18,7 @@ from backstay.definitions.sources import type_name
 from backstay.serving.admission import Limiter
 from backstay.serving.batcher import Batcher
 from backstay.serving.breaker import Breaker
+from backstay.serving.cache import Cache
 from backstay.serving.champions import Champions
 from backstay.serving.core import Core
 from backstay.serving.guard import Guard
@@ -46,6 +47,7 @@ class Parts:
 
     core: Core
     shadows: Shadows
+    cache: Cache | None
     champions: Champions
     guard: Guard
     metrics: Metrics
@@ -77,6 +79,10 @@ class Desk:
         gauges["rows_in_flight"] = ("Rows admitted and not yet answered.", lambda: self.limiter.rows)
         gauges["predictions_lost"] = ("Predictions that this worker has lost.", lambda: parts.core.lost)
         gauges["rows_limit"] = ("Rows that may be in flight, as adapted to the latency.", lambda: self.limiter.limit)
+        if (cache := parts.cache) is not None:
+            gauges["cache_bytes"] = ("Bytes that the cache of scores takes.", lambda: cache.bytes)
+            gauges["cache_hits"] = ("Rows whose score was in the cache.", lambda: cache.hits)
+            gauges["cache_misses"] = ("Rows that the model was asked about.", lambda: cache.misses)
         online, shadows = parts.online, parts.shadows
         gauges["online_open"] = ("1 while the online state is not asked, but for probes.", lambda: online.open)
         gauges["online_failed"] = ("Reads of the online state that failed.", lambda: online.failed)
