@@ -11,12 +11,14 @@ from backstay.project.loading import Definitions
 from backstay.project.permits import users
 from backstay.project.services import Services
 from backstay.registry.access import Authority
+from backstay.registry.routing import Routing
 from backstay.registry.versions import Registry
 from backstay.serving.admission import Limiter
 from backstay.serving.breaker import Breaker
 from backstay.serving.cache import Cache
 from backstay.serving.champions import Champions
 from backstay.serving.core import Core
+from backstay.serving.cuts import Cuts
 from backstay.serving.desk import Parts
 from backstay.serving.guard import Guard
 from backstay.serving.lookups import Lookups
@@ -42,13 +44,15 @@ def parts(
     models, metrics = definitions.models, Metrics()
     routes = {name: Route(model) for name, model in models.items()}
     cache = Cache(settings["serving.cache_bytes"]) if settings["serving.cache_bytes"] else None
+    cuts = Cuts(Routing(services.ledger, registry), clock)
     online = Breaker(services.online)
     champions = Champions(models, registry, services.ledger, online)
     rows = settings["serving.rows_limit"]
     limiter = Limiter(settings["serving.objective_ms"] / 1000, settings["serving.queue_limit"])
     shadows = Shadows(services.predictions, clock, limiter)
     return Parts(
-        core=Core(services.predictions, clock, metrics, replay=replay, shadows=shadows, cache=cache),
+        core=Core(services.predictions, clock, metrics, replay=replay, shadows=shadows, cache=cache, cuts=cuts),
+        cuts=cuts,
         cache=cache,
         shadows=shadows,
         champions=champions,

@@ -23,9 +23,10 @@ from backstay.definitions import FeatureSet
 from backstay.features.lookup import Asked, Found, Unavailable
 from backstay.features.views import Status
 from backstay.serving.cache import Cache
+from backstay.serving.cuts import Cuts
 from backstay.serving.job import Asking, Scored
 from backstay.serving.metrics import Metrics
-from backstay.serving.routes import ServedModel
+from backstay.serving.routes import FALLBACK, Choice, ServedModel
 from backstay.serving.shadows import Shadows, Shown, copies
 from backstay.storage.ports import PredictionLog
 from backstay.storage.predictions import Prediction
@@ -45,9 +46,10 @@ class Core:
         replay: bool,
         shadows: Shadows | None = None,
         cache: Cache | None = None,
+        cuts: Cuts | None = None,
     ) -> None:
         self._log, self._clock, self._metrics, self._replay = log, clock, metrics, replay
-        self._shadows, self._cache = shadows, cache
+        self._shadows, self._cache, self._cuts = shadows, cache, cuts
 
     @property
     def lost(self) -> int:
@@ -81,9 +83,9 @@ class Core:
         records: list[Prediction] = []
         done: list[tuple[Asking, Scored]] = []
         shown: list[Shown] = []
-        for served, some in batch.versions():
+        for chosen, some in batch.versions():
             matrix = batch.matrix(some)
-            scores = served.scorer.score(matrix) if self._cache is None else self._cache.score(served, matrix)
+            served, scores = self._scored(chosen, some, matrix)
             now = monotonic()
             self._metrics.observe("predict", now - begin)
             first = len(records)
@@ -100,6 +102,30 @@ class Core:
         if shown and self._shadows is not None:
             self._shadows.offer(shown)
         return written
+
+    def _scored(
+        self, served: ServedModel, jobs: Sequence[Asking], matrix: Vector
+    ) -> tuple[ServedModel, npt.NDArray[np.float64]]:
+        """The scores of some jobs' rows, and whose they are: where a share's version fails, the champion's."""
+        snapshot = jobs[0].snapshot
+        if snapshot is None or snapshot.entry is None or self._cuts is None or served is snapshot.champion.served:
+            return served, self._score(served, matrix)
+        try:
+            scores = self._score(served, matrix)
+            problem = "" if np.isfinite(scores).all() else "a score is NaN or infinite"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the champion answers, and it is counted
+            problem = f"{type(error).__name__}: {error}"
+        if not problem:
+            self._cuts.went_well(snapshot.entry, served)
+            return served, scores
+        self._cuts.went_wrong(snapshot.entry, served, problem)
+        champion = snapshot.champion.served
+        for job in jobs:
+            job.choice = Choice(champion, FALLBACK, job.choice.propensity)
+        return champion, self._score(champion, matrix)
+
+    def _score(self, served: ServedModel, matrix: Vector) -> npt.NDArray[np.float64]:
+        return served.scorer.score(matrix) if self._cache is None else self._cache.score(served, matrix)
 
     def _recorded(
         self,

@@ -21,6 +21,7 @@ from backstay.serving.breaker import Breaker
 from backstay.serving.cache import Cache
 from backstay.serving.champions import Champions
 from backstay.serving.core import Core
+from backstay.serving.cuts import Cuts
 from backstay.serving.guard import Guard
 from backstay.serving.job import Asking, Client, Job, Looking
 from backstay.serving.lookups import Lookups
@@ -48,6 +49,7 @@ class Parts:
     core: Core
     shadows: Shadows
     cache: Cache | None
+    cuts: Cuts
     champions: Champions
     guard: Guard
     metrics: Metrics
@@ -84,6 +86,7 @@ class Desk:
             gauges["cache_hits"] = ("Rows whose score was in the cache.", lambda: cache.hits)
             gauges["cache_misses"] = ("Rows that the model was asked about.", lambda: cache.misses)
         online, shadows = parts.online, parts.shadows
+        gauges["share_failed"] = ("Batches that a share's version failed.", lambda: parts.cuts.failed)
         gauges["online_open"] = ("1 while the online state is not asked, but for probes.", lambda: online.open)
         gauges["online_failed"] = ("Reads of the online state that failed.", lambda: online.failed)
         gauges["shadow_rows"] = ("Rows that shadows have predicted.", lambda: shadows.logged)
@@ -118,6 +121,7 @@ class Desk:
         if self._worker is not None:
             self._worker.shutdown()
         await asyncio.to_thread(self.parts.shadows.close)
+        await asyncio.to_thread(self.parts.cuts.close)
         self.parts.close()
 
     def ready(self) -> None:

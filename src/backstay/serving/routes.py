@@ -72,7 +72,7 @@ class Choice:
     propensity: float
 
 
-CHAMPION = "champion"
+CHAMPION, FALLBACK = "champion", "fallback"
 _encode = msgspec.json.Encoder().encode
 
 
