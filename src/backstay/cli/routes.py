@@ -29,7 +29,10 @@ def show(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which versions share a model's requests, and who set that, when and why."""
+    """Show which versions share a model's requests with its champion, and who set that, when and why.
+
+    What the server really serves, `GET /v1/models/MODEL` says.
+    """
     with Shell(ctx, project, home, as_json) as shell:
         name = shell.project.model(model).name
         _show(shell, name, shell.project.routes.show(model))
@@ -83,7 +86,10 @@ def clear(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give every request of a model to its champion again, and end its shadows."""
+    """Give every request of a model to its champion again, and end its shadows.
+
+    The salt is kept: a share that is set later gets the same entities.
+    """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("clearing the route"):
             entry = shell.project.routes.clear(model, why=why)
