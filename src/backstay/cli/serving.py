@@ -21,23 +21,31 @@ if TYPE_CHECKING:
     from backstay.project.loading import Definitions
 
 
+_HostOption = Annotated[
+    str | None,
+    typer.Option("--host", metavar="ADDRESS", help="Default: the setting serving.host.", show_default=False),
+]
+_PortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--port", metavar="PORT", min=0, max=65_535, show_default=False,
+        help="0 takes a free one. Default: the setting serving.port.",
+    ),
+]  # fmt: skip
+_WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", metavar="N", min=1, show_default=False,
+        help="Processes that answer, on one listener. Default: the setting serving.workers.",
+    ),
+]  # fmt: skip
+
+
 def serve(
     ctx: typer.Context,
-    host: Annotated[
-        str | None,
-        typer.Option("--host", metavar="ADDRESS", help="Default: the setting serving.host.", show_default=False),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            "--port",
-            metavar="PORT",
-            min=0,
-            max=65_535,
-            show_default=False,
-            help="0 takes a free one. Default: the setting serving.port.",
-        ),
-    ] = None,
+    host: _HostOption = None,
+    port: _PortOption = None,
+    workers: _WorkersOption = None,
     replay: Annotated[
         bool,
         typer.Option(
@@ -52,6 +60,7 @@ def serve(
 
     Run it once a version is promoted; later promotions are followed while it runs. When it takes requests it prints one
     line of JSON: its url, and the file with the bearer token that requests need. SIGTERM and Ctrl-C end it cleanly.
+    With several workers, SIGHUP replaces them one by one.
     """  # fmt: skip
     with Shell(ctx, project, home, as_json) as shell, contextlib.ExitStack() as stack:
         progress = stack.enter_context(shell.working("bringing the online state up to date"))
@@ -65,7 +74,7 @@ def serve(
                 shell.note(f"try: {_curl(told, path, body)}")
             shell.note("Ctrl-C stops it")
 
-        shell.project.serve(host=host, port=port, replay=replay, ready=ready, progress=progress)
+        shell.project.serve(host=host, port=port, workers=workers, replay=replay, ready=ready, progress=progress)
         shell.note("stopped")
         shell.next("predictions")
 

@@ -47,6 +47,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("serving.host", "127.0.0.1", "the address the server listens on; anything but loopback is everybody's"),
     Setting("serving.port", 8000, "the port the server listens on; 0 takes a free one"),
+    Setting("serving.workers", 1, "how many processes answer requests, all of them on one listener"),
+    Setting(
+        "serving.grace",
+        0,
+        "seconds that the server goes on for after SIGTERM, not ready any more; behind a load balancer, 5 or more",
+    ),
     Setting("serving.body_limit", 1_048_576, "the largest body of a request for predictions, in bytes"),
     Setting("serving.rows_limit", 1_024, "the most rows in one request for predictions"),
     Setting("serving.lookup_limit", 1_048_576, "the largest body of a lookup of features, in bytes"),

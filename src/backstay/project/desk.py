@@ -37,11 +37,12 @@ def parts(
     settings: Mapping[str, Any],
     clock: Clock,
     writer: OnlineWriter,
+    metrics: Metrics,
     replay: bool,
 ) -> Parts:
     """Everything a server works with; nothing is loaded yet."""
     registry = Registry(services.ledger, services.artifacts)
-    models, metrics = definitions.models, Metrics()
+    models = definitions.models
     routes = {name: Route(model) for name, model in models.items()}
     cache = Cache(settings["serving.cache_bytes"]) if settings["serving.cache_bytes"] else None
     cuts = Cuts(Routing(services.ledger, registry), clock)

@@ -233,15 +233,17 @@ class Project(Context):
         *,
         host: str | None = None,
         port: int | None = None,
+        workers: int | None = None,
         replay: bool = False,
         ready: Ready = announce,
         progress: Progress = _silent,
     ) -> None:
-        """Run the server until it is told to stop. `ready` is told where it listens, once requests are taken."""
-        serve(
-            self.services, self.definitions, self.settings, self.clock,
-            host=host, port=port, replay=replay, ready=ready, progress=progress,
-        )  # fmt: skip
+        """Run the server until it is told to stop. `ready` is told where it listens, once requests are taken.
+
+        More than one of `workers` (by default the setting serving.workers) are processes of their own, which open the
+        project anew and accept on one listener; this one watches over them.
+        """
+        serve(self, host=host, port=port, workers=workers, replay=replay, ready=ready, progress=progress)
 
     def _sources(self, name: str | None) -> list[EventSource]:
         """The named source; without a name, all of them."""

@@ -1,27 +1,30 @@
-"""Builds the server from a project's parts and runs it."""
+"""Builds the server from a project's parts and runs it: in this process, or as several workers on one listener."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from socket import socket
 from typing import TYPE_CHECKING, Any
 
-from backstay.core.clock import Clock
+from backstay.core.clock import SystemClock
 from backstay.core.errors import InputError
 from backstay.features.backfill import Progress, backfill
 from backstay.features.online import OnlineWriter
-from backstay.project.loading import Definitions
-from backstay.project.services import Services
+from backstay.project.context import Context
 
 if TYPE_CHECKING:
-    from backstay.serving.desk import Desk
-    from backstay.serving.server import Beside
+    from backstay.serving.board import Board
+    from backstay.serving.server import Beside, Stopping
 
 Ready = Callable[[Mapping[str, Any]], None]
+MOST_WORKERS = 256
 
 
 def announce(told: Mapping[str, Any]) -> None:
@@ -30,66 +33,187 @@ def announce(told: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What a worker needs to know. The numbers are descriptors that it inherits, but for those that say otherwise.
+
+    slot, slots: which place on the board, of how many
+    grpc_port:   a port, shared by all; None: gRPC is off
+    replaces:    whether a worker was there before, so that the online state may have been left behind the record
+    tells, ends: where it says that it is ready; what ends with the parent
+    """
+
+    path: str
+    home: str
+    actor: str
+    host: str
+    replay: bool
+    listener: int
+    admin: int | None
+    grpc_port: int | None
+    board: int
+    slots: int
+    slot: int = 0
+    replaces: bool = False
+    tells: int = -1
+    ends: int = -1
+
+
 def serve(
-    services: Services,
-    definitions: Definitions,
-    settings: Mapping[str, Any],
-    clock: Clock,
+    context: Context,
     *,
     host: str | None,
     port: int | None,
+    workers: int | None,
     replay: bool,
     ready: Ready,
     progress: Progress,
 ) -> None:
     """Serve every model of the project. In production the online state is first brought up to the record."""
     # uvicorn, and all that is behind it, only where a server is wanted
-    from backstay.project.desk import parts
-    from backstay.serving.admin import Admin
-    from backstay.serving.app import App, Limits
-    from backstay.serving.desk import Desk
-    from backstay.serving.server import AdminPlane, listen, loopback, run
+    from backstay.serving.server import listen, loopback
 
+    settings = context.settings
     host = host or settings["serving.host"]
     port = settings["serving.port"] if port is None else port
+    count = settings["serving.workers"] if workers is None else workers
+    _check(context, count)
     if replay and not loopback(host):
         raise InputError(
             "a replaying server takes its clients' word for the time", where="serving.host", expected="loopback only"
         )
-    sets = definitions.feature_sets.values()
-    if not replay:
-        backfill(sets, services.events, services.online, until=None, progress=progress)
-    writer = OnlineWriter(services.online, sets)
-    desk = Desk(parts(services, definitions, settings, clock, writer, replay))
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(host, port))
+        token = context.services.home / "token"
+        told = {"url": url(listener), "pid": os.getpid(), "replay": replay, "token": str(token), "workers": count}
+        admin = None
+        if settings["serving.admin"]:
+            admin = stack.enter_context(listen("127.0.0.1", settings["serving.admin_port"], "serving.admin_port"))
+            told["admin_url"] = url(admin)
+        if not replay:
+            fill(context, progress)
+        if count == 1:
+            rpc = settings["serving.grpc_port"] if settings["serving.grpc"] else None
+            run(
+                context, host, replay, listener, admin, rpc, stopping=_stopping(settings),
+                ready=lambda more: ready(told | dict(more)),
+            )  # fmt: skip
+            return
+        _supervise(context, host, replay, listener, admin, count, lambda more: ready(told | dict(more)), stack)
+
+
+def _check(context: Context, workers: int) -> None:
+    if not 1 <= workers <= MOST_WORKERS:
+        raise InputError(
+            f"there cannot be {workers} workers", where="serving.workers", expected=f"1 to {MOST_WORKERS}",
+            fix="as many as there are cores for them",
+        )  # fmt: skip
+    if workers > 1 and not isinstance(context.clock, SystemClock):
+        raise InputError(
+            "workers have clocks of their own", where="workers", expected="1, or a project without a clock"
+        )
+
+
+def _supervise(
+    context: Context,
+    host: str,
+    replay: bool,
+    listener: socket,
+    admin: socket | None,
+    count: int,
+    ready: Ready,
+    stack: ExitStack,
+) -> None:
+    """Start the workers and watch over them. What this process had opened to fill the online state is closed."""
+    from backstay.serving.board import Board
+    from backstay.serving.metrics import WIDTH
+    from backstay.serving.server import reserved
+    from backstay.serving.supervisor import Supervisor
+
+    settings, rpc = context.settings, None
+    if settings["serving.grpc"]:
+        holder = stack.enter_context(reserved(host, settings["serving.grpc_port"], "serving.grpc_port"))
+        rpc = holder.getsockname()[1]
+    context.services.token  # noqa: B018 - made once, before the workers ask for it
+    context.services.close()
+    file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+    board = Board(WIDTH, count + 1, file.fileno())
+    base = Seat(
+        str(context.path), str(context.services.home), context.actor, host, replay, listener.fileno(),
+        None if admin is None else admin.fileno(), rpc, file.fileno(), count + 1,
+    )  # fmt: skip
+
+    def start(slot: int, replaces: bool, tells: int, ends: int) -> subprocess.Popen[bytes]:
+        seat = asdict(base) | {"slot": slot, "replaces": replaces, "tells": tells, "ends": ends}
+        passed = [base.listener, base.board, tells, ends, *([] if base.admin is None else [base.admin])]
+        # A session of its own: Ctrl-C is for the parent, which tells its workers once. Its output is for people.
+        return subprocess.Popen(
+            [sys.executable, "-m", "backstay.project.worker", json.dumps(seat)],
+            pass_fds=passed, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True,
+        )  # fmt: skip
+
+    Supervisor(start, board, count, ready, _stopping(settings).grace).run()
+
+
+def fill(context: Context, progress: Progress) -> None:
+    """Bring the online state up to the record."""
+    services = context.services
+    backfill(context.definitions.feature_sets.values(), services.events, services.online, until=None, progress=progress)
+
+
+def run(
+    context: Context,
+    host: str,
+    replay: bool,
+    listener: socket,
+    admin: socket | None,
+    rpc: int | None,
+    *,
+    ready: Ready,
+    stopping: Stopping,
+    board: Board | None = None,
+    slot: int = 0,
+) -> None:
+    """Serve in this process until it is told to stop. `ready` is told what only the running server knows."""
+    from backstay.project.desk import parts
+    from backstay.serving.admin import Admin
+    from backstay.serving.app import App, Limits
+    from backstay.serving.desk import Desk
+    from backstay.serving.metrics import Metrics
+    from backstay.serving.server import AdminPlane
+    from backstay.serving.server import run as run_server
+
+    services, settings = context.services, context.settings
+    writer = OnlineWriter(services.online, context.definitions.feature_sets.values())
+    metrics = Metrics(board, slot)
+    desk = Desk(parts(services, context.definitions, settings, context.clock, writer, metrics, replay))
     limits = Limits(
         body=settings["serving.body_limit"],
         lookup=settings["serving.lookup_limit"],
         push=settings["serving.push_limit"],
     )
-    with ExitStack() as stack:
-        listener = stack.enter_context(listen(host, port))
-        told = {"url": _url(listener), "pid": os.getpid(), "replay": replay, "token": str(services.home / "token")}
-        beside: list[Beside] = []
-        if settings["serving.admin"]:
-            admin = stack.enter_context(listen("127.0.0.1", settings["serving.admin_port"], "serving.admin_port"))
-            told["admin_url"] = _url(admin)
-            beside.append(AdminPlane(Admin(desk), admin))
-        if settings["serving.grpc"]:
-            beside.append(_rpc(desk, settings, host, limits.body, told))
-        run(App(desk, limits), listener, lambda: ready(told), beside)
+    told: dict[str, Any] = {}
+    beside: list[Beside] = []
+    if admin is not None:
+        beside.append(AdminPlane(Admin(desk), admin))
+    if rpc is not None:
+        try:
+            from backstay.serving.rpc import Rpc
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"gRPC is not installed: {error}", where="serving.grpc", fix="pip install 'backstay[grpc]'"
+            ) from None
+        shared = board is not None
+        beside.append(Rpc(desk, host, rpc, limits.body, lambda address: told.update(grpc=address), shared=shared))
+    run_server(App(desk, limits), listener, lambda: ready(told), beside, stopping)
 
 
-def _rpc(desk: Desk, settings: Mapping[str, Any], host: str, limit: int, told: dict[str, Any]) -> Beside:
-    """The gRPC server; where it listens is told once it does."""
-    try:
-        from backstay.serving.rpc import Rpc
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"gRPC is not installed: {error}", where="serving.grpc", fix="pip install 'backstay[grpc]'"
-        ) from None
-    return Rpc(desk, host, settings["serving.grpc_port"], limit, lambda address: told.update(grpc=address))
+def _stopping(settings: Mapping[str, Any]) -> Stopping:
+    from backstay.serving.server import Stopping
+
+    return Stopping(grace=float(settings["serving.grace"]))
 
 
-def _url(listener: socket) -> str:
+def url(listener: socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -28,7 +28,19 @@ from backstay.serving.job import Asking
 from backstay.serving.openapi import document
 from backstay.serving.refusal import Refusal
 from backstay.serving.v2 import rest
-from backstay.serving.wire import JSON, Answer, Receive, Request, Scope, Send, compressed, encode, refusal, respond
+from backstay.serving.wire import (
+    CLOSE,
+    JSON,
+    Answer,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    compressed,
+    encode,
+    refusal,
+    respond,
+)
 from backstay.storage.predictions import STATUSES
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -47,7 +59,7 @@ class App:
     """The ASGI application of the data plane. The lifespan of the server is its own."""
 
     def __init__(self, desk: Desk, limits: Limits) -> None:
-        self._desk, self._limits = desk, limits
+        self.desk, self._limits = desk, limits
         self.limiter, self.metrics = desk.limiter, desk.metrics
         self._known: dict[tuple[str, str], Handler] = {}
         for name in desk.routes:
@@ -65,6 +77,8 @@ class App:
                 answer = await self._answer(request)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
                 answer = refusal(error)
+            if self.desk.leaving:
+                answer.headers.append(CLOSE)
             begin = monotonic()
             await respond(send, compressed(answer, request.headers.get(b"accept-encoding")))
             now = monotonic()
@@ -77,14 +91,14 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            self._desk.start()
+            self.desk.start()
         except BackstayError as error:
             self.failure = error
             await send({"type": "lifespan.startup.failed", "message": ""})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._desk.stop()
+        await self.desk.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, request: Request) -> Answer:
@@ -94,7 +108,7 @@ class App:
             if parts[:2] == ["v2", "health"]:
                 return self._health(request, parts[2:])
             handler = self._find(parts)
-        request.principal = self._desk.guard.require(request.headers.get(b"authorization", b""))
+        request.principal = self.desk.guard.require(request.headers.get(b"authorization", b""))
         return await handler(request)
 
     def _health(self, request: Request, parts: list[str]) -> Answer:
@@ -103,12 +117,12 @@ class App:
             return _json({"live": True})
         if parts != ["ready"]:
             raise Refusal(404, f"there is no health page {'/'.join(parts)!r}", field="path", expected="live or ready")
-        self._desk.ready()
+        self.desk.ready()
         return _json({"ready": True})
 
     def _find(self, parts: list[str]) -> Handler:
         """The handler of a path; a 404 or 405 is raised by the handler, once it is known who asks."""
-        desk = self._desk
+        desk = self.desk
         match parts:
             case ["v1", "models", name]:
                 return _get(lambda request: desk.model(request.principal, name))
@@ -131,7 +145,7 @@ class App:
         return _nothing
 
     def _of_protocol(self, parts: list[str]) -> Handler | None:
-        desk, version = self._desk, ""
+        desk, version = self.desk, ""
         name, *what = parts or [""]
         if len(what) > 1 and what[0] == "versions":
             version, what = what[1], what[2:]
@@ -145,7 +159,7 @@ class App:
         return None
 
     async def _predict(self, request: Request, name: str) -> Answer:
-        desk, metrics = self._desk, self.metrics
+        desk, metrics = self.desk, self.metrics
         request.endpoint = "predict"
         desk.route(request.principal, name)
         desk.limiter.admit()
@@ -155,7 +169,7 @@ class App:
         return _json(_told(job, many))
 
     async def _infer(self, request: Request, name: str, version: str) -> Answer:
-        desk = self._desk
+        desk = self.desk
         request.endpoint = "infer"
         route = desk.route(request.principal, name)
         if version:
@@ -175,15 +189,15 @@ class App:
 
     async def _features(self, request: Request, name: str) -> Answer:
         request.endpoint = "features"
-        self._desk.guard.features(request.principal, name)
-        self._desk.limiter.admit()
+        self.desk.guard.features(request.principal, name)
+        self.desk.limiter.admit()
         data = await request.body(self._limits.lookup)
-        return _json(await self._desk.looked_up(name, data, request.deadline, request.client))
+        return _json(await self.desk.looked_up(name, data, request.deadline, request.client))
 
     async def _events(self, request: Request, name: str) -> Answer:
         request.endpoint = "events"
-        self._desk.guard.source(request.principal, name)
-        return _json(self._desk.push(name, await request.body(self._limits.push)))
+        self.desk.guard.source(request.principal, name)
+        return _json(self.desk.push(name, await request.body(self._limits.push)))
 
     async def _scrape(self, request: Request) -> Answer:
         _method(request, "GET")

@@ -73,6 +73,8 @@ class Desk:
         self.parts = parts
         self.guard, self.metrics, self.limiter, self.clock = parts.guard, parts.metrics, parts.limiter, parts.clock
         self.routes = parts.routes
+        self.leaving = False
+        """Whether the server is about to stop: it is not ready any more, and answers all that comes meanwhile."""
         self._batchers: dict[str, Batcher[Asking]] = {}
         self._lookers: dict[str, Batcher[Looking]] = {}
         self._worker: ThreadPoolExecutor | None = None
@@ -126,6 +128,8 @@ class Desk:
 
     def ready(self) -> None:
         """Raise `Refusal` (503) unless every model is served by its champion, or was unloaded on purpose."""
+        if self.leaving:
+            raise Refusal(503, "the server is about to stop", field="server", fix="ask another one")
         problems = dict(self.parts.champions.problems)
         problems |= {n: "has no champion" for n, r in self.routes.items() if r.served is None and not r.unloaded}
         if problems:

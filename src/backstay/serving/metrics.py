@@ -1,15 +1,17 @@
 """Metrics of one worker: how long each stage takes, what was answered with which status, what was refused and why.
 
-They stand in one flat array of numbers, so that counting costs an addition, and so that workers can lay their arrays
-side by side and be summed cell by cell. `prometheus-client`, which writes them out, is imported by the first scrape.
+They stand in one flat array of numbers, so that counting costs an addition, and the workers of a server lay their
+arrays side by side on a `Board`. What is written out is the sum over all of them, whichever worker is asked.
+`prometheus-client`, which writes it out, is imported by the first scrape.
 """
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from backstay.serving.board import GAUGES, Board
 
 STAGES = ("parse", "features", "queue", "predict", "log", "write")
 """parse: the body; queue: admitted until its batch begins; features, predict, log: of a batch; write: the answer."""
@@ -21,21 +23,36 @@ ENDPOINTS = ("predict", "infer", "features", "events", "other")
 _WIDE = len(BOUNDS) + 2  # a cell a bound, one for what is above, and the sum
 
 
-class Metrics:
-    """Counters and histograms in `cells`; `gauges` are read when they are asked for."""
+_NAMES = (*STAGES, REQUEST)
+_BATCH = len(_NAMES) * _WIDE
+_STATUS = _BATCH + len(SIZES) + 2
+_PLACE = {
+    (endpoint, status): _STATUS + row * len(STATUSES) + column
+    for row, endpoint in enumerate(ENDPOINTS)
+    for column, status in enumerate(STATUSES)
+}
+WIDTH = _STATUS + len(_PLACE)
+"""How many cells a worker has."""
 
-    def __init__(self, cells: MutableSequence[float] | None = None) -> None:
-        self._stage = {name: place * _WIDE for place, name in enumerate((*STAGES, REQUEST))}
-        self._batch = len(self._stage) * _WIDE
-        self._status = self._batch + len(SIZES) + 2
-        self._place = {
-            (endpoint, status): self._status + row * len(STATUSES) + column
-            for row, endpoint in enumerate(ENDPOINTS)
-            for column, status in enumerate(STATUSES)
-        }
-        size = self._status + len(self._place)
-        self.cells = array("d", bytes(8 * size)) if cells is None else cells
+
+class Metrics:
+    """Counters and histograms of one worker, in `cells`, its slot of the board; `gauges` are read to be published.
+
+    The gauges of all workers are summed too, by the order of their registration, as each published them last.
+    """
+
+    def __init__(self, board: Board | None = None, slot: int = 0) -> None:
+        self.board, self._slot = board or Board(WIDTH), slot
+        self.cells = self.board.cells(slot)
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._stage = {name: place * _WIDE for place, name in enumerate(_NAMES)}
+        self.board.sign(slot)
+
+    def publish(self) -> None:
+        """Show the others this worker's gauges; worth doing about once a second."""
+        cells = self.board.gauges(self._slot)
+        for place, (_, read) in enumerate(self.gauges.values()):
+            cells[place] = read()
 
     def observe(self, stage: str, seconds: float) -> None:
         """One more duration of a stage."""
@@ -45,47 +62,55 @@ class Metrics:
 
     def batch(self, rows: int) -> None:
         """One more batch of so many rows."""
-        self.cells[self._batch + bisect_left(SIZES, rows)] += 1
-        self.cells[self._batch + len(SIZES) + 1] += rows
+        self.cells[_BATCH + bisect_left(SIZES, rows)] += 1
+        self.cells[_BATCH + len(SIZES) + 1] += rows
 
     def answered(self, endpoint: str, status: int) -> None:
         """One more request of an endpoint was answered with this status."""
-        self.cells[self._place.get((endpoint, status)) or self._place["other", 500]] += 1
+        self.cells[_PLACE.get((endpoint, status)) or _PLACE["other", 500]] += 1
 
     def collect(self) -> Iterator[Any]:
         """What `prometheus_client` writes out."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+        self.publish()
+        told = self.board.summed()
+        gauges, cells = told[:GAUGES], told[GAUGES:]
         stages = HistogramMetricFamily(
             "backstay_stage_seconds", "Seconds of each stage; features, predict and log are of batches.",
             labels=["stage"],
         )  # fmt: skip
         for name in STAGES:
-            stages.add_metric([name], *self._histogram(self._stage[name], BOUNDS))
+            stages.add_metric([name], *histogram(cells, self._stage[name], BOUNDS))
         yield stages
         whole = HistogramMetricFamily("backstay_request_seconds", "Seconds from a request read to its answer made.")
-        whole.add_metric([], *self._histogram(self._stage[REQUEST], BOUNDS))
+        whole.add_metric([], *histogram(cells, self._stage[REQUEST], BOUNDS))
         yield whole
         sizes = HistogramMetricFamily("backstay_batch_rows", "Rows that were computed together.")
-        sizes.add_metric([], *self._histogram(self._batch, SIZES))
+        sizes.add_metric([], *histogram(cells, _BATCH, SIZES))
         yield sizes
         counted = CounterMetricFamily(
             "backstay_requests", "Requests answered, by endpoint and HTTP status.", labels=["endpoint", "status"]
         )
-        for (endpoint, status), place in self._place.items():
-            if self.cells[place]:
-                counted.add_metric([endpoint, str(status)], self.cells[place])
+        for (endpoint, status), place in _PLACE.items():
+            if cells[place]:
+                counted.add_metric([endpoint, str(status)], cells[place])
         yield counted
-        for name, (meaning, read) in self.gauges.items():
-            yield GaugeMetricFamily(f"backstay_{name}", meaning, value=read())
+        for value, (name, (meaning, _)) in zip(gauges, self.gauges.items(), strict=False):
+            yield GaugeMetricFamily(f"backstay_{name}", meaning, value=value)
+        yield from self._workers()
 
-    def _histogram(self, begin: int, bounds: Sequence[float]) -> tuple[list[tuple[str, float]], float]:
-        """The buckets, each with all below it, and the sum."""
-        total, buckets = 0.0, []
-        for place, bound in enumerate((*map(repr, map(float, bounds)), "+Inf")):
-            total += self.cells[begin + place]
-            buckets.append((bound, total))
-        return buckets, self.cells[begin + len(bounds) + 1]
+    def _workers(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        since = GaugeMetricFamily(
+            "backstay_worker_start_time_seconds", "Since when each worker counts, in Unix time.", labels=["worker"]
+        )
+        for sign in self.board.signs():
+            since.add_metric([str(sign.slot)], sign.since)
+        yield since
+        starts = self.board.starts()
+        yield CounterMetricFamily("backstay_worker_starts", "Workers started so far, replacements too.", value=starts)
 
     def written(self) -> tuple[bytes, str]:
         """Everything in Prometheus' text form, and its content type."""
@@ -95,3 +120,12 @@ class Metrics:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def histogram(cells: Sequence[float], begin: int, bounds: Sequence[float]) -> tuple[list[tuple[str, float]], float]:
+    """The buckets, each with all below it, and the sum."""
+    total, buckets = 0.0, []
+    for place, bound in enumerate((*map(repr, map(float, bounds)), "+Inf")):
+        total += cells[begin + place]
+        buckets.append((bound, total))
+    return buckets, cells[begin + len(bounds) + 1]

@@ -35,16 +35,21 @@ _CONTENTS = {
 
 
 class Rpc:
-    """The gRPC server of the data plane."""
+    """The gRPC server of the data plane.
 
-    def __init__(self, desk: Desk, host: str, port: int, limit: int, told: Callable[[str], None]) -> None:
-        self._desk, self._limit, self._told = desk, limit, told
+    shared: whether other workers listen on the same port; the system gives each connection to one of them
+    """
+
+    def __init__(
+        self, desk: Desk, host: str, port: int, limit: int, told: Callable[[str], None], *, shared: bool = False
+    ) -> None:
+        self._desk, self._limit, self._told, self._shared = desk, limit, told, shared
         self._host, self._port = f"[{host}]" if ":" in host else host, port
         self._server: Any = None
 
     async def start(self) -> None:
         """Listen. Raises `InputError` if the port is taken."""
-        options = [("grpc.max_receive_message_length", self._limit), ("grpc.so_reuseport", 0)]
+        options = [("grpc.max_receive_message_length", self._limit), ("grpc.so_reuseport", int(self._shared))]
         self._server = grpc.aio.server(options=options)
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(

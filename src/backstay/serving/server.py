@@ -1,4 +1,10 @@
-"""Runs the planes under uvicorn, on one loop. The data plane listens on loopback unless told otherwise."""
+"""Runs the planes under uvicorn, on one loop. The data plane listens on loopback unless told otherwise.
+
+A server stops in this order: it is not ready any more (SIGTERM), goes on answering for its grace, so that whoever sends
+it requests can learn of it, and tells its clients to close their connections; then it takes no more connections,
+answers what is in flight, writes down what is left and closes the stores. SIGINT and a second SIGTERM leave out the
+grace. A worker that is being replaced (SIGUSR1) takes no more connections from the beginning: others do.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,9 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from types import FrameType
 from typing import Literal, Protocol
 
 import uvicorn
@@ -17,6 +26,9 @@ from backstay.core.errors import BackstayError, InputError
 from backstay.serving.admin import Admin
 from backstay.serving.app import App
 from backstay.serving.protocol import ServingProtocol
+
+RETIRE_SECONDS = 5.0
+"""For how long a worker that is being replaced waits for its clients to connect to others."""
 
 
 def loopback(host: str) -> bool:
@@ -40,16 +52,41 @@ def listen(host: str, port: int, setting: str = "serving.port") -> socket.socket
             f"cannot listen on {host}:{port}: {error.strerror}", where=setting, fix="choose another port, or 0"
         ) from None
     listener.listen(1024)
-    listener.set_inheritable(True)
     return listener
+
+
+def reserved(host: str, port: int, setting: str) -> socket.socket:
+    """A socket that holds a port for the gRPC servers of several workers; it is bound, and never listens."""
+    listen(host, port, setting).close()  # another's port could be shared as well, by mistake
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind((host, port))
+    return holder
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """How a server comes to its end.
+
+    grace:  seconds for which it goes on after SIGTERM, not ready any more
+    parent: a descriptor that ends when the process that supervises this one does; without it nobody would stop it
+    """
+
+    grace: float = 0.0
+    parent: int | None = None
 
 
 class _Server(uvicorn.Server):
     """Tells when it is ready: after start-up, once requests are taken, and what runs beside it too."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], beside: Sequence[Beside]) -> None:
+    def __init__(
+        self, app: App, config: uvicorn.Config, ready: Callable[[], None], beside: Sequence[Beside], stopping: Stopping
+    ) -> None:
         super().__init__(config)
-        self._ready, self._beside = ready, beside
+        self._app, self._ready, self._beside, self._stopping = app, ready, beside, stopping
+        self._until: float | None = None
+        self._retiring = False
         self.failure: BackstayError | None = None
         """Why what runs beside it did not start."""
 
@@ -67,9 +104,44 @@ class _Server(uvicorn.Server):
             return
         gc.collect()
         gc.freeze()  # what is loaded now lives as long as the server: the collector need not walk it again
+        signal.signal(signal.SIGUSR1, self._retire)
+        if self._stopping.parent is not None:
+            asyncio.get_running_loop().add_reader(self._stopping.parent, self._orphaned)
         self._ready()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig == signal.SIGTERM and self._stopping.grace and self._until is None:
+            self._leave(self._stopping.grace)
+        else:
+            super().handle_exit(sig, frame)
+
+    def _leave(self, seconds: float) -> None:
+        self._app.desk.leaving = True
+        self._until = monotonic() + seconds
+
+    def _retire(self, *_: object) -> None:
+        """Others take what comes; what is connected is answered, and told to connect again."""
+        self._retiring = True
+        self._leave(RETIRE_SECONDS)
+
+    def _orphaned(self) -> None:
+        assert self._stopping.parent is not None
+        asyncio.get_running_loop().remove_reader(self._stopping.parent)
+        self.handle_exit(signal.SIGTERM, None)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            self._app.metrics.publish()
+        if self._retiring:
+            for server in self.servers:
+                server.close()
+        done = self._until is not None and (
+            monotonic() >= self._until or (self._retiring and not self.server_state.connections)
+        )
+        return await super().on_tick(counter) or done
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.desk.leaving = True
         for one in self._beside:
             await one.stop()
         await super().shutdown(sockets)
@@ -113,9 +185,15 @@ def _config(app: App | Admin, lifespan: Literal["on", "off"]) -> uvicorn.Config:
     )  # fmt: skip
 
 
-def run(app: App, listener: socket.socket, ready: Callable[[], None], beside: Sequence[Beside] = ()) -> None:
+def run(
+    app: App,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    beside: Sequence[Beside] = (),
+    stopping: Stopping = Stopping(),
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests in flight. Raises if the start failed."""
-    server = _Server(_config(app, lifespan="on"), ready, beside)
+    server = _Server(app, _config(app, lifespan="on"), ready, beside, stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn drains on these and then raises them again; a drained server has ended well.
         signal.signal(number, lambda *_: None)

@@ -26,6 +26,8 @@ PENDING = "backstay.pending"
 """The scope's extension of a request that was counted as pending when it was read."""
 encode = msgspec.json.Encoder().encode
 JSON = (b"content-type", b"application/json")
+CLOSE = (b"connection", b"close")
+"""Tells the client to send its next request on another connection."""
 COMPRESS_FROM = 1_024
 """An answer below so many bytes is not compressed: it would cost more than it spares."""
 

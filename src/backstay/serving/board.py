@@ -1,0 +1,87 @@
+"""The board: what the workers of one server count, laid side by side in one memory that all of them map.
+
+A worker writes in a slot of its own; whoever is scraped adds the slots up. A slot outlives its worker: the one that
+takes its place counts on from there. So no sum ever goes backwards, nothing is left behind by a worker that died, and a
+scrape costs the same however often workers were replaced.
+
+    a slot    who writes in it: pid (0: nobody), since when (Unix seconds), how many have so far
+              gauges, in the order of their registration
+              the counters and histograms of `Metrics`
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import MutableSequence
+from dataclasses import dataclass
+from time import time
+from typing import cast
+
+GAUGES = 64
+"""How many gauges there may be."""
+_PID, _SINCE, _STARTS, _HEAD = 0, 1, 2, 3
+
+Cells = MutableSequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Who writes in a slot. since: Unix seconds; starts: how many workers have written in it, this one included"""
+
+    slot: int
+    pid: int
+    since: float
+    starts: int
+
+
+class Board:
+    """So many slots, of `width` counters each, in a file; without one, in the memory of this process alone."""
+
+    def __init__(self, width: int, slots: int = 1, descriptor: int | None = None) -> None:
+        length = _HEAD + GAUGES + width
+        size = slots * length * 8
+        if descriptor is None:
+            memory = memoryview(bytearray(size)).cast("d")
+        else:
+            if os.fstat(descriptor).st_size < size:
+                os.ftruncate(descriptor, size)  # the new bytes are zeros
+            memory = memoryview(mmap.mmap(descriptor, size)).cast("d")
+        self._slots = [memory[at : at + length] for at in range(0, slots * length, length)]
+
+    def sign(self, slot: int) -> None:
+        """This process begins to write in the slot."""
+        cells = self._slots[slot]
+        cells[_SINCE] = time()
+        cells[_STARTS] += 1
+        cells[_PID] = os.getpid()
+
+    def leave(self, slot: int) -> None:
+        """Whoever wrote in the slot is gone: its gauges mean nothing any more, its counts stay."""
+        cells = self._slots[slot]
+        cells[_PID] = 0
+        for place in range(_HEAD, _HEAD + GAUGES):
+            cells[place] = 0
+
+    def signs(self) -> list[Sign]:
+        """Who writes now."""
+        return [
+            Sign(slot, int(cells[_PID]), cells[_SINCE], int(cells[_STARTS]))
+            for slot, cells in enumerate(self._slots)
+            if cells[_PID]
+        ]
+
+    def starts(self) -> int:
+        """How many workers have written in any slot so far."""
+        return int(sum(cells[_STARTS] for cells in self._slots))
+
+    def gauges(self, slot: int) -> Cells:
+        return cast("Cells", self._slots[slot][_HEAD : _HEAD + GAUGES])
+
+    def cells(self, slot: int) -> Cells:
+        return cast("Cells", self._slots[slot][_HEAD + GAUGES :])
+
+    def summed(self) -> list[float]:
+        """Gauges and cells, each the sum over all slots."""
+        columns = zip(*(cells[_HEAD:] for cells in self._slots), strict=True)
+        return [sum(column) for column in columns]

@@ -1,0 +1,233 @@
+"""The supervisor: the parent of several workers that accept on one listener. It starts, watches and replaces them.
+
+It takes no requests and holds no stores; what it shares with its workers are the listener, the board and a pipe each
+way. A worker says on its pipe that it is ready, or why it cannot start; the other pipe ends with the parent, whatever
+ends it, and then the worker stops.
+
+    a worker dies      it is replaced at once; with growing delays while new ones die before they are ready
+    SIGTERM, SIGINT    all are told to stop, and waited for
+    SIGHUP             all are replaced, one by one: each new one is ready before the old one stops
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from backstay.core import errors
+from backstay.core.errors import BackstayError
+from backstay.serving.board import Board
+
+_TRIES = 5
+"""How often the start of a worker may fail in a row, before a server without any worker gives up."""
+_DELAY, _LONGEST = 0.5, 30.0
+_STOP_SECONDS = 25.0
+"""How long a worker may take to stop, behind its grace, before it is killed."""
+_logger = logging.getLogger("backstay.serving")
+
+Start = Callable[[int, bool, int, int], "subprocess.Popen[bytes]"]
+"""Starts a worker: its slot, whether it replaces one, where it tells that it is ready, and what ends with the parent."""
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    process: subprocess.Popen[bytes]
+    slot: int
+    told: int
+    """Where it says that it is ready."""
+    life: int
+    """Closed by this process' end."""
+    replaces: Worker | None = None
+    ready: bool = False
+    heard: bytes = b""
+    error: BackstayError | None = None
+
+    def close(self) -> None:
+        for descriptor in (self.told, self.life):
+            os.close(descriptor)
+
+
+@dataclass(slots=True)
+class _Slot:
+    """What is known of the starts in a slot."""
+
+    failures: int = 0
+    again: float | None = None
+    """When the next start is due."""
+
+
+@dataclass
+class Supervisor:
+    """Runs `count` workers until it is told to stop.
+
+    start: starts one
+    board: has a slot for each worker, and one for a worker that is about to replace another
+    ready: called once, with what the first worker told, when all of them take requests
+    grace: seconds that a worker goes on after SIGTERM
+    """
+
+    start: Start
+    board: Board
+    count: int
+    ready: Callable[[Mapping[str, Any]], None]
+    grace: float
+    _workers: list[Worker] = field(default_factory=list)
+    _slots: dict[int, _Slot] = field(default_factory=dict)
+    _old: list[Worker] = field(default_factory=list)
+    _announced: bool = False
+    _stopping: float | None = None
+
+    def run(self) -> None:
+        """Serve. Raises what the workers raised, if none can be started."""
+        with _signals() as (arrived, selector):
+            try:
+                for slot in range(self.count):
+                    self._begin(slot, selector)
+                while self._workers or self._stopping is None:
+                    self._turn(arrived, selector)
+            finally:
+                for worker in self._workers:
+                    worker.process.kill()
+                    worker.process.wait()
+
+    def _begin(self, slot: int, selector: selectors.BaseSelector, replaces: Worker | None = None) -> None:
+        told, tells = os.pipe()
+        ends, life = os.pipe()
+        try:
+            process = self.start(slot, self._announced, tells, ends)
+        finally:
+            os.close(tells)
+            os.close(ends)
+        os.set_blocking(told, False)
+        worker = Worker(process, slot, told, life, replaces)
+        self._workers.append(worker)
+        self._slots.setdefault(slot, _Slot()).again = None
+        selector.register(told, selectors.EVENT_READ, worker)
+
+    def _turn(self, arrived: socket.socket, selector: selectors.BaseSelector) -> None:
+        due = [one.again for one in self._slots.values() if one.again is not None]
+        if self._stopping is not None:
+            due.append(self._stopping)
+        wait = max(0.0, min(due) - monotonic()) if due else None
+        for key, _ in selector.select(wait):
+            if key.fileobj is arrived:
+                for number in arrived.recv(64):
+                    self._signalled(number)
+            else:
+                self._hear(key.data)
+        for worker in [one for one in self._workers if one.process.poll() is not None]:
+            selector.unregister(worker.told)
+            self._ended(worker)
+        now = monotonic()
+        if self._stopping is not None:
+            if now >= self._stopping:
+                for worker in self._workers:
+                    _logger.error("worker %d did not stop in time, and is killed", worker.process.pid)
+                    worker.process.kill()
+                self._stopping = now + 1.0
+            return
+        for slot, known in list(self._slots.items()):
+            if known.again is not None and now >= known.again:
+                self._begin(slot, selector)
+        self._roll(selector)
+
+    def _signalled(self, number: int) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._old.clear()
+            self._stopping = monotonic() + self.grace + _STOP_SECONDS
+            for known in self._slots.values():
+                known.again = None
+            for worker in self._workers:
+                worker.process.send_signal(number)
+        elif number == signal.SIGHUP and self._stopping is None and self._announced:
+            self._old = [one for one in self._workers if one.replaces is None]
+
+    def _hear(self, worker: Worker) -> None:
+        with contextlib.suppress(BlockingIOError):
+            worker.heard += os.read(worker.told, 65_536)
+        if worker.ready or not worker.heard.endswith(b"\n"):
+            return
+        told = json.loads(worker.heard)
+        if "error" in told:
+            kind = getattr(errors, told["kind"], BackstayError)
+            worker.error = kind(told["error"], where=told["where"], expected=told["expected"], fix=told["fix"])
+            return
+        worker.ready = True
+        self._slots[worker.slot].failures = 0
+        if worker.replaces is not None:
+            worker.replaces.process.send_signal(signal.SIGUSR1)
+        if not self._announced and sum(one.ready for one in self._workers) == self.count:
+            self._announced = True
+            self.ready(told)
+
+    def _ended(self, worker: Worker) -> None:
+        self._hear(worker)
+        self._workers.remove(worker)
+        worker.close()
+        self.board.leave(worker.slot)
+        if self._stopping is not None:
+            return
+        following = next((one for one in self._workers if one.replaces is worker), None)
+        if following is not None and following.ready:
+            following.replaces = None
+            return  # as it should be
+        code = worker.process.returncode
+        why = worker.error or BackstayError(
+            f"a worker ended with {code}" if worker.ready else f"a worker ended with {code} before it was ready",
+            fix="see the messages above",
+        )
+        if not self._announced:
+            raise why
+        _logger.error("worker %d is gone: %s", worker.process.pid, why)
+        if worker.replaces is not None and worker.replaces in self._workers and not worker.ready:
+            self._old.clear()  # those that work go on
+            _logger.error("the workers are not replaced: a new one cannot start")
+            return
+        if following is not None:
+            following.replaces = None  # it is on its way already
+            return
+        known = self._slots[worker.slot]
+        if not worker.ready:
+            known.failures += 1
+            if known.failures >= _TRIES and not any(one.ready for one in self._workers):
+                raise why
+        known.again = monotonic() + (min(_DELAY * 2**known.failures, _LONGEST) if known.failures else 0.0)
+
+    def _roll(self, selector: selectors.BaseSelector) -> None:
+        """Replace the next of the old workers, once nothing else is on its way."""
+        self._old = [one for one in self._old if one in self._workers]
+        waiting = any(known.again is not None for known in self._slots.values())
+        if not self._old or waiting or any(one.replaces or not one.ready for one in self._workers):
+            return
+        taken = {one.slot for one in self._workers}
+        free = next(slot for slot in range(self.count + 1) if slot not in taken)
+        self._begin(free, selector, self._old.pop(0))
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[tuple[socket.socket, selectors.BaseSelector]]:
+    """Signals as bytes on a socket, whichever thread the system gives them to; a child's end wakes as well."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    arrived, sent = socket.socketpair()
+    arrived.setblocking(False)
+    sent.setblocking(False)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    wakeup = signal.set_wakeup_fd(sent.fileno(), warn_on_full_buffer=False)
+    with arrived, sent, selectors.DefaultSelector() as selector:
+        selector.register(arrived, selectors.EVENT_READ)
+        try:
+            yield arrived, selector
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
