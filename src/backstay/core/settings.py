@@ -47,6 +47,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("serving.host", "127.0.0.1", "the address the server listens on; anything but loopback is everybody's"),
     Setting("serving.port", 8000, "the port the server listens on; 0 takes a free one"),
+    Setting("serving.tls_certificate", None, "the certificate chain of the server, PEM, relative to the project"),
+    Setting("serving.tls_key", None, "the key of the certificate, PEM, relative to the project"),
+    Setting(
+        "serving.plaintext",
+        False,
+        "listen without TLS on an address that is not loopback: a proxy in front terminates it",
+    ),
     Setting("serving.workers", 1, "how many processes answer requests, all of them on one listener"),
     Setting(
         "serving.grace",

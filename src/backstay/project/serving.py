@@ -71,7 +71,8 @@ def serve(
 ) -> None:
     """Serve every model of the project. In production the online state is first brought up to the record."""
     # uvicorn, and all that is behind it, only where a server is wanted
-    from backstay.serving.server import listen, loopback
+    from backstay.serving.server import listen
+    from backstay.serving.tls import configured, loopback
 
     settings = context.settings
     host = host or settings["serving.host"]
@@ -82,10 +83,17 @@ def serve(
         raise InputError(
             "a replaying server takes its clients' word for the time", where="serving.host", expected="loopback only"
         )
+    secure = configured(settings, context.path, host) is not None
     with ExitStack() as stack:
         listener = stack.enter_context(listen(host, port))
         token = context.services.home / "token"
-        told = {"url": url(listener), "pid": os.getpid(), "replay": replay, "token": str(token), "workers": count}
+        told = {
+            "url": url(listener, secure),
+            "pid": os.getpid(),
+            "replay": replay,
+            "token": str(token),
+            "workers": count,
+        }
         admin = None
         if settings["serving.admin"]:
             admin = stack.enter_context(listen("127.0.0.1", settings["serving.admin_port"], "serving.admin_port"))
@@ -182,8 +190,10 @@ def run(
     from backstay.serving.metrics import Metrics
     from backstay.serving.server import AdminPlane
     from backstay.serving.server import run as run_server
+    from backstay.serving.tls import configured
 
     services, settings = context.services, context.settings
+    tls = configured(settings, context.path, host)
     writer = OnlineWriter(services.online, context.definitions.feature_sets.values())
     metrics = Metrics(board, slot)
     desk = Desk(parts(services, context.definitions, settings, context.clock, writer, metrics, replay))
@@ -204,8 +214,9 @@ def run(
                 f"gRPC is not installed: {error}", where="serving.grpc", fix="pip install 'backstay[grpc]'"
             ) from None
         shared = board is not None
-        beside.append(Rpc(desk, host, rpc, limits.body, lambda address: told.update(grpc=address), shared=shared))
-    run_server(App(desk, limits), listener, lambda: ready(told), beside, stopping)
+        tell = lambda address: told.update(grpc=address)  # noqa: E731
+        beside.append(Rpc(desk, host, rpc, limits.body, tell, shared=shared, tls=tls))
+    run_server(App(desk, limits), listener, lambda: ready(told), beside, stopping, tls)
 
 
 def _stopping(settings: Mapping[str, Any]) -> Stopping:
@@ -214,6 +225,6 @@ def _stopping(settings: Mapping[str, Any]) -> Stopping:
     return Stopping(grace=float(settings["serving.grace"]))
 
 
-def url(listener: socket) -> str:
+def url(listener: socket, secure: bool = False) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}"

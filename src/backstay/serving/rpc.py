@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from backstay.core.errors import BackstayError, InputError
 from backstay.serving.desk import Desk
 from backstay.serving.refusal import Overloaded, Refusal, refused
+from backstay.serving.tls import Tls
 from backstay.serving.v2.contract import answered
 from backstay.serving.v2.messages import METHODS, SERVICE, message, pool
 from backstay.serving.v2.rest import waits
@@ -41,9 +42,17 @@ class Rpc:
     """
 
     def __init__(
-        self, desk: Desk, host: str, port: int, limit: int, told: Callable[[str], None], *, shared: bool = False
+        self,
+        desk: Desk,
+        host: str,
+        port: int,
+        limit: int,
+        told: Callable[[str], None],
+        *,
+        shared: bool = False,
+        tls: Tls | None = None,
     ) -> None:
-        self._desk, self._limit, self._told, self._shared = desk, limit, told, shared
+        self._desk, self._limit, self._told, self._shared, self._tls = desk, limit, told, shared, tls
         self._host, self._port = f"[{host}]" if ":" in host else host, port
         self._server: Any = None
 
@@ -62,7 +71,7 @@ class Rpc:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), self._server, pool=pool())
         try:
-            port = self._server.add_insecure_port(f"{self._host}:{self._port}")
+            port = self._bound(f"{self._host}:{self._port}")
         except RuntimeError:
             raise InputError(
                 f"cannot listen on {self._host}:{self._port}",
@@ -71,6 +80,12 @@ class Rpc:
             ) from None
         await self._server.start()
         self._told(f"{self._host}:{port}")
+
+    def _bound(self, address: str) -> int:
+        if self._tls is None:
+            return int(self._server.add_insecure_port(address))
+        pair = (self._tls.key.read_bytes(), self._tls.certificate.read_bytes())
+        return int(self._server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
 
     async def stop(self) -> None:
         """Take no more calls, and give those in flight time to be answered."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -26,17 +25,10 @@ from backstay.core.errors import BackstayError, InputError
 from backstay.serving.admin import Admin
 from backstay.serving.app import App
 from backstay.serving.protocol import ServingProtocol
+from backstay.serving.tls import Tls
 
 RETIRE_SECONDS = 5.0
 """For how long a worker that is being replaced waits for its clients to connect to others."""
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach the host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def listen(host: str, port: int, setting: str = "serving.port") -> socket.socket:
@@ -177,11 +169,12 @@ class AdminPlane:
         await self._server.shutdown([self._listener])
 
 
-def _config(app: App | Admin, lifespan: Literal["on", "off"]) -> uvicorn.Config:
+def _config(app: App | Admin, lifespan: Literal["on", "off"], tls: Tls | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app, loop="uvloop", http=ServingProtocol if isinstance(app, App) else "httptools", lifespan=lifespan,
         log_level="warning", access_log=False, ws="none", server_header=False, date_header=False, proxy_headers=False,
         timeout_graceful_shutdown=10,
+        ssl_certfile=None if tls is None else tls.certificate, ssl_keyfile=None if tls is None else tls.key,
     )  # fmt: skip
 
 
@@ -191,9 +184,10 @@ def run(
     ready: Callable[[], None],
     beside: Sequence[Beside] = (),
     stopping: Stopping = Stopping(),
+    tls: Tls | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests in flight. Raises if the start failed."""
-    server = _Server(app, _config(app, lifespan="on"), ready, beside, stopping)
+    server = _Server(app, _config(app, "on", tls), ready, beside, stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn drains on these and then raises them again; a drained server has ended well.
         signal.signal(number, lambda *_: None)

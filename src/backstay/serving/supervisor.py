@@ -36,7 +36,7 @@ _STOP_SECONDS = 25.0
 _logger = logging.getLogger("backstay.serving")
 
 Start = Callable[[int, bool, int, int], "subprocess.Popen[bytes]"]
-"""Starts a worker: its slot, whether it replaces one, where it tells that it is ready, and what ends with the parent."""
+"""Starts a worker: its slot, whether it replaces one, where it tells that it is ready, what ends with us."""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,85 @@
+"""TLS on both shells, with a certificate made here; without it nobody but this machine is served."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import grpc
+import pytest
+
+from backstay.serving.v2.messages import message
+from tests.serving import shop
+from tests.serving.shop import Server, live
+
+
+def certified(path: Path, more: str = "") -> Path:
+    """A project with a self-signed certificate of localhost."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-keyout", path / "server.key", "-out", path / "server.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    settings = 'tls_certificate = "server.pem"\ntls_key = "server.key"\n'
+    (path / "backstay.toml").write_text(f"{shop.TOML}{settings}{more}")
+    return path
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_rest_and_grpc_are_served_with_the_certificate(path: Path, workers: str) -> None:
+    certified(path, "grpc = true\ngrpc_port = 0\n")
+    trusted = ssl.create_default_context(cafile=str(path / "server.pem"))
+    with Server(path, "--workers", workers) as server:
+        url = server.told["url"]
+        assert url.startswith("https://127.0.0.1:")
+        asked = urllib.request.Request(
+            f"{url}/v1/models/late/predict", json.dumps(live()).encode(), server.headers(), method="POST"
+        )
+        with urllib.request.urlopen(asked, context=trusted, timeout=20) as answer:
+            assert answer.status == 200
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            urllib.request.urlopen(asked, timeout=20)
+        plain = urllib.request.Request(f"{url.replace('https', 'http')}/v2/health/live")
+        with pytest.raises((urllib.error.URLError, ConnectionError)):
+            urllib.request.urlopen(plain, timeout=20)
+        credentials = grpc.ssl_channel_credentials((path / "server.pem").read_bytes())
+        with grpc.secure_channel(server.told["grpc"], credentials) as channel:
+            ready = channel.unary_unary(
+                "/inference.GRPCInferenceService/ServerLive",
+                request_serializer=lambda one: one.SerializeToString(),
+                response_deserializer=message("ServerLiveResponse").FromString,
+            )
+            assert ready(message("ServerLiveRequest")(), timeout=20).live
+
+
+def refused(path: Path, *words: str) -> dict[str, str]:
+    done = subprocess.run(
+        shop.command(path, *words), capture_output=True, text=True, env=shop.environment(), timeout=60
+    )
+    assert done.returncode == 2, done.stderr
+    told: dict[str, str] = json.loads(done.stdout)
+    return told
+
+
+def test_without_tls_nobody_but_this_machine_is_served(path: Path) -> None:
+    told = refused(path, "--host", "0.0.0.0")
+    assert "in the clear" in told["error"]
+    assert "serving.plaintext" in told["fix"]
+    (path / "backstay.toml").write_text(f"{shop.TOML}plaintext = true\n")
+    with Server(path, "--host", "0.0.0.0") as server:
+        assert server.predict(live())[0] == 200
+
+
+def test_what_is_wrong_with_the_files_is_told(path: Path) -> None:
+    certified(path)
+    (path / "server.key").write_text("no key")
+    assert "cannot be used" in refused(path)["error"]
+    (path / "server.key").unlink()
+    assert refused(path)["where"] == "serving.tls_key"
+    (path / "backstay.toml").write_text(f'{shop.TOML}tls_key = "server.key"\n')
+    assert "a certificate and its key" in refused(path)["error"]
