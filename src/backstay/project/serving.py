@@ -21,7 +21,9 @@ from backstay.project.context import Context
 
 if TYPE_CHECKING:
     from backstay.serving.board import Board
+    from backstay.serving.desk import Desk
     from backstay.serving.server import Beside, Stopping
+    from backstay.serving.tls import Tls
 
 Ready = Callable[[Mapping[str, Any]], None]
 MOST_WORKERS = 256
@@ -160,7 +162,8 @@ def _supervise(
             pass_fds=passed, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True,
         )  # fmt: skip
 
-    Supervisor(start, board, count, ready, _stopping(settings).grace).run()
+    listeners = [listener] if admin is None else [listener, admin]
+    Supervisor(start, board, count, ready, _stopping(settings).grace, listeners).run()
 
 
 def fill(context: Context, progress: Progress) -> None:
@@ -187,6 +190,7 @@ def run(
     from backstay.serving.admin import Admin
     from backstay.serving.app import App, Limits
     from backstay.serving.desk import Desk
+    from backstay.serving.logs import RequestLog, logging_to_stderr
     from backstay.serving.metrics import Metrics
     from backstay.serving.server import AdminPlane
     from backstay.serving.server import run as run_server
@@ -207,16 +211,24 @@ def run(
     if admin is not None:
         beside.append(AdminPlane(Admin(desk), admin))
     if rpc is not None:
-        try:
-            from backstay.serving.rpc import Rpc
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"gRPC is not installed: {error}", where="serving.grpc", fix="pip install 'backstay[grpc]'"
-            ) from None
-        shared = board is not None
-        tell = lambda address: told.update(grpc=address)  # noqa: E731
-        beside.append(Rpc(desk, host, rpc, limits.body, tell, shared=shared, tls=tls))
-    run_server(App(desk, limits), listener, lambda: ready(told), beside, stopping, tls)
+        beside.append(_rpc(desk, host, rpc, limits.body, told, shared=board is not None, tls=tls))
+    everything = settings["serving.access_log"]
+    app = App(desk, limits, RequestLog(settings["serving.slow_ms"] / 1000, everything))
+    with logging_to_stderr(settings["serving.log"], everything=everything):
+        run_server(app, listener, lambda: ready(told), beside, stopping, tls)
+
+
+def _rpc(
+    desk: Desk, host: str, port: int, limit: int, told: dict[str, Any], *, shared: bool, tls: Tls | None
+) -> Beside:
+    """The gRPC server; where it listens is told once it does."""
+    try:
+        from backstay.serving.rpc import Rpc
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"gRPC is not installed: {error}", where="serving.grpc", fix="pip install 'backstay[grpc]'"
+        ) from None
+    return Rpc(desk, host, port, limit, lambda address: told.update(grpc=address), shared=shared, tls=tls)
 
 
 def _stopping(settings: Mapping[str, Any]) -> Stopping:

@@ -3,6 +3,7 @@
     POST /v2/repository/index                  which models there are, and whether they are served
     POST /v2/repository/models/{model}/load    take a model back into service
     POST /v2/repository/models/{model}/unload  take it out of service
+    GET  /                                     the health page, for browsers: the token is the password they ask for
     GET  /v2/health/live, /v2/health/ready, /metrics
 
 All but the health pages need the token of an admin, or the home's own. The data plane has none of these paths.
@@ -10,15 +11,21 @@ All but the health pages need the token of an admin, or the home's own. The data
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Any
 
 from backstay.core.errors import InputError
 from backstay.serving.desk import Desk
+from backstay.serving.page import page
 from backstay.serving.parse import body
 from backstay.serving.refusal import Refusal
 from backstay.serving.wire import JSON, Answer, Receive, Request, Scope, Send, encode, refusal, respond
 
 _LIMIT = 65_536
+_SAFE = [
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+    (b"cache-control", b"no-store"),
+]
 
 
 class Admin:
@@ -33,6 +40,8 @@ class Admin:
             answer = await self._answer(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             answer = refusal(error)
+            if answer.status == 401 and request.path == "/":
+                answer.headers.append((b"www-authenticate", b'Basic realm="backstay"'))
         await respond(send, answer)
 
     async def _answer(self, request: Request) -> Answer:
@@ -42,9 +51,11 @@ class Admin:
         if parts == ["v2", "health", "ready"]:
             desk.ready()
             return _json({"ready": True})
-        request.principal = desk.guard.require(request.headers.get(b"authorization", b""))
+        request.principal = desk.guard.require(_bearer(request.headers.get(b"authorization", b"")))
         desk.guard.admin(request.principal, "use the admin plane")
         match request.method, parts:
+            case "GET", [""]:
+                return Answer(page(desk), [(b"content-type", b"text/html; charset=utf-8"), *_SAFE])
             case "GET", ["metrics"]:
                 data, kind = desk.metrics.written()
                 return Answer(data, [(b"content-type", kind.encode())])
@@ -73,6 +84,17 @@ class Admin:
                 fix="register a version and promote it: files come from the registry only",
             )  # fmt: skip
         await self._desk.parts.repository.load(name, principal)
+
+
+def _bearer(authorization: bytes) -> bytes:
+    """A browser sends the token as the password of Basic authentication, whatever the user's name."""
+    if not authorization.startswith(b"Basic "):
+        return authorization
+    try:
+        password = b64decode(authorization[6:], validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
+    return b"Bearer " + password
 
 
 async def _asked(request: Request) -> dict[str, Any]:

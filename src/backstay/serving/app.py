@@ -25,6 +25,7 @@ from typing import Any
 from backstay.core.errors import BackstayError
 from backstay.serving.desk import Desk
 from backstay.serving.job import Asking
+from backstay.serving.logs import REQUEST, RequestLog, request_id
 from backstay.serving.openapi import document
 from backstay.serving.refusal import Refusal
 from backstay.serving.v2 import rest
@@ -58,7 +59,8 @@ class Limits:
 class App:
     """The ASGI application of the data plane. The lifespan of the server is its own."""
 
-    def __init__(self, desk: Desk, limits: Limits) -> None:
+    def __init__(self, desk: Desk, limits: Limits, log: RequestLog) -> None:
+        self._log = log
         self.desk, self._limits = desk, limits
         self.limiter, self.metrics = desk.limiter, desk.metrics
         self._known: dict[tuple[str, str], Handler] = {}
@@ -71,20 +73,25 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             request = Request(scope, receive)
+            identity = request_id(request.headers.get(b"x-request-id"))
             if request.pending:
                 self.limiter.pending -= 1
             try:
                 answer = await self._answer(request)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+                REQUEST.set(identity.decode())
                 answer = refusal(error)
+            answer.headers.append((b"x-request-id", identity))
             if self.desk.leaving:
                 answer.headers.append(CLOSE)
             begin = monotonic()
             await respond(send, compressed(answer, request.headers.get(b"accept-encoding")))
             now = monotonic()
             self.metrics.observe("write", now - begin)
-            self.metrics.observe("request", now - request.begun)
+            seconds = now - request.begun
+            self.metrics.observe("request", seconds)
             self.metrics.answered(request.endpoint, answer.status)
+            self._log.answered(identity, seconds, answer.status, request.method, request.path, request.principal)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 

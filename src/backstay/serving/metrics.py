@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from math import nan
 from typing import Any
 
 from backstay.serving.board import GAUGES, Board
@@ -111,6 +112,27 @@ class Metrics:
         yield since
         starts = self.board.starts()
         yield CounterMetricFamily("backstay_worker_starts", "Workers started so far, replacements too.", value=starts)
+
+    def latencies(self, *shares: float) -> dict[str, tuple[float, ...]]:
+        """For each stage, and requests as a whole, of all workers: how many, and within what each share of them was.
+
+        In seconds: the bound of a bucket, NaN where nothing was counted, infinite beyond the last.
+        """
+        cells = self.board.summed()[GAUGES:]
+        out = {}
+        for name, begin in self._stage.items():
+            buckets, _ = histogram(cells, begin, BOUNDS)
+            total = buckets[-1][1]
+            within = [next((float(b) for b, n in buckets if total and n >= s * total), nan) for s in shares]
+            out[name] = (total, *within)
+        return out
+
+    def statuses(self) -> dict[int, float]:
+        """How many requests were answered with each status, by all workers."""
+        cells, out = self.board.summed()[GAUGES:], dict.fromkeys(STATUSES, 0.0)
+        for (_, status), place in _PLACE.items():
+            out[status] += cells[place]
+        return {status: number for status, number in out.items() if number}
 
     def written(self) -> tuple[bytes, str]:
         """Everything in Prometheus' text form, and its content type."""

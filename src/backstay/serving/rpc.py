@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.serving.desk import Desk
+from backstay.serving.logs import REQUEST, request_id
 from backstay.serving.refusal import Overloaded, Refusal, refused
 from backstay.serving.tls import Tls
 from backstay.serving.v2.contract import answered
@@ -97,18 +98,24 @@ class Rpc:
 
         async def handle(request: Any, context: Any) -> Any:
             begin = monotonic()
+            given = dict(context.invocation_metadata() or ()).get("x-request-id", b"")
+            identity = request_id(given if isinstance(given, bytes) else given.encode()).decode()
+            more = [("x-request-id", identity)]
             try:
                 told, status = await answer(request, context), 200
             except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+                REQUEST.set(identity)
                 status, texts = refused(error)
                 if isinstance(error, Overloaded):
-                    context.set_trailing_metadata((("retry-after", str(error.retry_after)),))
+                    more.append(("retry-after", str(error.retry_after)))
+                context.set_trailing_metadata(tuple(more))
                 sentence = str(error) if isinstance(error, BackstayError) else texts["error"]
                 await context.abort(getattr(grpc.StatusCode, _CODES.get(status, "UNKNOWN")), sentence)
             finally:
                 if answer == self._ModelInfer:
                     metrics.observe("request", monotonic() - begin)
                     metrics.answered("infer", status)
+            context.set_trailing_metadata(tuple(more))
             return told
 
         return handle

@@ -19,7 +19,7 @@ import selectors
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -74,6 +74,7 @@ class Supervisor:
     board: has a slot for each worker, and one for a worker that is about to replace another
     ready: called once, with what the first worker told, when all of them take requests
     grace: seconds that a worker goes on after SIGTERM
+    listeners: closed here as soon as all are told to stop: what no worker takes any more must be refused, not wait
     """
 
     start: Start
@@ -81,6 +82,7 @@ class Supervisor:
     count: int
     ready: Callable[[Mapping[str, Any]], None]
     grace: float
+    listeners: Sequence[socket.socket]
     _workers: list[Worker] = field(default_factory=list)
     _slots: dict[int, _Slot] = field(default_factory=dict)
     _old: list[Worker] = field(default_factory=list)
@@ -144,6 +146,8 @@ class Supervisor:
     def _signalled(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
             self._old.clear()
+            for listener in self.listeners:
+                listener.close()
             self._stopping = monotonic() + self.grace + _STOP_SECONDS
             for known in self._slots.values():
                 known.again = None

@@ -1,0 +1,78 @@
+"""The health page of the admin plane: what serves, since when, how fast, what was refused. Plain HTML, no scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from html import escape
+from math import isinf, isnan
+from time import time
+
+from backstay.core.times import duration_text, instant_text
+from backstay.core.version import VERSION
+from backstay.serving.desk import Desk
+from backstay.serving.refusal import Refusal
+
+_STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222}
+table{border-collapse:collapse;margin:.5rem 0 1.5rem}td,th{padding:.2rem 1.2rem .2rem 0;text-align:left;
+border-bottom:1px solid #ddd}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+.good{color:#176b2c}.bad{color:#a11212}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-bottom:0}"""
+
+
+def page(desk: Desk) -> bytes:
+    """The page as it is now."""
+    try:
+        desk.ready()
+        state = '<p class="good">Ready: every model is served.</p>'
+    except Refusal as error:
+        state = f'<p class="bad">Not ready: {escape(error.what)}.</p>'
+    metrics = desk.metrics
+    stages = [
+        (name, f"{seen:,.0f}", _within(half), _within(most))
+        for name, (seen, half, most) in metrics.latencies(0.5, 0.99).items()
+    ]
+    answered = metrics.statuses()
+    counts = [(str(status), f"{number:,.0f}") for status, number in answered.items()]
+    shed, errors = answered.get(429, 0.0), sum(n for status, n in answered.items() if status >= 500)
+    total = sum(answered.values())
+    workers = [
+        (str(one.slot), str(one.pid), _at(one.since), duration_text(int((time() - one.since) * 1e6) // 10**6 * 10**6))
+        for one in metrics.board.signs()
+    ]
+    return "".join([
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="10">',
+        f"<title>backstay: health</title><style>{_STYLE}</style></head><body>",
+        f"<h1>backstay {escape(VERSION)}</h1>{state}",
+        f"<p>{total:,.0f} requests answered, {shed:,.0f} of them refused under overload (429),",
+        f" {errors:,.0f} failed (5xx). {metrics.board.starts()} workers started so far.</p>",
+        _table("Models", ("model", "version", "state", "why"), _models(desk)),
+        _table("Latency", ("stage", ">count", ">p50 within", ">p99 within"), stages),
+        _table("Answers", ("status", ">count"), counts),
+        _table("Workers", ("worker", ">pid", "since", "for"), workers),
+        f"<p>{escape(instant_text(int(time()) * 10**6))}. Numbers are of all workers.</p></body></html>",
+    ]).encode()  # fmt: skip
+
+
+def _models(desk: Desk) -> list[tuple[str, ...]]:
+    return [(row["name"], row["version"] or "-", row["state"], row["reason"]) for row in desk.parts.repository.index()]
+
+
+def _at(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds")
+
+
+def _within(seconds: float) -> str:
+    if isnan(seconds):
+        return "-"
+    if isinf(seconds):
+        return "over 2.5 s"
+    return f"{seconds * 1e6:g} µs" if seconds < 1e-3 else f"{seconds * 1e3:g} ms"
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    kinds = [' class="n"' if name.startswith(">") else "" for name in columns]
+    head = "".join(f"<th{k}>{escape(n.lstrip('>'))}</th>" for k, n in zip(kinds, columns, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{k}>{escape(v)}</td>" for k, v in zip(kinds, row, strict=True)) + "</tr>" for row in rows
+    )
+    return f"<h2>{escape(title)}</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
