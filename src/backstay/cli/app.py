@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from backstay import __version__
-from backstay.cli import access, batch, catalog, data, models, parity, quarantine, routes, serving, watching
+from backstay.cli import access, batch, catalog, data, doctor, models, parity, quarantine, routes, serving, watching
 from backstay.cli.failures import BAD, BUG, CODES, INTERRUPTED, PIPE, ReaderGone, report, report_error
 from backstay.cli.options import HomeOption, JsonOption, ProjectOption
 from backstay.core.errors import BackstayError
@@ -135,6 +135,7 @@ _add(_access, "revoke", access.revoke, None, "access revoke scoring read_online 
 _add(_access, "list", access.listed, None, "access list")
 _add(_access, "token", access.token, None, "access token scoring")
 app.add_typer(_access, name="access", rich_help_panel=_RECORD)
+_add(app, "doctor", doctor.doctor, _RECORD, "doctor")
 _add(app, "settings", watching.settings, _RECORD, "settings")
 
 

@@ -17,6 +17,7 @@ from backstay.core.times import DAY, HOUR, MINUTE, SECOND, duration, instant, in
 NONE = "-"
 _STYLES = {
     "PASS": "green", "yes": "green", "OK": "green", "FAIL": "red", "no": "red", "INSUFFICIENT": "yellow",
+    "WARN": "yellow",
     "MISSING": "yellow", "EXPIRED": "yellow", "NULL": "yellow", NONE: "dim",
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ from backstay.lifecycle.verify import Chosen, ParityReport, verify
 from backstay.monitoring.quality import Cohort
 from backstay.project.batch import Data, predict_table
 from backstay.project.context import Context
+from backstay.project.doctor import Finding, doctor
 from backstay.project.features import FeatureStore
 from backstay.project.ingestion import Ingested, ingest_source
 from backstay.project.quarantine import Quarantined, quarantine
@@ -227,6 +228,10 @@ class Project(Context):
     def versions(self, model: str | None = None) -> list[ModelVersion]:
         """Every registered version of a model."""
         return self.records.registry.versions(self.model(model).name)
+
+    def doctor(self, *, progress: Progress = _silent) -> list[Finding]:
+        """Whether everything is as a server needs it: a finding for each check, with the fix. Changes nothing."""
+        return doctor(self, progress)
 
     def serve(
         self,
