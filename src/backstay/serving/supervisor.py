@@ -21,6 +21,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -51,6 +52,8 @@ class Worker:
     ready: bool = False
     heard: bytes = b""
     error: BackstayError | None = None
+    gone_by: float = inf
+    """When one that was told to stop is killed, if it has not ended."""
 
     def close(self) -> None:
         for descriptor in (self.told, self.life):
@@ -87,7 +90,7 @@ class Supervisor:
     _slots: dict[int, _Slot] = field(default_factory=dict)
     _old: list[Worker] = field(default_factory=list)
     _announced: bool = False
-    _stopping: float | None = None
+    _stopping: bool = False
 
     def run(self) -> None:
         """Serve. Raises what the workers raised, if none can be started."""
@@ -95,7 +98,7 @@ class Supervisor:
             try:
                 for slot in range(self.count):
                     self._begin(slot, selector)
-                while self._workers or self._stopping is None:
+                while self._workers or not self._stopping:
                     self._turn(arrived, selector)
             finally:
                 for worker in self._workers:
@@ -118,8 +121,7 @@ class Supervisor:
 
     def _turn(self, arrived: socket.socket, selector: selectors.BaseSelector) -> None:
         due = [one.again for one in self._slots.values() if one.again is not None]
-        if self._stopping is not None:
-            due.append(self._stopping)
+        due += [one.gone_by for one in self._workers if one.gone_by < inf]
         wait = max(0.0, min(due) - monotonic()) if due else None
         for key, _ in selector.select(wait):
             if key.fileobj is arrived:
@@ -131,12 +133,12 @@ class Supervisor:
             selector.unregister(worker.told)
             self._ended(worker)
         now = monotonic()
-        if self._stopping is not None:
-            if now >= self._stopping:
-                for worker in self._workers:
-                    _logger.error("worker %d did not stop in time, and is killed", worker.process.pid)
-                    worker.process.kill()
-                self._stopping = now + 1.0
+        for worker in self._workers:
+            if now >= worker.gone_by:
+                _logger.error("worker %d did not stop in time, and is killed", worker.process.pid)
+                worker.process.kill()
+                worker.gone_by = now + 1.0
+        if self._stopping:
             return
         for slot, known in list(self._slots.items()):
             if known.again is not None and now >= known.again:
@@ -148,12 +150,13 @@ class Supervisor:
             self._old.clear()
             for listener in self.listeners:
                 listener.close()
-            self._stopping = monotonic() + self.grace + _STOP_SECONDS
+            self._stopping = True
             for known in self._slots.values():
                 known.again = None
             for worker in self._workers:
                 worker.process.send_signal(number)
-        elif number == signal.SIGHUP and self._stopping is None and self._announced:
+                worker.gone_by = monotonic() + self.grace + _STOP_SECONDS
+        elif number == signal.SIGHUP and not self._stopping and self._announced:
             self._old = [one for one in self._workers if one.replaces is None]
 
     def _hear(self, worker: Worker) -> None:
@@ -170,6 +173,7 @@ class Supervisor:
         self._slots[worker.slot].failures = 0
         if worker.replaces is not None:
             worker.replaces.process.send_signal(signal.SIGUSR1)
+            worker.replaces.gone_by = monotonic() + _STOP_SECONDS
         if not self._announced and sum(one.ready for one in self._workers) == self.count:
             self._announced = True
             self.ready(told)
@@ -179,7 +183,7 @@ class Supervisor:
         self._workers.remove(worker)
         worker.close()
         self.board.leave(worker.slot)
-        if self._stopping is not None:
+        if self._stopping:
             return
         following = next((one for one in self._workers if one.replaces is worker), None)
         if following is not None and following.ready:
