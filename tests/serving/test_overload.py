@@ -18,7 +18,7 @@ from backstay.serving.admission import Limiter
 from backstay.serving.metrics import Metrics
 from backstay.serving.protocol import ServingProtocol
 from tests.serving import shop
-from tests.serving.shop import Server, live
+from tests.serving.shop import Server, live, request
 
 
 class _Answer:
@@ -42,9 +42,9 @@ async def _client(server: Server, body: bytes, until: float, answers: list[tuple
     """Sends one request behind the other on one connection."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     head = f"POST /v1/models/late/predict HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {server.token}\r\n"
-    request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+    sent = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
     while time.monotonic() < until:
-        writer.write(request)
+        writer.write(sent)
         told = _Answer()
         parser = httptools.HttpResponseParser(told)
         while not told.done:
@@ -55,9 +55,11 @@ async def _client(server: Server, body: bytes, until: float, answers: list[tuple
     writer.close()
 
 
-def _flood(server: Server, connections: int, seconds: float) -> list[tuple[int, dict[str, str], Any]]:
+def _flood(
+    server: Server, connections: int, seconds: float, asked: dict[str, Any]
+) -> list[tuple[int, dict[str, str], Any]]:
     answers: list[tuple[int, dict[str, str], Any]] = []
-    body = json.dumps(live()).encode()
+    body = json.dumps(asked).encode()
 
     async def main() -> None:
         until = time.monotonic() + seconds
@@ -71,7 +73,7 @@ def test_under_overload_requests_are_answered_and_logged_or_refused(path: Path) 
     settings = shop.TOML.replace("objective_ms = 10000", "objective_ms = 1\nqueue_limit = 8")
     (path / "backstay.toml").write_text(settings)
     with Server(path) as server:
-        answers = _flood(server, 64, 2.0)
+        answers = _flood(server, 64, 2.0, live())
         statuses = Counter(status for status, _, _ in answers)
         assert statuses.keys() == {200, 429}, statuses
         refused = next((headers, body) for status, headers, body in answers if status == 429)
@@ -84,6 +86,14 @@ def test_under_overload_requests_are_answered_and_logged_or_refused(path: Path) 
         assert "backstay_rows_in_flight 0.0" in metrics
     ids = [body["prediction_id"] for status, _, body in answers if status == 200] + [told["prediction_id"]]
     assert sorted(one.id for one in shop.logged(path)) == sorted(ids)
+
+
+def test_in_a_replay_nothing_is_refused(path: Path) -> None:
+    (path / "backstay.toml").write_text(shop.TOML.replace("objective_ms = 10000", "objective_ms = 1\nqueue_limit = 8"))
+    with Server(path, "--replay") as server:
+        answers = _flood(server, 64, 1.0, request())
+    assert {status for status, _, _ in answers} == {200}
+    assert len(shop.logged(path)) == len(answers)
 
 
 @pytest.mark.parametrize("wait", ["0", "-1", "0.000001"])
