@@ -68,7 +68,8 @@ def set_(
 ) -> None:
     """Set a model's route: each entity always gets the same version, and a share that grows keeps its entities.
 
-    Running servers follow within 200 ms, without a failed request. What is not named any more gets nothing.
+    Running servers look for it ten times a second, and follow without a failed request. What is not named any more
+    gets nothing.
     """  # fmt: skip
     shares, shadows = _parts(parts)
     with Shell(ctx, project, home, as_json) as shell:
@@ -106,7 +107,7 @@ def rollback(
 ) -> None:
     """Make the champion before this one champion again. No gate is asked; twice goes back twice.
 
-    Running servers keep that version in memory: they answer with it within 200 ms, without a failed request.
+    Running servers keep that version in memory: they look ten times a second, and follow without a failed request.
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("rolling back"):

@@ -23,7 +23,7 @@ from backstay.core.errors import InputError
 from backstay.core.identity import digest_of
 from backstay.core.show import Shown
 from backstay.definitions import EventSource, FeatureSet
-from backstay.features.cells import superseded
+from backstay.features.cells import superseded, view_columns
 from backstay.features.exact import Ints
 from backstay.features.frames import given
 from backstay.features.inorder import latest_in_order
@@ -252,12 +252,12 @@ def _in_order(view: _Asked, out: Computed) -> bool:
         return False
     times = view.events.read(source.name, columns=list(TIMES), known_until=view.as_of)
     sequence = times.get_column("sequence").to_numpy()
-    rest = [name for name in source_columns(view.features, source) if name not in TIMES]
+    read = view_columns(plan.view)
 
     def part(low: int, high: int) -> pl.DataFrame:
         bounds = {"sequence_after": int(sequence[low]) - 1, "sequence_until": int(sequence[high - 1])}
         found = view.events.batches(
-            source.name, columns=rest, known_until=view.as_of, rows=high - low, **bounds
+            source.name, columns=read, known_until=view.as_of, rows=high - low, **bounds
         )  # as of the same moment: what was appended since is known later, or numbered higher
         return pl.concat(found)
 

@@ -17,7 +17,7 @@ _VERSION = re.compile(r"v?([1-9][0-9]*)")
 
 
 class Routes:
-    """Sets and shows routes, and rolls back. Servers follow within 200 ms.
+    """Sets and shows routes, and rolls back. Servers look for them ten times a second.
 
     project.routes.set({"v7": 0.05}, shadow=["v8"], why="is v7 as good on live traffic?")
     project.routes.set({"v7": 0.25}, shadow=["v8"], why="no harm at 5%")
