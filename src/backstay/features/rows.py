@@ -188,8 +188,8 @@ class RowEngine:
         wider = frame
         for block in self._blocks[:-1]:
             wider = wider.with_columns_seq(block)
-        if self._literal:  # alone they would make a frame of one row
-            wider = wider.with_columns_seq(self._blocks[-1])
+        if self._literal:  # selected alone they would make a frame of one row
+            return frame, wider.with_columns_seq(self._blocks[-1]).select(*self.features.derivations[-1])
         return frame, wider.select_seq(self._derived_columns)
 
     def _settle(self, computed: Sequence[Computed], stored: Floats, statuses: Statuses) -> None:
