@@ -125,6 +125,16 @@ def eventually_closed(log: LocalPredictions, count: int) -> None:
     assert count == 0
 
 
+def test_a_closed_log_holds_no_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "SEGMENT_BYTES", 10)
+    monkeypatch.setattr(series, "_fdatasync", lambda _: time.sleep(0.2))  # a slow disk
+    log = LocalPredictions(tmp_path)
+    log.append(predicted(1))
+    log.append(predicted(2))
+    log.close()
+    assert LocalPredictions(tmp_path).compact(NAMES, silent).segments == 2
+
+
 def test_a_segment_that_is_gone_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series, "SEGMENT_BYTES", 1)
     log = LocalPredictions(tmp_path)

@@ -60,15 +60,23 @@ class Mode(ABC):
 class Durable(Mode):
     """Acknowledged when written: one write(2) an append."""
 
+    def __init__(self, series: Series) -> None:
+        super().__init__(series)
+        self._settling: list[threading.Thread] = []
+
     def _take(self, data: bytes, _count: int) -> None:
         if self._series.write(data):
-            threading.Thread(target=self._settle, name="backstay-settle").start()
+            thread = threading.Thread(target=self._settle, name="backstay-settle")
+            self._settling = [*(one for one in self._settling if one.is_alive()), thread]
+            thread.start()
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             self._series.leave()
         self._settle()
+        for thread in self._settling:  # they hold segments too, and who closes a log may compact it next
+            thread.join()
 
 
 class Sync(Mode):
