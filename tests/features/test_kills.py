@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from random import Random
@@ -21,25 +18,21 @@ from backstay.storage.backends.local import LocalEvents, LocalOnline
 from backstay.storage.backends.memory import MemoryEvents
 from tests.features import victim
 from tests.features.victim import FEATURES, SOURCE
+from tests.warm import Warm
 
-ROOT = Path(__file__).resolve().parents[2]
 KILLS = 50
 END = instant("2026-01-01")
 
 
 def killed(mode: str, folder: Path, after: float) -> int:
     """Run a victim until it has said something and `after` seconds more; what it said last."""
-    command = [sys.executable, "-m", "tests.features.victim", mode, str(folder)]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "POLARS_MAX_THREADS": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
-    assert process.stdout is not None
+    process = Warm("import sys; from tests.features.victim import main; main(*sys.argv[1:])", mode, folder)
     said = [process.stdout.readline()]
     assert said[0], process.wait()
     time.sleep(after)
     process.kill()
     said += process.stdout.readlines()
-    process.wait()
-    process.stdout.close()
+    process.close()
     return int([line for line in said if line.endswith("\n")][-1])
 
 

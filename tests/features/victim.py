@@ -1,12 +1,11 @@
 """A process to be killed: pushes events, or fills the online state, and says what it has acknowledged.
 
-python victim.py push FOLDER        appends batches of 7 and applies them, for ever; prints the last sequence of each
-python victim.py backfill FOLDER    fills the state again and again as the record grows; prints each frame applied
+main("push", FOLDER)        appends batches of 7 and applies them, for ever; prints the last sequence of each
+main("backfill", FOLDER)    fills the state again and again as the record grows; prints each frame applied
 """
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,8 +36,8 @@ def frame(first: int, rows: int) -> pl.DataFrame:
     return pl.DataFrame({**columns, "id": ids}).with_columns(pl.col("event_time", "known_time").cast(TIME))
 
 
-def main(mode: str, folder: Path) -> None:
-    events, online = LocalEvents(folder / "events"), LocalOnline(folder / "online")
+def main(mode: str, folder: str) -> None:
+    events, online = LocalEvents(Path(folder) / "events"), LocalOnline(Path(folder) / "online")
 
     def told(_what: str, done: int, _all: int) -> None:
         print(done, flush=True)  # noqa: T201
@@ -54,7 +53,3 @@ def main(mode: str, folder: Path) -> None:
         sequence = pl.int_range(numbered.first, numbered.last + 1, dtype=pl.Int64)
         apply_appended(SOURCE, events, writer, rows.with_columns(sequence=sequence))
         print(numbered.last, flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from random import Random
 
 import polars as pl
 import pytest
+from tests.warm import Warm
 
 from backstay import Contract, EventSource, Expect, FeatureSet, ParquetFiles, Sum, Windowed
 from backstay.core.times import HOUR, instant
@@ -20,7 +18,6 @@ from backstay.project.ingestion import ingest_source
 from backstay.storage.backends.local import LocalEvents
 from backstay.storage.backends.memory import MemoryOnline
 
-ROOT = Path(__file__).resolve().parents[2]
 KILLS = 50
 ROWS, BAD = 30, 4
 """in every file; of which break the contract"""
@@ -68,18 +65,13 @@ def write(folder: Path, number: int) -> None:
 
 def killed(folder: Path, after: float) -> int:
     """Run a victim until it has said something and `after` seconds more; the events it had acknowledged."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "POLARS_MAX_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", VICTIM, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
-    )
-    assert process.stdout is not None
+    process = Warm(VICTIM, folder)
     said = [process.stdout.readline()]
     assert said[0], process.wait()
     time.sleep(after)
     process.kill()
     said += process.stdout.readlines()
-    process.wait()
-    process.stdout.close()
+    process.close()
     return int([line for line in said if line.endswith("\n")][-1])
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.warm import Warm
 
 import backstay
 
@@ -47,3 +48,17 @@ def outcome() -> Callable[[subprocess.Popen[str]], str]:
         return out
 
     return _outcome
+
+
+@pytest.fixture
+def warm() -> Iterator[Callable[..., Warm]]:
+    """`warm(code, *arguments)`: the same, soon begun; for tests that kill many."""
+    running: list[Warm] = []
+
+    def _warm(code: str, *arguments: object) -> Warm:
+        running.append(Warm(code, *arguments))
+        return running[-1]
+
+    yield _warm
+    for process in running:
+        process.close()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from tests.warm import Warm
 
 from backstay.storage.backends.local import LocalEvents
 
@@ -34,8 +34,8 @@ for n in range(10**9):
 """
 
 
-def acknowledged(process: subprocess.Popen[str], me: int, first_line: str) -> pl.DataFrame:
-    lines = [first_line, *process.stdout.read().splitlines()]  # type: ignore[union-attr]
+def acknowledged(process: Warm, me: int, first_line: str) -> pl.DataFrame:
+    lines = [first_line, *process.stdout.read().splitlines()]
     rows = [tuple(map(int, line.split())) for line in lines]
     return pl.DataFrame(rows, schema=["first", "last", "n"], orient="row").with_columns(by=pl.lit(me, dtype=pl.Int64))
 
@@ -55,13 +55,13 @@ def check(events: pl.DataFrame, told: pl.DataFrame) -> None:
     assert told.join(appends, on=["by", "n", "first", "last"], how="anti").is_empty()
 
 
-def test_fifty_kills(tmp_path: Path, start: Any) -> None:
+def test_fifty_kills(tmp_path: Path, warm: Any) -> None:
     dice, told = random.Random(3), []
 
     def pair(at: int) -> list[tuple[int, Any]]:
         return [
-            (2 * at, start(WRITER, tmp_path, 2 * at, "appends")),
-            (2 * at + 1, start(WRITER, tmp_path, 2 * at + 1, "compacts")),
+            (2 * at, warm(WRITER, tmp_path, 2 * at, "appends")),
+            (2 * at + 1, warm(WRITER, tmp_path, 2 * at + 1, "compacts")),
         ]
 
     beside, coming = LocalEvents(tmp_path), pair(0)

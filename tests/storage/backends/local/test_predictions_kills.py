@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.predicted import NAMES
+from tests.warm import Warm
 
 from backstay.storage.backends.local import LocalPredictions
 from backstay.storage.backends.local.modes import FLUSH_SECONDS
@@ -34,6 +34,7 @@ for n in range(10**9):
 COMPACTOR = """
 import os, sys, time
 from tests.predicted import NAMES
+from tests.warm import Warm
 from backstay.storage.backends.local import LocalPredictions, predictions, table
 predictions.COMMIT_BYTES, table.SMALL_FILES = 20_000, 4  # every path, many times a second
 log = LocalPredictions(sys.argv[1])
@@ -44,9 +45,9 @@ while True:
 """
 
 
-def acknowledged(process: subprocess.Popen[str], me: int) -> set[int]:
+def acknowledged(process: Warm, me: int) -> set[int]:
     """The numbers of the predictions whose append had returned."""
-    lines = process.stdout.read().splitlines()  # type: ignore[union-attr]
+    lines = process.stdout.read().splitlines()
     return {me * 10**9 + n * 10 + k for n in map(int, lines) for k in range(1 + n % 7)}
 
 
@@ -65,19 +66,19 @@ def appended(me: int) -> Iterator[int]:
     return (me * 10**9 + n * 10 + k for n in itertools.count() for k in range(1 + n % 7))
 
 
-def go(process: subprocess.Popen[str]) -> None:
-    process.stdin.write("go\n")  # type: ignore[union-attr]
-    process.stdin.flush()  # type: ignore[union-attr]
+def go(process: Warm) -> None:
+    process.stdin.write("go\n")
+    process.stdin.flush()
 
 
 @pytest.mark.parametrize("mode", ["durable", "sync", "lossy"])
-def test_three_writers_killed(tmp_path: Path, start: Any, mode: str) -> None:
+def test_three_writers_killed(tmp_path: Path, warm: Any, mode: str) -> None:
     """What is acknowledged is there; what is there beside it was under way. Lossy loses, and only the end."""
     dice, told = random.Random(5), set()
     patience = 0.01 if mode != "lossy" else 3 * FLUSH_SECONDS  # some are killed before they have written, some after
 
     def writers(at: int) -> list[tuple[int, Any]]:
-        return [(3 * at + k, start(WRITER, tmp_path, mode, 3 * at + k, 20_000, 0)) for k in range(3)]
+        return [(3 * at + k, warm(WRITER, tmp_path, mode, 3 * at + k, 20_000, 0)) for k in range(3)]
 
     coming = writers(0)
     for at in range(8):
@@ -101,11 +102,11 @@ def test_three_writers_killed(tmp_path: Path, start: Any, mode: str) -> None:
         assert len(there - told) <= 24 * 9  # the first line of each was read above, and one append was under way
 
 
-def test_fifty_kills_of_compactions(tmp_path: Path, start: Any) -> None:
+def test_fifty_kills_of_compactions(tmp_path: Path, warm: Any) -> None:
     dice, told, ended = random.Random(3), set(), 0
 
     def pair(at: int) -> list[Any]:
-        return [start(WRITER, tmp_path, "durable", at, 4_000, 0.01), start(COMPACTOR, tmp_path)]
+        return [warm(WRITER, tmp_path, "durable", at, 4_000, 0.01), warm(COMPACTOR, tmp_path)]
 
     coming = pair(0)
     for at in range(ROUNDS):
