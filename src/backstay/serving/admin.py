@@ -35,7 +35,7 @@ class Admin:
         self._desk = desk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        request = Request.of(scope, receive)
         try:
             answer = await self._answer(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered

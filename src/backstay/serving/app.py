@@ -18,20 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from math import inf
 from time import monotonic
 from typing import Any
 
 from backstay.core.errors import BackstayError
 from backstay.serving.desk import Desk
-from backstay.serving.job import Asking
-from backstay.serving.logs import REQUEST, RequestLog, request_id
+from backstay.serving.logs import RequestLog
 from backstay.serving.openapi import document
+from backstay.serving.predicting import ByInputs, ByKey, Predicting
 from backstay.serving.refusal import Refusal
-from backstay.serving.v2 import rest
 from backstay.serving.wire import (
     CLOSE,
     JSON,
+    PENDING,
     Answer,
     Receive,
     Request,
@@ -42,7 +41,6 @@ from backstay.serving.wire import (
     refusal,
     respond,
 )
-from backstay.storage.predictions import STATUSES
 
 Handler = Callable[[Request], Awaitable[Answer]]
 
@@ -63,37 +61,49 @@ class App:
         self._log = log
         self.desk, self._limits = desk, limits
         self.limiter, self.metrics = desk.limiter, desk.metrics
-        self._known: dict[tuple[str, str], Handler] = {}
+        self.body_limit = limits.body
+        self.straight: dict[bytes, Predicting] = {}
         for name in desk.routes:
-            self._known["POST", f"/v1/models/{name}/predict"] = _of(self._predict, name)
-            self._known["POST", f"/v2/models/{name}/infer"] = _of(self._infer, name, "")
+            self.straight[f"/v1/models/{name}/predict".encode()] = ByKey(desk, name)
+            self.straight[f"/v2/models/{name}/infer".encode()] = ByInputs(desk, name)
         self.failure: BackstayError | None = None
         """Why the start failed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            request = Request(scope, receive)
-            identity = request_id(request.headers.get(b"x-request-id"))
-            if request.pending:
+            request = Request.of(scope, receive)
+            if PENDING in scope.get("extensions", ()):
                 self.limiter.pending -= 1
             try:
                 answer = await self._answer(request)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
-                REQUEST.set(identity.decode())
-                answer = refusal(error)
-            answer.headers.append((b"x-request-id", identity))
-            if self.desk.leaving:
-                answer.headers.append(CLOSE)
+                answer = refusal(error, request.identity)
+            answer = self.complete(request, answer)
             begin = monotonic()
-            await respond(send, compressed(answer, request.headers.get(b"accept-encoding")))
-            now = monotonic()
-            self.metrics.observe("write", now - begin)
-            seconds = now - request.begun
-            self.metrics.observe("request", seconds)
-            self.metrics.answered(request.endpoint, answer.status)
-            self._log.answered(identity, seconds, answer.status, request.method, request.path, request.principal)
+            await respond(send, answer)
+            self.counted(request, answer.status, begin)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+
+    def authenticated(self, request: Request) -> None:
+        """Find out who asks. Raises `Refusal` (401) for a token that nobody has."""
+        request.principal = self.desk.guard.require(request.headers.get(b"authorization", b""))
+
+    def complete(self, request: Request, answer: Answer) -> Answer:
+        """The answer with the headers that all have, in a coding that the client accepts."""
+        answer.headers.append((b"x-request-id", request.identity))
+        if self.desk.leaving:
+            answer.headers.append(CLOSE)
+        return compressed(answer, request.headers.get(b"accept-encoding"))
+
+    def counted(self, request: Request, status: int, begin: float) -> None:
+        """Count a request whose answer was written from `begin` on."""
+        now, metrics = monotonic(), self.metrics
+        seconds = now - request.begun
+        metrics.observe("write", now - begin)
+        metrics.observe("request", seconds)
+        metrics.answered(request.endpoint, status)
+        self._log.answered(request.identity, seconds, status, request.method, request.path, request.principal)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -109,13 +119,11 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, request: Request) -> Answer:
-        handler = self._known.get((request.method, request.path))
-        if handler is None:
-            parts = request.path.strip("/").split("/")
-            if parts[:2] == ["v2", "health"]:
-                return self._health(request, parts[2:])
-            handler = self._find(parts)
-        request.principal = self.desk.guard.require(request.headers.get(b"authorization", b""))
+        parts = request.path.strip("/").split("/")
+        if parts[:2] == ["v2", "health"]:
+            return self._health(request, parts[2:])
+        handler = self._find(parts)
+        self.authenticated(request)
         return await handler(request)
 
     def _health(self, request: Request, parts: list[str]) -> Answer:
@@ -134,7 +142,7 @@ class App:
             case ["v1", "models", name]:
                 return _get(lambda request: desk.model(request.principal, name))
             case ["v1", "models", name, "predict"]:
-                return _post(self._predict, name)
+                return _post(self._predict, ByKey(desk, name))
             case ["v1", "features", name]:
                 return _post(self._features, name)
             case ["v1", "sources", name, "events"]:
@@ -162,37 +170,14 @@ class App:
             case ["ready"]:
                 return _get(lambda request: desk.metadata(request.principal, name, version) and _ready(name))
             case ["infer"]:
-                return _post(self._infer, name, version)
+                return _post(self._predict, ByInputs(desk, name, version))
         return None
 
-    async def _predict(self, request: Request, name: str) -> Answer:
-        desk, metrics = self.desk, self.metrics
-        request.endpoint = "predict"
-        desk.route(request.principal, name)
-        desk.limiter.admit()
-        data = await request.body(self._limits.body)
-        job, many = await desk.keyed(name, data, request.deadline, request.client)
-        metrics.observe("parse", job.begun - request.begun)
-        return _json(_told(job, many))
-
-    async def _infer(self, request: Request, name: str, version: str) -> Answer:
-        desk = self.desk
-        request.endpoint = "infer"
-        route = desk.route(request.principal, name)
-        if version:
-            route.version(version)
-        desk.limiter.admit()
-        data = await request.body(self._limits.body)
-        asked = rest.read(data, request.json_length(), desk.parts.contracts[name])
-        deadline = request.deadline if asked.wait == inf else min(request.deadline, request.begun + asked.wait)
-        job = await desk.given(name, asked.given, deadline, request.client, version=version, request_id=asked.id)
-        self.metrics.observe("parse", job.begun - request.begun)
-        assert job.answer is not None
-        body, length = rest.written(name, job.version, asked, job.answer)
-        if length is None:
-            return Answer(body)
-        binary = (b"content-type", b"application/octet-stream")
-        return Answer(body, [binary, (b"inference-header-content-length", str(length).encode())])
+    async def _predict(self, request: Request, predicting: Predicting) -> Answer:
+        predicting.admit(request)
+        job, tell = predicting.begin(request, await request.body(self._limits.body))
+        await self.desk.done(predicting.model, job)
+        return tell()
 
     async def _features(self, request: Request, name: str) -> Answer:
         request.endpoint = "features"
@@ -212,45 +197,12 @@ class App:
         return Answer(body, [(b"content-type", kind.encode())])
 
 
-def _told(job: Asking, many: bool) -> dict[str, Any]:
-    """The answer to a request by key, for JSON."""
-    served, answer = job.choice.served, job.answer
-    model, version = served.model.name, job.version
-    rows = (
-        [] if answer is None else list(zip(answer.ids, answer.scores, answer.decisions, answer.statuses, strict=True))
-    )
-    names = [feature.name for feature in served.model.features]
-    marked = {"degraded": answer.degraded} if answer is not None and answer.degraded else {}
-    if not many:
-        one, score, decision, status = rows[0]
-        return {
-            "prediction_id": one, "model": model, "version": version, "score": score, "decision": decision,
-            "at": job.at, "statuses": _statuses(names, status), **marked,
-        }  # fmt: skip
-    told = [
-        {"prediction_id": one, "score": score, "decision": decision, "statuses": _statuses(names, status)}
-        for one, score, decision, status in rows
-    ]
-    if version is None and answer is not None:  # the rows fell to several versions: each names its own
-        told = [{**one, "version": number} for one, number in zip(told, answer.versions, strict=True)]
-    return {"model": model, "version": version, "at": job.at, "rows": told, **marked}
-
-
-def _statuses(names: list[str], codes: bytes) -> dict[str, str]:
-    """The features that are not OK, by name."""
-    return {name: STATUSES[code] for name, code in zip(names, codes, strict=True) if code}
-
-
 def _ready(name: str) -> dict[str, Any]:
     return {"name": name, "ready": True}
 
 
 def _json(told: object) -> Answer:
     return Answer(encode(told), [JSON])
-
-
-def _of(handle: Callable[..., Awaitable[Answer]], *names: str) -> Handler:
-    return lambda request: handle(request, *names)
 
 
 def _get(tell: Callable[[Request], Any]) -> Handler:
@@ -261,7 +213,7 @@ def _get(tell: Callable[[Request], Any]) -> Handler:
     return handler
 
 
-def _post(handle: Callable[..., Awaitable[Answer]], *names: str) -> Handler:
+def _post(handle: Callable[..., Awaitable[Answer]], *names: Any) -> Handler:
     async def handler(request: Request) -> Answer:
         _method(request, "POST")
         return await handle(request, *names)

@@ -58,7 +58,8 @@ class Batcher(Generic[J]):
     def submit(self, job: J) -> asyncio.Future[None]:
         """Resolved when the job has its answer or its error. Raises `Overloaded` or `Late` if it is not let in."""
         self._limiter.enter(job.rows, job.deadline)
-        job.future = self._loop.create_future()
+        if job.future is None:
+            job.future = self._loop.create_future()
         if not self._waiting:
             # A loop that comes straight from a batch has read this one's sockets since.
             self._began = self._ended if job.begun - self._ended < _STRAIGHT else job.begun

@@ -167,8 +167,8 @@ class Desk:
         self.guard.model(principal, name)
         return found(self.routes, name)
 
-    async def keyed(self, name: str, data: bytes, deadline: float, client: Client | None) -> tuple[Asking, bool]:
-        """Predict rows that are asked by key; whether they came as many."""
+    def by_key(self, name: str, data: bytes, deadline: float, client: Client | None) -> tuple[Asking, bool]:
+        """A job of rows that are asked by key; whether they came as many."""
         snapshot = self.routes[name].taken()
         at = self.clock.now()
         asked, many = self.parts.parsers[name].parse(data, at)
@@ -176,13 +176,11 @@ class Desk:
             len(asked), deadline, client,
             choice=snapshot.champion, asked=asked, at=asked[0].at if asked else at, snapshot=snapshot,
         )  # fmt: skip
-        if asked:
-            if snapshot.entry is not None:
-                job.assign(snapshot.each([one.keys for one in asked]))
-            await self._done(self._batchers[name], job)
+        if snapshot.entry is not None and asked:
+            job.assign(snapshot.each([one.keys for one in asked]))
         return job, many
 
-    async def given(
+    def by_inputs(
         self,
         name: str,
         given: Given,
@@ -192,7 +190,7 @@ class Desk:
         version: str = "",
         request_id: str = "",
     ) -> Asking:
-        """Predict rows that bring the model's inputs. Whoever names the champion's version is answered by it."""
+        """A job of rows that bring the model's inputs. Whoever names the champion's version is answered by it."""
         snapshot = self.routes[name].taken()
         job = Asking(
             len(given.vector), deadline, client,
@@ -201,8 +199,19 @@ class Desk:
         )  # fmt: skip
         if snapshot.entry is not None and not version:
             job.assign(snapshot.each(given.keys) if given.keys else snapshot.one(request_id))
-        await self._done(self._batchers[name], job)
         return job
+
+    def submit(self, name: str, job: Asking) -> None:
+        """Take a job of a model; its future is resolved when it has its answer or its error.
+
+        Raises `Refusal` if it is not let in.
+        """
+        self._batchers[name].submit(job)
+
+    async def done(self, name: str, job: Asking) -> None:
+        """The same, and wait; raises the job's error. A job of no rows is done."""
+        if job.rows:
+            await self._done(self._batchers[name], job)
 
     async def looked_up(self, name: str, data: bytes, deadline: float, client: Client | None) -> dict[str, Any]:
         """Features of some entities, with statuses and ages."""

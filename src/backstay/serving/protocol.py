@@ -5,20 +5,23 @@ looked at, and whoever sends it is not asked for a token. That costs a fraction 
 three times what it can do goes on doing it.
 
 The loop reads every socket that is ready before the first of their requests is taken up: those that were read are
-counted as pending, or a thousand would be let in at once.
+counted as pending, or a thousand would be let in at once. What goes the straight way (`lane.py`) is in as it is read.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from backstay.serving.admission import Limiter
+from backstay.serving.lane import Application, Lane, straight
 from backstay.serving.metrics import Metrics
+from backstay.serving.predicting import Predicting
 from backstay.serving.refusal import Overloaded
-from backstay.serving.wire import CLIENT, PENDING, refusal
+from backstay.serving.wire import CLIENT, PENDING, Request, refusal
 
 _ENDPOINTS = {b"redict": "predict", b"/infer": "infer"}  # by the end of the URL
 
@@ -44,11 +47,14 @@ class _Done:
 _DONE: Any = _Done()
 
 
-class Door(Protocol):
+class Door(Application, Protocol):
     """What the protocol asks of the application behind it."""
 
     limiter: Limiter
     metrics: Metrics
+    straight: Mapping[bytes, Predicting]
+    """by URL, what may be answered without a task of its own"""
+    body_limit: int
 
 
 class ServingProtocol(HttpToolsProtocol):
@@ -59,6 +65,7 @@ class ServingProtocol(HttpToolsProtocol):
         self.gone = False
         """Whether nobody reads the answer any more."""
         door: Door = self.config.app  # type: ignore[assignment]
+        self._door = door
         self._limiter, self._metrics = door.limiter, door.metrics
         self._extensions: dict[str, Any] = {CLIENT: self}
         self._pending = {CLIENT: self, PENDING: True}
@@ -76,12 +83,46 @@ class ServingProtocol(HttpToolsProtocol):
         limiter, endpoint = self._limiter, _ENDPOINTS.get(self.url[-6:])
         # One that comes behind another on the same connection waits for it, and is judged when it is taken up.
         if endpoint is not None and (self.cycle is None or self.cycle.response_complete):
-            if limiter.rows + limiter.pending >= limiter.limit and self.parser.get_method() == b"POST":
+            post = self.parser.get_method() == b"POST"
+            if limiter.rows + limiter.pending >= limiter.limit and post:
                 self._refuse(endpoint)
+                return
+            if post and self._straight():
                 return
             limiter.pending += 1
             self.scope["extensions"] = self._pending  # type: ignore[typeddict-item]
         super().on_headers_complete()
+
+    def _straight(self) -> bool:
+        """Whether the request goes the straight way; then it has begun to."""
+        door, parser = self._door, self.parser
+        predicting = door.straight.get(self.url)
+        if predicting is None or self.flow.write_paused:
+            return False
+        headers = dict(self.headers)
+        if not straight(headers, door.body_limit):
+            return False
+        request = Request("POST", self.url.decode(), headers, self)
+        keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        self.cycle = Lane(self, door, predicting, request, keep_alive)  # type: ignore[assignment]
+        return True
+
+    def on_body(self, body: bytes) -> None:
+        if isinstance(self.cycle, Lane):
+            self.cycle.body += body  # no longer than was told, and that was allowed: reading never pauses
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        cycle = self.cycle
+        if isinstance(cycle, Lane):
+            cycle.whole()
+        elif cycle is not _DONE:
+            super().on_message_complete()
+        elif self._last:
+            self.transport.close()
+        else:
+            self.on_response_complete()
 
     def _refuse(self, endpoint: str) -> None:
         self.cycle = _DONE
@@ -91,11 +132,3 @@ class ServingProtocol(HttpToolsProtocol):
         self._metrics.answered(endpoint, 429)
         if self.expect_100_continue:
             self.transport.close()
-
-    def on_message_complete(self) -> None:
-        if self.cycle is not _DONE:
-            super().on_message_complete()
-        elif self._last:
-            self.transport.close()
-        else:
-            self.on_response_complete()

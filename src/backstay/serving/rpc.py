@@ -164,7 +164,8 @@ class Rpc:
         outputs = contract.wanted([one.name for one in request.outputs])
         left = context.time_remaining()
         wait = min(inf if left is None else left, waits(_timeout(request)))
-        job = await desk.given(name, given, begin + wait, None, version=request.model_version, request_id=request.id)
+        job = desk.by_inputs(name, given, begin + wait, None, version=request.model_version, request_id=request.id)
+        await desk.done(name, job)
         desk.metrics.observe("parse", job.begun - begin)
         assert job.answer is not None
         response = message("ModelInferResponse")(

@@ -13,6 +13,7 @@ import msgspec
 from backstay.core.errors import InputError
 from backstay.serving.admission import deadline
 from backstay.serving.job import Client
+from backstay.serving.logs import REQUEST, request_id
 from backstay.serving.refusal import Gone, Overloaded, Refusal, refused
 
 Scope = MutableMapping[str, Any]
@@ -41,6 +42,11 @@ class Answer:
     status: int = 200
 
 
+async def nothing() -> MutableMapping[str, Any]:
+    """Receives nothing more: the body is not read this way."""
+    return {"type": "http.disconnect"}
+
+
 class Request:
     """One HTTP request."""
 
@@ -50,23 +56,27 @@ class Request:
         "client",
         "endpoint",
         "headers",
+        "identity",
         "method",
         "path",
-        "pending",
         "principal",
     )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(
+        self, method: str, path: str, headers: dict[bytes, bytes], client: Client | None, receive: Receive = nothing
+    ) -> None:
         self.begun = monotonic()
         self._receive = receive
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        extensions = scope.get("extensions", {})
-        self.client: Client | None = extensions.get(CLIENT)
-        self.pending: bool = PENDING in extensions
+        self.method, self.path, self.headers, self.client = method, path, headers, client
+        self.identity = request_id(headers.get(b"x-request-id"))
         self.endpoint = "other"
         self.principal = ""
+
+    @classmethod
+    def of(cls, scope: Scope, receive: Receive) -> Request:
+        """The request of an ASGI scope."""
+        client = scope.get("extensions", {}).get(CLIENT)
+        return cls(scope["method"], scope["path"], dict(scope["headers"]), client, receive)
 
     @property
     def deadline(self) -> float:
@@ -179,9 +189,13 @@ def _accepted(header: bytes) -> set[bytes]:
     return names
 
 
-def refusal(error: Exception) -> Answer:
-    """The answer to a request that was refused, or that failed."""
-    status, told = refused(error)
+def refusal(error: Exception, identity: bytes = b"") -> Answer:
+    """The answer to a request that was refused, or that failed; a log line of it bears the request's identity."""
+    token = REQUEST.set(identity.decode())
+    try:
+        status, told = refused(error)
+    finally:
+        REQUEST.reset(token)
     headers = [JSON]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
