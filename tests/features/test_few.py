@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import polars as pl
 import pytest
 
 from backstay import Derived, FeatureSet, Request
+from backstay.features import few, short
+from backstay.features.few import FewEngine
 from backstay.features.rows import RowEngine
 
 INPUTS = Request(x="float", n="int", flag="bool", word="string", moment="datetime")
@@ -28,7 +32,35 @@ def test_few_rows_are_what_many_are(derived: list[Derived], rows: list[list[Any]
     engine = RowEngine(FeatureSet("few", [INPUTS, *derived]))
     kinds = {feature.name: feature.dtype for feature in engine.features.requests}
     plain = {name: pl.Int64() if kind == pl.Datetime else kind for name, kind in kinds.items()}
-    few, many = engine.few([], rows), engine.rows([], pl.DataFrame(rows, schema=plain, orient="row").cast(kinds))
-    assert few.values() == many.values()
-    assert few.statuses.tolist() == many.statuses.tolist()
-    assert few.frame().equals(many.frame(), null_equal=True)
+    found = FewEngine(engine.features, []).rows([], rows)
+    many = engine.rows([], pl.DataFrame(rows, schema=plain, orient="row").cast(kinds))
+    assert found.values() == many.values()
+    assert found.statuses.tobytes() == many.statuses.tobytes()
+    assert found.vector().tobytes() == many.vector().tobytes()
+    assert found.frame().equals(many.frame(), null_equal=True)
+
+
+@pytest.mark.parametrize("rows", [ROWS[:1], ROWS], ids=["alone", "together"])
+@pytest.mark.parametrize("derived", DERIVED.values(), ids=DERIVED)
+def test_the_public_way_of_polars_gives_the_same(
+    derived: list[Derived], rows: list[list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = FeatureSet("few", [INPUTS, *derived])
+    shorter = FewEngine(features, []).rows([], rows)
+    assert short.ways() != short.PUBLIC  # this Polars is called the shorter way
+    monkeypatch.setattr(few, "ways", lambda: short.PUBLIC)
+    public = FewEngine(features, []).rows([], rows)
+    assert shorter.values() == public.values()
+    assert shorter.statuses.tobytes() == public.statuses.tobytes()
+    assert shorter.vector().tobytes() == public.vector().tobytes()
+
+
+def test_importing_backstay_asks_nothing_of_the_engine() -> None:
+    """Its threads are not started: a process that has them cannot be forked."""
+    code = """
+import glob, backstay, backstay.project, backstay.features.lookup
+print([open(one).read().strip() for one in glob.glob('/proc/self/task/*/comm')])
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "'python'" in told
+    assert "polars-0" not in told

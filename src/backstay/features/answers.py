@@ -67,16 +67,15 @@ class Answers:
 
     def _general(self, asked: Sequence[Asked]) -> list[OnlineRow]:
         found = self._lookup.lookup(asked)
-        names, wide = self._names, len(self._names)
-        codes = found.rows.statuses.tobytes()
+        names, rows = self._names, found.rows
         return [
             OnlineRow(
                 one.at,
                 dict(zip(names, values, strict=True)),
-                self._statuses(codes[row * wide : (row + 1) * wide]).copy(),
+                self._statuses(codes).copy(),
                 dict(zip(names, ages, strict=True)),
             )
-            for row, (one, values, ages) in enumerate(zip(asked, found.rows.values(), found.ages(), strict=True))
+            for one, values, codes, ages in zip(asked, rows.values(), rows.codes, found.ages(), strict=True)
         ]
 
     def _statuses(self, codes: bytes) -> dict[str, str]:

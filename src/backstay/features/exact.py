@@ -86,16 +86,26 @@ def _in_python(totals: Ints, scale: int | Ints, bits: int) -> Floats:
         total = 0
         for limb in reversed(limbs):
             total = (total << bits) + limb
-        out[place] = _quotient(total, powers[place // each])
+        out[place] = quotient(total, powers[place // each])
     return out.reshape(totals.shape[:-1])
 
 
-def _quotient(total: int, power: int) -> float:
+def quotient(total: int, power: int) -> float:
     """total / 2**power, to the nearest float."""
     try:
         return total / (1 << power) if power >= 0 else float(total << -power)
     except OverflowError:
         return float("inf") if total > 0 else float("-inf")
+
+
+def quotient_in_two(total: int, power: int) -> tuple[float, float]:
+    """total / 2**power as the nearest float, and what is left of it as the nearest float: twice the precision."""
+    high = quotient(total, power)
+    if high in (float("inf"), float("-inf")):
+        return high, 0.0
+    top, bottom = high.as_integer_ratio()
+    over, under = (1 << power, 1) if power >= 0 else (1, 1 << -power)
+    return high, (total * under * bottom - top * over) / (bottom * over)
 
 
 def in_two(totals: Ints, scale: int | Ints, bits: int) -> tuple[Floats, Floats]:

@@ -16,10 +16,7 @@ the same bits, because sums are exact (`exact`) and everything else picks a valu
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -29,7 +26,8 @@ from backstay.features.exact import Floats, Ints
 from backstay.features.extremes import NEVER, Extremes, Ranges, Within
 from backstay.features.index import Index, by_segment, order
 from backstay.features.question import Answer, Pick, Question, Window
-from backstay.features.totals import Numbers, Order, Totals, prefix_sums
+from backstay.features.settled import Settled
+from backstay.features.totals import Numbers, Order, Totals
 
 _MANY = 4_096  # asked rows from which sorting them pays
 
@@ -211,17 +209,10 @@ class History:
         """This history of one entity as a few sorted arrays; None where there are corrections."""
         if self._segments > 1 or self._until is not None:
             return None
-        asked = self._question
-        numbers = self._numbers if asked.windows else Numbers(np.empty((len(self._segment), 0), np.int64), [])
-        return Settled(
-            array("q", np.maximum.accumulate(self._visible).tobytes()),
-            array("q", self._event_time.tobytes()),
-            self._by_visible.places is None,
-            self._values,
-            prefix_sums(numbers.matrix),
-            tuple((part.begin, part.end, part.bits if part.end - part.begin > 1 else 0) for part in numbers.parts),
-            [int(part.scale) for part in numbers.parts],
-        )
+        rows = len(self._segment)
+        numbers = self._numbers if self._question.windows else Numbers(np.empty((rows, 0), np.int64), [])
+        in_order = self._by_visible.places is None
+        return Settled.of(self._visible, self._event_time, in_order, self._values, numbers)
 
 
 def _canonical(segment: Ints, event_time: Ints, known_time: Ints, sequence: Ints, segments: int) -> Ints | None:
@@ -234,48 +225,3 @@ def _canonical(segment: Ints, event_time: Ints, known_time: Ints, sequence: Ints
     places = np.lexsort((sequence, known_time, event_time))
     by_segment = order(segment[places], np.zeros(len(places), np.int64), segments)
     return places if by_segment is None else places[by_segment]
-
-
-@dataclass(slots=True)
-class Settled:
-    """One entity's history in canonical order, as `batch` asks it: at a T when all that had happened was known."""
-
-    visible: array[int]
-    """when the event and all before it have become visible"""
-    event_time: array[int]
-    in_order: bool
-    """whether events become visible in canonical order"""
-    values: Floats
-    prefix: Ints
-    """prefix sums of `Numbers`, shape (events + 1, numbers)"""
-    layout: tuple[tuple[int, int, int], ...]
-    """of each summed column, where its limbs begin and end, and their bits (0: one limb)"""
-    scales: list[int]
-    _signed: dict[tuple[str, int], Floats] = field(default_factory=dict)
-
-    def entered(self, at: int) -> int:
-        """How many events are visible at T: the first ones; -1 if it's not just the first ones."""
-        if self.in_order:
-            return bisect_right(self.visible, at)
-        happened = bisect_left(self.event_time, at)
-        return happened if not happened or self.visible[happened - 1] <= at else -1
-
-    def pick(self, pick: Pick, left: int, entered: int) -> float:
-        """One value of the events left..entered-1; NaN is null."""
-        if pick.kind == "distinct":
-            some = self.values[left:entered, pick.column]
-            return float(len(set(some[some == some].tolist())))
-        if left >= entered:
-            return np.nan
-        if pick.kind in ("first", "last"):
-            return float(self.values[left if pick.kind == "first" else entered - 1, pick.column])
-        signed = self._signed.get((pick.kind, pick.column))
-        if signed is None:
-            values = self.values[:, pick.column]
-            signed = np.where(np.isnan(values), np.inf, values if pick.kind == "min" else -values)
-            self._signed[pick.kind, pick.column] = signed
-        found = float(_smallest(signed[left:entered]))
-        return np.nan if found == np.inf else (found if pick.kind == "min" else -found) + 0.0
-
-
-_smallest = np.minimum.reduce  # half the time of .min() on the few events of a window

@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 
 from backstay.core.errors import BackstayError, ConflictError, InputError
 from backstay.core.times import instant_text
 from backstay.definitions import FeatureSet, View
-from backstay.features.batch import ask_each
+from backstay.features.few import FewEngine, FewRows
 from backstay.features.history import History
 from backstay.features.online import entity_key, view_id, watermark_key
 from backstay.features.packed import EVENT_TIME, GENERATION, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
-from backstay.features.rows import RowEngine, Rows
-from backstay.features.views import Computed, Status, ViewPlan
+from backstay.features.plainly import Cells, PlainView
+from backstay.features.views import Status, ViewPlan
 from backstay.storage.ports import OnlineState
 
 CACHED_EVENTS = 1_000_000
@@ -47,9 +45,9 @@ class Asked:
 class Found:
     """The features of some requests, in their order, and how far the state had read: per source the sequence."""
 
-    rows: Rows
+    rows: FewRows
     watermark: dict[str, int]
-    computed: list[Computed]
+    cells: list[Cells]
     at: Sequence[int]
     places: list[list[int]]
     degraded: str = ""
@@ -58,10 +56,9 @@ class Found:
     def ages(self) -> list[tuple[int | None, ...]]:
         """How old each value's last event was at T, in microseconds: a row each, by feature; None where none is."""
         nothing = [None] * len(self.at)
-        columns: list[Sequence[int | None]] = [nothing] * self.rows.statuses.shape[1]
-        for one, places in zip(self.computed, self.places, strict=True):
-            happened = one.event_time.tolist()
-            age = [None if then < 0 else at - then for at, then in zip(self.at, happened, strict=True)]
+        columns: list[Sequence[int | None]] = [nothing] * len(self.rows.codes[0])
+        for one, places in zip(self.cells, self.places, strict=True):
+            age = [None if then < 0 else at - then for at, then in zip(self.at, one.event_time, strict=True)]
             for place in places:
                 columns[place] = age
         return list(zip(*columns, strict=True))
@@ -84,9 +81,11 @@ class OnlineLookup:
     def __init__(self, features: FeatureSet, state: OnlineState) -> None:
         self.features = features
         self._state = state
-        self._engine = RowEngine(features)
+        plans = [ViewPlan(features, view) for view in range(len(features.views))]
+        self._engine = FewEngine(features, plans)
         self._identities = [view_id(view) for view in features.views]
-        self._plans = dict(zip(self._identities, self._engine.plans, strict=True))
+        self._plans = dict(zip(self._identities, plans, strict=True))
+        self._plain = [PlainView(plan) for plan in plans]
         self._marks = [
             watermark_key(view.source.name, identity)
             for view, identity in zip(features.views, self._identities, strict=True)
@@ -120,8 +119,8 @@ class OnlineLookup:
         """
         policy = self.features.on_failure
         if policy == "defaults":
-            computed = [self._nothing(plan, len(asked)) for plan in self._engine.plans]
-            return self._rows(asked, computed, {}, policy)
+            cells = [Cells.unavailable(len(asked), len(plan.features)) for plan in self._plans.values()]
+            return self._rows(asked, cells, {}, policy)
         if policy != "last_known":
             raise why
         keys = [self._keys(view, identity, asked) for view, identity in self._views]
@@ -140,29 +139,19 @@ class OnlineLookup:
         degraded: str = "",
     ) -> Found:
         at = [one.at for one in asked]
-        moments = np.array(at, np.int64)
-        computed = [
-            self._compute(plan, per_view, at, moments, histories)
-            for plan, per_view in zip(self._engine.plans, keys, strict=True)
+        cells = [
+            self._cells(plain, plan, per_view, at, histories)
+            for plain, plan, per_view in zip(self._plain, self._plans.values(), keys, strict=True)
         ]
         if degraded:
-            for one in computed:
-                one.statuses[one.statuses == Status.OK] = Status.LAST_KNOWN
-        return self._rows(asked, computed, watermark, degraded)
+            for one in cells:
+                one.marked(Status.OK, Status.LAST_KNOWN)
+        return self._rows(asked, cells, watermark, degraded)
 
-    def _rows(
-        self, asked: Sequence[Asked], computed: list[Computed], watermark: dict[str, int], degraded: str
-    ) -> Found:
+    def _rows(self, asked: Sequence[Asked], cells: list[Cells], watermark: dict[str, int], degraded: str) -> Found:
         fields = [[one.fields[name] for name in self._requests] for one in asked]
-        rows = self._engine.few(computed, fields)
-        return Found(rows, watermark, computed, [one.at for one in asked], self._places, degraded)
-
-    @staticmethod
-    def _nothing(plan: ViewPlan, rows: int) -> Computed:
-        """What is known of no entity at all: null, not zero."""
-        out = Computed.of(rows, len(plan.features))
-        out.values[:], out.statuses[:], out.event_time[:] = np.nan, Status.UNAVAILABLE, -1
-        return out
+        rows = self._engine.rows(cells, fields)
+        return Found(rows, watermark, cells, [one.at for one in asked], self._places, degraded)
 
     @staticmethod
     def _keys(view: View, identity: bytes, asked: Sequence[Asked]) -> list[bytes | None]:
@@ -211,14 +200,14 @@ class OnlineLookup:
         while self._kept > CACHED_EVENTS and len(self._prepared) > 1:
             self._kept -= self._prepared.pop(next(iter(self._prepared))).events
 
-    def _compute(
+    def _cells(
         self,
+        plain: PlainView,
         plan: ViewPlan,
         keys: Sequence[bytes | None],
         at: Sequence[int],
-        moments: npt.NDArray[np.int64],
         histories: Mapping[bytes, _Prepared],
-    ) -> Computed:
+    ) -> Cells:
         ready = [None if key is None else histories.get(key) for key in keys]
         for one, moment in zip(ready, at, strict=True):
             if one is not None and moment < one.complete_from:
@@ -228,11 +217,11 @@ class OnlineLookup:
                     expected=f"a time from {instant_text(one.complete_from)} on",
                     fix="compute old rows from the events record",
                 )
-        answer = ask_each(plan.question, [None if one is None else one.history for one in ready], at)
-        computed = plan.compute(answer, moments)
+        cells = plain.rows([None if one is None else one.history for one in ready], at)
         for place, column in plan.coded:
-            computed.coded[place] = _spelled(plan.view, column, computed.values[:, place].tolist(), ready)
-        return computed
+            codes = [row[place] for row in cells.values]
+            cells.coded[place] = _spelled(plan.view, column, codes, ready)
+        return cells
 
 
 def prepared_history(plan: ViewPlan, packed: Packed) -> History:
@@ -250,11 +239,10 @@ def prepared_history(plan: ViewPlan, packed: Packed) -> History:
     )
 
 
-def _spelled(view: View, column: int, codes: Sequence[float], ready: Sequence[_Prepared | None]) -> pl.Series:
+def _spelled(view: View, column: int, codes: Sequence[float], ready: Sequence[_Prepared | None]) -> list[Any]:
     """The words that codes stand for: each entity numbers its own."""
     number = sum(value.coded for value in view.values[:column])
-    words = [
+    return [
         None if one is None or code != code else one.words[number][int(code)]
         for code, one in zip(codes, ready, strict=True)
     ]
-    return pl.Series(words, dtype=view.values[column].dtype)

@@ -18,7 +18,6 @@ import numpy as np
 import polars as pl
 
 from backstay.definitions import FeatureSet
-from backstay.features.batch import ask_each
 from backstay.features.cells import NEVER
 from backstay.features.lookup import prepared_history
 from backstay.features.online import view_id, watermark_key
@@ -196,7 +195,7 @@ class Newest:
         if self._lead > UNTIL:
             until = packed.rows[:, UNTIL]
             since = max(since, int(until[until != NEVER].max(initial=ALWAYS)))
-        answer = ask_each(self._plan.question, [prepared_history(self._plan, packed)], [since])
+        answer = prepared_history(self._plan, packed).ask(np.zeros(1, np.int64), np.array([since]))
         seen, event_time = bool(answer.seen[0]), int(answer.event_time[0])
         return _Last(blob[:GENERATION], since, seen, event_time, answer.last[0].tolist(), packed.words)
 

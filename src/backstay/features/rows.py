@@ -83,24 +83,6 @@ class RowEngine:
         read = {name for block in features.derivations for one in block.values() for name in one.meta.root_names()}
         self._read = [feature for feature in stored if feature.name in read and feature.name not in words]
         self._layout = _Layout(features, self._column)
-        self._blocks = [[one.alias(name) for name, one in block.items()] for block in features.derivations]
-        last = self._blocks[-1] if self._blocks else []
-        before = [pl.col(name) for block in features.derivations[:-1] for name in block]
-        self._derived_columns = [*before, *last]
-        self._literal = not any(one.meta.root_names() for one in self._derived_columns)
-        self._read_columns = [self._column[feature.name] for feature in self._read]
-        requested = [feature for _, feature in self._other_places if feature.kind == "request"]
-        defaults = [feature.default for feature in requested]
-        self._requested_defaults = defaults if any(default is not None for default in defaults) else []
-        self._plain_schema = {f.name: _plain_type(f.dtype) for f in requested} | {
-            f.name: pl.Float64 for f in self._read
-        }
-        self._cast = [
-            (place, f.dtype)
-            for place, f in enumerate((*requested, *self._read))
-            if f.dtype != self._plain_schema[f.name]
-        ]
-        self._requested = [feature.name for feature in requested]
 
     def room(self, rows: int, scratch: Path | None = None) -> Room:
         """Room for what the views compute for so many rows; see `Room.of`."""
@@ -132,65 +114,6 @@ class RowEngine:
             else:
                 statuses[:, place] = Status.OK
         return Rows(self._layout, stored, others, statuses)
-
-    def few(self, computed: Sequence[Computed], fields: Sequence[Sequence[Any]]) -> Rows:
-        """All features of the requests in flight: what `rows` gives, made several times faster from plain values.
-
-        fields: for each row its request-time inputs, in order of declaration; times as integer microseconds.
-        """
-        statuses = np.zeros((len(fields), len(self.features)), np.uint8)
-        stored = np.empty((len(fields), 0))
-        if computed:
-            stored = np.concatenate([one.values for one in computed], axis=1)
-        self._settle(computed, stored, statuses)
-        words = self._words(computed, len(fields))
-        filled = fields
-        if self._requested_defaults:
-            filled = [
-                [
-                    default if value is None else value
-                    for value, default in zip(row, self._requested_defaults, strict=True)
-                ]
-                for row in fields
-            ]
-        base, made = self._evaluated(stored, filled, words)
-        plain = {
-            **dict(zip(self._requested, zip(*filled, strict=True), strict=True)),
-            **{name: values[: len(fields)] for name, values in _plain_columns(made).items()},
-        }
-        given = dict(zip(self._requested, zip(*fields, strict=True), strict=True))
-        for place, feature in self._other_places:
-            values = given[feature.name] if feature.kind == "request" else plain[feature.name]
-            if None in values:
-                statuses[:, place] = [Status.NULL if value is None else Status.OK for value in values]
-        return Rows(self._layout, stored, words, statuses, plain, (base, made))
-
-    def _evaluated(
-        self, stored: Floats, fields: Sequence[Sequence[Any]], words: dict[str, pl.Series]
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """What derived features read of a few rows, and the derived features: a lone row stands twice in both."""
-        read = stored[:, self._read_columns]
-        cells = read.tolist()
-        if np.isnan(read).any():
-            cells = [[None if value != value else value for value in row] for row in cells]
-        rows = [(*given, *values) for given, values in zip(fields, cells, strict=True)]
-        # Twice the lone row: see `in_one_chunk`. What is built from rows stands in one chunk.
-        frame = pl.DataFrame(rows if len(rows) > 1 else rows * 2, schema=self._plain_schema, orient="row")
-        for place, kind in self._cast:
-            column = frame.to_series(place)
-            column = column.cast(pl.Int64) if isinstance(kind, pl.Datetime) and column.dtype != pl.Int64 else column
-            frame.replace_column(place, column.cast(kind))
-        if words:
-            doubled = words if len(rows) > 1 else {name: pl.concat([w, w], rechunk=True) for name, w in words.items()}
-            frame = frame.with_columns_seq(*doubled.values())
-        if not self._blocks:
-            return frame, pl.DataFrame()
-        wider = frame
-        for block in self._blocks[:-1]:
-            wider = wider.with_columns_seq(block)
-        if self._literal:  # selected alone they would make a frame of one row
-            return frame, wider.with_columns_seq(self._blocks[-1]).select(*self.features.derivations[-1])
-        return frame, wider.select_seq(self._derived_columns)
 
     def _settle(self, computed: Sequence[Computed], stored: Floats, statuses: Statuses) -> None:
         """Put the statuses of all views in their places, and apply defaults to the values."""
@@ -260,31 +183,22 @@ class Rows:
     statuses: Statuses
     """shape (rows, features)"""
     _plain: dict[str, Sequence[Any]] = field(default_factory=dict)
-    _frames: tuple[pl.DataFrame, ...] = ()
-    """where else there may be a column; of a lone row twice"""
 
     def frame(self) -> pl.DataFrame:
         """One column a feature, in order of declaration."""
-        columns, rows = self._layout.column, len(self._stored)
+        columns = self._layout.column
         return pl.DataFrame(
             [
-                _series(feature, self._stored[:, columns[name]])
-                if name in columns
-                else self._other(name).head(rows).alias(name)
+                _series(feature, self._stored[:, columns[name]]) if name in columns else self._others[name].alias(name)
                 for name, feature in self._layout.features.items()
             ]
         )
-
-    def _other(self, name: str) -> pl.Series:
-        if name in self._others:
-            return self._others[name]
-        return next(frame.get_column(name) for frame in self._frames if name in frame.columns)
 
     def plain(self, name: str) -> Sequence[Any]:
         """The values of a feature that is not stored: null as None, times as integer microseconds."""
         values = self._plain.get(name)
         if values is None:
-            values = self._plain[name] = plain(self._other(name)).to_list()[: len(self._stored)]
+            values = self._plain[name] = plain(self._others[name]).to_list()
         return values
 
     def vector(self) -> npt.NDArray[np.float32]:
@@ -294,7 +208,7 @@ class Rows:
         out[:, layout.stored_places] = self._stored[:, layout.stored_columns]
         few = len(out) <= _SHORT
         for place, name in layout.other_places:
-            out[:, place] = _missing(self.plain(name)) if few else _floats(self._other(name))
+            out[:, place] = _missing(self.plain(name)) if few else _floats(self._others[name])
         return out
 
     def values(self) -> list[list[Any]]:
@@ -323,18 +237,6 @@ def in_one_chunk(frame: pl.DataFrame) -> pl.DataFrame:
     if frame.height == 1:
         return pl.DataFrame([pl.concat([column, column], rechunk=True) for column in columns])
     return pl.DataFrame([column.rechunk() for column in columns])
-
-
-def _plain_type(dtype: pl.DataType) -> type[pl.DataType]:
-    """The type of a request-time input as it comes, times as integers; a class, since Polars compares these faster."""
-    return pl.Int64 if isinstance(dtype, pl.Datetime) else dtype.base_type()
-
-
-def _plain_columns(frame: pl.DataFrame) -> dict[str, Sequence[Any]]:
-    """The columns of a few rows as they are logged; row by row they are made several times faster."""
-    if any(kind == pl.Datetime for kind in frame.dtypes):
-        return {column.name: plain(column).to_list() for column in frame.get_columns()}
-    return dict(zip(frame.columns, zip(*frame.rows(), strict=True), strict=True))
 
 
 def plain(column: pl.Series) -> pl.Series:

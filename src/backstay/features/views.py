@@ -72,11 +72,17 @@ class ViewPlan:
         self.view = features.views[view]
         self.features: list[Feature] = [feature for feature in features if feature.view == view]
         self.question = Question(self.features, len(self.view.values))
-        self._order = np.array([self._place(feature) for feature in self.features], np.intp)
-        self._as_kept = not self.question.windows and self._order.tolist() == list(range(self.question.columns))
+        self.order = [self._place(feature) for feature in self.features]
+        """of each feature its place in what `compute` lays side by side"""
+        self._order = np.array(self.order, np.intp)
+        self._as_kept = not self.question.windows and self.order == list(range(self.question.columns))
         """whether the features are the view's values, in their order: then nothing is moved"""
         self._latest = np.array([p for p, feature in enumerate(self.features) if feature.kind == "latest"], np.intp)
         ages = [f.max_age for f in self.features if f.kind == "latest"]
+        self.limits = [
+            (p, f.max_age) for p, f in enumerate(self.features) if f.kind == "latest" and f.max_age is not None
+        ]
+        """(place, max age) of features that expire"""
         self._max_age = np.array([_FOREVER if age is None else age for age in ages], np.int64)
         self.coded = [
             (place, one.column)

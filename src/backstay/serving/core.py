@@ -248,9 +248,9 @@ class _Batch:
         """The rows of a job whose features were looked up."""
         assert self.found is not None
         assert job.asked is not None
-        begin, statuses, watermark = self._begin[id(job)], self.found.rows.statuses, self.found.watermark
+        begin, statuses, watermark = self._begin[id(job)], self.found.rows.codes, self.found.watermark
         return [
-            (one.at, dict(one.keys), dict(one.fields), watermark, self._values[place], statuses[place].tobytes())
+            (one.at, dict(one.keys), dict(one.fields), watermark, self._values[place], statuses[place])
             for place, one in enumerate(job.asked, begin)
         ]
 
