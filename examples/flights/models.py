@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from backstay import Ask, GatePolicy, Label, Model, RetrainPolicy
+from backstay import Ask, GatePolicy, Label, Model, Objective, RetrainPolicy
 from features import flight_features, landings, schedule, voids
 
 
@@ -31,4 +31,5 @@ late30 = Model(
     estimator=boosted_trees,
     gate=GatePolicy(metric="auc", margin=0.002, embargo="1d", judge_after="14d"),
     retrain=RetrainPolicy(every="7d"),
+    objective=Objective(latency="50ms", share=0.99, availability=0.999, why="crews are planned while it is waited for"),
 )

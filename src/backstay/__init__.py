@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from backstay.definitions import Mean as Mean
     from backstay.definitions import Min as Min
     from backstay.definitions import Model as Model
+    from backstay.definitions import Objective as Objective
     from backstay.definitions import ParquetFiles as ParquetFiles
     from backstay.definitions import Request as Request
     from backstay.definitions import RetrainPolicy as RetrainPolicy
@@ -47,8 +48,8 @@ __version__ = "0.1.0"
 
 _DEFINITIONS = (
     "Ask", "Contract", "Count", "CsvFiles", "DeltaTable", "Derived", "Distinct", "Entity", "EventSource", "Expect",
-    "FeatureSet", "First", "GatePolicy", "Label", "Last", "Latest", "Max", "Mean", "Min", "Model", "ParquetFiles",
-    "Request", "RetrainPolicy", "Share", "SqlQuery", "Std", "Sum", "Windowed",
+    "FeatureSet", "First", "GatePolicy", "Label", "Last", "Latest", "Max", "Mean", "Min", "Model", "Objective",
+    "ParquetFiles", "Request", "RetrainPolicy", "Share", "SqlQuery", "Std", "Sum", "Windowed",
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")
 _HOMES |= {"Project": "backstay.project", "BackstayError": "backstay.core.errors"}

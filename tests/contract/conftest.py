@@ -14,15 +14,17 @@ from typing import Any
 import pytest
 
 from backstay.storage.backends import local, memory
-from backstay.storage.ports import Artifacts, EventStore, Ledger, PredictionLog
+from backstay.storage.ports import Artifacts, CountLog, EventStore, Ledger, PredictionLog
 
 _BACKENDS: dict[str, dict[str, Callable[[Path], Any]]] = {
     "memory": {
+        "counts": lambda _: memory.MemoryCounts(),
         "events": lambda _: memory.MemoryEvents(),
         "ledger": lambda _: memory.MemoryLedger(),
         "artifacts": lambda _: memory.MemoryArtifacts(),
     },
     "local": {
+        "counts": lambda path: local.LocalCounts(path / "counts"),
         "events": lambda path: local.LocalEvents(path / "events"),
         "ledger": lambda path: local.LocalLedger(path / "ledger.db"),
         "artifacts": lambda path: local.LocalArtifacts(path / "artifacts"),
@@ -75,6 +77,11 @@ def reopen(predictions: PredictionLog, tmp_path: Path) -> Callable[[], Predictio
         return held[-1]
 
     return _reopen
+
+
+@pytest.fixture
+def counts(backend: str, tmp_path: Path) -> Iterator[CountLog]:
+    yield from _made(backend, "counts", tmp_path)
 
 
 @pytest.fixture

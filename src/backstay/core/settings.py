@@ -70,7 +70,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "serving.objective_ms",
         100,
-        "the latency that answers are kept within, in ms; what cannot be is refused",
+        "the latency that answers are kept within, in ms, or a model's tighter objective; what cannot be is refused",
     ),
     Setting("serving.queue_limit", 1_024, "the most rows admitted and not yet answered, however fast the answers are"),
     Setting("serving.cache_bytes", 0, "bytes that a worker's cache of scores may take; 0: there is none"),

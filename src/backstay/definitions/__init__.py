@@ -24,6 +24,7 @@ from backstay.definitions.feature import Feature
 from backstay.definitions.features import FeatureSet
 from backstay.definitions.labels import Label
 from backstay.definitions.models import Ask, Model
+from backstay.definitions.objectives import Objective
 from backstay.definitions.policies import GatePolicy, RetrainPolicy
 from backstay.definitions.readers import CsvFiles, DeltaTable, ParquetFiles, Reader, SqlQuery
 from backstay.definitions.sources import EventSource
@@ -53,6 +54,7 @@ __all__ = [
     "Mean",
     "Min",
     "Model",
+    "Objective",
     "ParquetFiles",
     "Reader",
     "Request",

@@ -10,6 +10,7 @@ from backstay.core.times import duration
 from backstay.definitions.features import FeatureSet
 from backstay.definitions.labels import Label
 from backstay.definitions.names import check_name
+from backstay.definitions.objectives import Objective
 from backstay.definitions.places import declared_at, located
 from backstay.definitions.policies import GatePolicy, RetrainPolicy
 from backstay.definitions.sources import EventSource
@@ -35,6 +36,8 @@ class Model:
     threshold: a score at or above it is the decision `true`.
     runtime:   what keeps and serves its versions: "onnx", "lightgbm", "xgboost", "sklearn-pickle", or one of a package
                of yours. Versions that another one wrote go on being served by that one.
+    objective: how fast and how reliably it is to answer, and why: servers count whether it does. It is no part of what
+               a version is: changing it changes no hash.
     trust_code: also load versions whose files can hold code, which runs then (pickles): say so only where nobody else
                can write to the records.
     """
@@ -52,6 +55,7 @@ class Model:
         trust_code: bool = False,
         gate: GatePolicy | None = None,
         retrain: RetrainPolicy | None = None,
+        objective: Objective | None = None,
         description: str = "",
     ) -> None:
         self.place = declared_at()
@@ -61,6 +65,12 @@ class Model:
         self.runtime, self.trust_code = runtime, trust_code
         self.gate = gate or GatePolicy()
         self.retrain = retrain or RetrainPolicy()
+        if objective is not None and not isinstance(objective, Objective):
+            raise DefinitionError(
+                f"objective={objective!r} is no objective", where=self.where, expected="Objective(...)",
+                fix='write Objective(latency="50ms", why="...")',
+            )  # fmt: skip
+        self.objective = objective
         columns = {*ask.source.schema, "event_time"}
         needed = {*features.keys, label.key, *(ask.fields.get(f.name, f.name) for f in features.requests)}
         missing = sorted(needed - columns)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backstay.core.clock import Clock
+from backstay.core.times import SECOND
 from backstay.features.online import OnlineWriter
 from backstay.project.loading import Definitions
 from backstay.project.permits import users
@@ -23,6 +24,7 @@ from backstay.serving.desk import Parts
 from backstay.serving.guard import Guard
 from backstay.serving.lookups import Lookups
 from backstay.serving.metrics import Metrics
+from backstay.serving.objectives import Keeper
 from backstay.serving.parse import RequestParser
 from backstay.serving.push import Push
 from backstay.serving.repository import Repository
@@ -49,7 +51,7 @@ def parts(
     online = Breaker(services.online)
     champions = Champions(models, registry, services.ledger, online)
     rows = settings["serving.rows_limit"]
-    limiter = _limiter(settings, replay)
+    limiter = _limiter(settings, replay, definitions)
     shadows = Shadows(services.predictions, clock, limiter)
     return Parts(
         core=Core(services.predictions, clock, metrics, replay=replay, shadows=shadows, cache=cache, cuts=cuts),
@@ -77,13 +79,19 @@ def parts(
             for name, source in definitions.sources.items()
         },
         online=online,
+        keeper=Keeper(metrics.kept, services.counts, clock),
         remote=settings["online.url"] is not None,
         close=services.close,
     )
 
 
-def _limiter(settings: Mapping[str, Any], replay: bool) -> Limiter:
-    """In a replay nothing is refused: it comes out the same on a slow machine, only later."""
+def _limiter(settings: Mapping[str, Any], replay: bool, definitions: Definitions) -> Limiter:
+    """Admission goes by the tightest latency that was promised: the setting's, or that of a model.
+
+    In a replay nothing is refused: it comes out the same on a slow machine, only later.
+    """
     if replay:
         return Limiter(86_400.0, 1_000_000)
-    return Limiter(settings["serving.objective_ms"] / 1000, settings["serving.queue_limit"])
+    promised = definitions.objectives.values()
+    tightest = min([settings["serving.objective_ms"] / 1000, *(one.latency / SECOND for one in promised)])
+    return Limiter(tightest, settings["serving.queue_limit"])

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from backstay.core.errors import BackstayError, DefinitionError, NotFoundError
-from backstay.definitions import EventSource, FeatureSet, Model
+from backstay.definitions import EventSource, FeatureSet, Model, Objective
 
 Named = TypeVar("Named", Model, FeatureSet, EventSource)
 
@@ -35,6 +35,11 @@ class Definitions:
             what = f"there is no model {name!r}" if name else "the project has several models"
             raise NotFoundError(what, expected=f"one of {', '.join(sorted(self.models))}", fix="name one with --model")
         return self.models[name]
+
+    @property
+    def objectives(self) -> dict[str, Objective]:
+        """What models promise, by the model's name: of those that have declared it."""
+        return {name: model.objective for name, model in self.models.items() if model.objective is not None}
 
     def feature_set(self, name: str | None) -> FeatureSet:
         """The named feature set; without a name, the only one there is."""

@@ -10,8 +10,15 @@ from functools import cached_property
 from pathlib import Path
 
 from backstay.core.errors import IntegrityError
-from backstay.storage.backends.local import LocalArtifacts, LocalEvents, LocalLedger, LocalOnline, LocalPredictions
-from backstay.storage.ports import Artifacts, EventStore, Ledger, OnlineState, PredictionLog
+from backstay.storage.backends.local import (
+    LocalArtifacts,
+    LocalCounts,
+    LocalEvents,
+    LocalLedger,
+    LocalOnline,
+    LocalPredictions,
+)
+from backstay.storage.ports import Artifacts, CountLog, EventStore, Ledger, OnlineState, PredictionLog
 
 
 class Services:
@@ -40,6 +47,10 @@ class Services:
     @cached_property
     def predictions(self) -> PredictionLog:
         return LocalPredictions(self._folder("predictions"), self._predictions_mode)
+
+    @cached_property
+    def counts(self) -> CountLog:
+        return LocalCounts(self.home / "counts")  # its folder is made by who counts: looking changes nothing
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -200,6 +200,8 @@ def run(
     tls = configured(settings, context.path, host)
     writer = OnlineWriter(services.online, context.definitions.feature_sets.values())
     metrics = Metrics(board, slot)
+    if not replay:  # history served again promises nobody anything
+        metrics.keep(context.definitions.objectives)
     desk = Desk(parts(services, context.definitions, settings, context.clock, writer, metrics, replay))
     limits = Limits(
         body=settings["serving.body_limit"],

@@ -7,6 +7,7 @@ scrape costs the same however often workers were replaced.
     a slot    who writes in it: pid (0: nobody), since when (Unix seconds), how many have so far
               gauges, in the order of their registration
               the counters and histograms of `Metrics`
+              rows of the models whose objectives are counted (`objectives.py`)
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import cast
 
 GAUGES = 64
 """How many gauges there may be."""
+ROWS, ROW = 256, 8
+"""How many models with an objective a server may have, and how many numbers are kept of each."""
 _PID, _SINCE, _STARTS, _HEAD = 0, 1, 2, 3
 
 Cells = MutableSequence[float]
@@ -39,7 +42,7 @@ class Board:
     """So many slots, of `width` counters each, in a file; without one, in the memory of this process alone."""
 
     def __init__(self, width: int, slots: int = 1, descriptor: int | None = None) -> None:
-        length = _HEAD + GAUGES + width
+        length = _HEAD + GAUGES + width + ROWS * ROW
         size = slots * length * 8
         if descriptor is None:
             memory = memoryview(bytearray(size)).cast("d")
@@ -47,6 +50,7 @@ class Board:
             if os.fstat(descriptor).st_size < size:
                 os.ftruncate(descriptor, size)  # the new bytes are zeros
             memory = memoryview(mmap.mmap(descriptor, size)).cast("d")
+        self._rows = _HEAD + GAUGES + width
         self._slots = [memory[at : at + length] for at in range(0, slots * length, length)]
 
     def sign(self, slot: int) -> None:
@@ -79,9 +83,16 @@ class Board:
         return cast("Cells", self._slots[slot][_HEAD : _HEAD + GAUGES])
 
     def cells(self, slot: int) -> Cells:
-        return cast("Cells", self._slots[slot][_HEAD + GAUGES :])
+        return cast("Cells", self._slots[slot][_HEAD + GAUGES : self._rows])
+
+    def rows(self, slot: int) -> Cells:
+        return cast("Cells", self._slots[slot][self._rows :])
+
+    def all_rows(self) -> list[Cells]:
+        """The rows of every slot, whether anybody writes in it or not."""
+        return [self.rows(slot) for slot in range(len(self._slots))]
 
     def summed(self) -> list[float]:
         """Gauges and cells, each the sum over all slots."""
-        columns = zip(*(cells[_HEAD:] for cells in self._slots), strict=True)
+        columns = zip(*(cells[_HEAD : self._rows] for cells in self._slots), strict=True)
         return [sum(column) for column in columns]

@@ -26,6 +26,7 @@ from backstay.serving.guard import Guard
 from backstay.serving.job import Asking, Client, Job, Looking
 from backstay.serving.lookups import Lookups
 from backstay.serving.metrics import Metrics
+from backstay.serving.objectives import Keeper
 from backstay.serving.parse import RequestParser
 from backstay.serving.push import Push
 from backstay.serving.refusal import Refusal
@@ -62,6 +63,7 @@ class Parts:
     lookups: Mapping[str, Lookups]
     pushes: Mapping[str, Push]
     online: Breaker
+    keeper: Keeper
     remote: bool
     close: Callable[[], None]
 
@@ -113,12 +115,14 @@ class Desk:
         parts.champions.start(self.routes)
         self.guard.start()
         self._follower = asyncio.create_task(parts.champions.follow(self.routes))
+        parts.keeper.start()
 
     async def stop(self) -> None:
         """Stop following, write down what is left, and close the stores."""
         if self._follower is not None:
             self._follower.cancel()
             await asyncio.gather(self._follower, return_exceptions=True)
+        await self.parts.keeper.stop()
         await self.guard.stop()
         if self._worker is not None:
             self._worker.shutdown()

@@ -8,11 +8,13 @@ arrays side by side on a `Board`. What is written out is the sum over all of the
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import nan
 from typing import Any
 
+from backstay.definitions import Objective
 from backstay.serving.board import GAUGES, Board
+from backstay.serving.objectives import Kept, collect, kept
 
 STAGES = ("parse", "features", "queue", "predict", "log", "write")
 """parse: the body; queue: admitted until its batch begins; features, predict, log: of a batch; write: the answer."""
@@ -46,8 +48,14 @@ class Metrics:
         self.board, self._slot = board or Board(WIDTH), slot
         self.cells = self.board.cells(slot)
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self.kept: dict[str, Kept] = {}
+        """By model, what counts whether its objective is kept: of those that have one."""
         self._stage = {name: place * _WIDE for place, name in enumerate(_NAMES)}
         self.board.sign(slot)
+
+    def keep(self, objectives: Mapping[str, Objective]) -> None:
+        """Count from now on how these models keep their objectives."""
+        self.kept = kept(self.board, self._slot, objectives)
 
     def publish(self) -> None:
         """Show the others this worker's gauges; worth doing about once a second."""
@@ -99,6 +107,7 @@ class Metrics:
         yield counted
         for value, (name, (meaning, _)) in zip(gauges, self.gauges.items(), strict=False):
             yield GaugeMetricFamily(f"backstay_{name}", meaning, value=value)
+        yield from collect(self.board, self.kept)
         yield from self._workers()
 
     def _workers(self) -> Iterator[Any]:

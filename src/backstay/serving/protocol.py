@@ -130,5 +130,9 @@ class ServingProtocol(HttpToolsProtocol):
         self._last = self.expect_100_continue or not self.parser.should_keep_alive()
         self.transport.write(_LAST if self._last else _REFUSAL)
         self._metrics.answered(endpoint, 429)
+        # /v1/models/NAME/...: whoever asks is not known here, nor whether the body would have been right
+        kept = self._metrics.kept.get(b"".join(self.url.split(b"/", 4)[3:4]).decode("latin-1"))
+        if kept is not None:
+            kept.answered(429, 0.0)
         if self.expect_100_continue:
             self.transport.close()

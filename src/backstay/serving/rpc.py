@@ -100,7 +100,7 @@ class Rpc:
             begin = monotonic()
             given = dict(context.invocation_metadata() or ()).get("x-request-id", b"")
             identity = request_id(given if isinstance(given, bytes) else given.encode()).decode()
-            more = [("x-request-id", identity)]
+            more, status = [("x-request-id", identity)], 499  # until it is known: a call that is cancelled ends so
             try:
                 told, status = await answer(request, context), 200
             except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
@@ -113,8 +113,11 @@ class Rpc:
                 await context.abort(getattr(grpc.StatusCode, _CODES.get(status, "UNKNOWN")), sentence)
             finally:
                 if answer == self._ModelInfer:
-                    metrics.observe("request", monotonic() - begin)
+                    seconds = monotonic() - begin
+                    metrics.observe("request", seconds)
                     metrics.answered("infer", status)
+                    if (kept := metrics.kept.get(request.model_name)) is not None:
+                        kept.answered(status, seconds)
             context.set_trailing_metadata(tuple(more))
             return told
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from backstay.storage.counts import Counted
 from backstay.storage.predictions import Prediction
 
 if TYPE_CHECKING:
@@ -161,6 +162,27 @@ class PredictionLog(Protocol):
 
     def close(self) -> None:
         """Write what is waiting, then let go of files; closing again does nothing."""
+        ...
+
+
+class CountLog(Protocol):
+    """The counts record: how servers kept their objectives, minute by minute."""
+
+    def append(self, rows: Sequence[Counted]) -> None:
+        """Append all of them or none; written (write(2)) when it returns. What cannot be is a `BackstayError`.
+
+        Any number of processes append side by side. Rows older than 90 days may be removed.
+        """
+        ...
+
+    def scan(
+        self, *, model: str | None = None, since: int | None = None, until: int | None = None
+    ) -> Iterator[Counted]:
+        """What was counted, of one model, in the minutes that begin in [since, until), in no particular order.
+
+        Rows of one process in one minute may come as one. A torn tail (a writer killed in mid-write) is passed over;
+        damage anywhere else is an `IntegrityError` that names the file and offset.
+        """
         ...
 
 

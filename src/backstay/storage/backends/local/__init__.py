@@ -2,6 +2,7 @@
 
     events       a Delta table a source, numbered under a lock
     predictions  framed, checksummed segment files, one series a writer, compacted into a Delta table
+    counts       framed, checksummed files, one a day and process
     ledger       SQLite in WAL mode, append-only by trigger, hash-chained
     artifacts    files named by their SHA-256
     online       LMDB
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backstay.storage.backends.local.artifacts import LocalArtifacts
+    from backstay.storage.backends.local.counts import LocalCounts
     from backstay.storage.backends.local.events import LocalEvents
     from backstay.storage.backends.local.ledger import LocalLedger
     from backstay.storage.backends.local.online import LocalOnline
     from backstay.storage.backends.local.predictions import LocalPredictions
 
-__all__ = ["LocalArtifacts", "LocalEvents", "LocalLedger", "LocalOnline", "LocalPredictions"]
+__all__ = ["LocalArtifacts", "LocalCounts", "LocalEvents", "LocalLedger", "LocalOnline", "LocalPredictions"]
 
 
 def __getattr__(name: str) -> object:

@@ -5,9 +5,10 @@ same contract as the others, so what works on it works there.
 """
 
 from backstay.storage.backends.memory.artifacts import MemoryArtifacts
+from backstay.storage.backends.memory.counts import MemoryCounts
 from backstay.storage.backends.memory.events import MemoryEvents
 from backstay.storage.backends.memory.ledger import MemoryLedger
 from backstay.storage.backends.memory.online import MemoryOnline
 from backstay.storage.backends.memory.predictions import MemoryPredictions
 
-__all__ = ["MemoryArtifacts", "MemoryEvents", "MemoryLedger", "MemoryOnline", "MemoryPredictions"]
+__all__ = ["MemoryArtifacts", "MemoryCounts", "MemoryEvents", "MemoryLedger", "MemoryOnline", "MemoryPredictions"]
