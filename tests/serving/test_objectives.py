@@ -19,7 +19,7 @@ from backstay.definitions import Objective
 from backstay.project import Project
 from backstay.serving.board import ROWS, Board
 from backstay.serving.metrics import WIDTH
-from backstay.serving.objectives import counted, kept
+from backstay.serving.objectives import counted, tallies
 from backstay.serving.v2.messages import SERVICE, message
 from tests.serving import shop
 from tests.serving.shop import Server, live
@@ -74,6 +74,16 @@ def ask(server: Server, clients: int, each: int) -> Counter[int]:
     for one in threads:
         one.join()
     return statuses
+
+
+def health(server: Server) -> str:
+    """The health page of the admin plane."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(server.told["admin_url"].rpartition(":")[2]))
+    try:
+        connection.request("GET", "/", headers=server.headers())
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
 
 
 def test_over_two_workers_a_kill_and_a_restart_every_request_is_counted_once(path: Path) -> None:
@@ -153,6 +163,12 @@ def test_the_clients_own_mistakes_do_not_count_and_both_protocols_do(path: Path)
         connection.close()
         assert server.predict(live())[0] == 503
         assert shown(server) == (5, 1, 0)
+        until("it is written", lambda: recorded(path) == (5, 1, 0))
+        page = health(server)
+        assert "99.9% answered over 30d: the desk waits for it" in page
+        assert "none declared: Model(..., objective=Objective(latency=..., why=...))" in page
+        assert "page: burns 200x and 200x over 1h and 5m" in page
+        assert "so few requests that one bad one alone is enough" in page
     assert recorded(path) == (5, 1, 0)
 
 
@@ -166,7 +182,7 @@ def test_a_replay_counts_nothing(path: Path) -> None:
 
 def test_a_row_is_a_models_whatever_others_a_worker_knows() -> None:
     board, promise = Board(WIDTH, 2), Objective(latency="1s", why="w")
-    one, two = kept(board, 0, {"a": promise, "b": promise}), kept(board, 1, {"b": promise})
+    one, two = tallies(board, 0, {"a": promise, "b": promise}), tallies(board, 1, {"b": promise})
     for counts in (one["b"], two["b"], two["b"]):
         counts.answered(200, 0.5)
     one["a"].answered(500, 0.5)
@@ -174,14 +190,14 @@ def test_a_row_is_a_models_whatever_others_a_worker_knows() -> None:
     assert counted(board, "a") == (1, 1, 0)
     assert counted(board, "c") == (0, 0, 0)
     one["b"].written([1, 0, 0])
-    again = kept(board, 0, {"b": promise, "c": promise})
+    again = tallies(board, 0, {"b": promise, "c": promise})
     assert (again["b"].unwritten(), again["c"].unwritten()) == ([0, 0, 0], [0, 0, 0])
 
 
 def test_more_models_than_there_are_rows_are_refused() -> None:
     promise = Objective(latency="1s", why="w")
     with pytest.raises(Exception, match=f"more than {ROWS} models"):
-        kept(Board(WIDTH), 0, {f"m{number}": promise for number in range(ROWS + 1)})
+        tallies(Board(WIDTH), 0, {f"m{number}": promise for number in range(ROWS + 1)})
 
 
 @pytest.mark.parametrize(
@@ -201,5 +217,5 @@ def test_more_models_than_there_are_rows_are_refused() -> None:
 )
 def test_what_counts(status: int, seconds: float, counts: tuple[int, int, int]) -> None:
     board = Board(WIDTH)
-    kept(board, 0, {"m": Objective(latency="1s", why="w")})["m"].answered(status, seconds)
+    tallies(board, 0, {"m": Objective(latency="1s", why="w")})["m"].answered(status, seconds)
     assert counted(board, "m") == counts

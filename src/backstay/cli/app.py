@@ -13,7 +13,20 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from backstay import __version__
-from backstay.cli import access, batch, catalog, data, doctor, models, parity, quarantine, routes, serving, watching
+from backstay.cli import (
+    access,
+    batch,
+    catalog,
+    data,
+    doctor,
+    models,
+    objectives,
+    parity,
+    quarantine,
+    routes,
+    serving,
+    watching,
+)
 from backstay.cli.failures import BAD, BUG, CODES, INTERRUPTED, PIPE, ReaderGone, report, report_error
 from backstay.cli.options import HomeOption, JsonOption, ProjectOption
 from backstay.core.errors import BackstayError
@@ -128,6 +141,7 @@ _add(app, "trace", serving.trace, _SERVE, "trace 0199c1f2a5c87d3e9b1a6f0c4d2e8b7
 _add(app, "compact", serving.compact, _SERVE, "compact")
 _add(app, "status", watching.status, _WATCH, "status --as-of 2013-07-01")
 _add(app, "quality", watching.quality, _WATCH, "quality --as-of 2013-07-01")
+_add(app, "objectives", objectives.objectives, _WATCH, "objectives")
 _add(_ledger, "show", watching.ledger_show, None, "ledger show --kind gate")
 app.add_typer(_ledger, name="ledger", rich_help_panel=_RECORD)
 _add(_access, "grant", access.grant, None, "access grant scoring read_online --feature-set flight")

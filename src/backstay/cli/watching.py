@@ -59,6 +59,7 @@ def _model(model: dict[str, Any]) -> Any:
             "evidence": model["evidence"].get("reason"),
             "gain": interval(model["evidence"].get("interval"), signed=True),
         }
+    facts["objective"] = model["objective"]
     facts["open candidates"] = ", ".join(map(str, model["open_candidates"]))
     facts["predictions"] = count(model["predictions"])
     if model["quality"] is not None:

@@ -13,6 +13,7 @@ from backstay.core.settings import expanded, read_settings
 from backstay.lifecycle.records import Records
 from backstay.project.catalog import Catalog
 from backstay.project.loading import Definitions, load_definitions
+from backstay.project.objectives import Objectives
 from backstay.project.permits import Permits
 from backstay.project.routes import Routes
 from backstay.project.services import Services
@@ -78,6 +79,11 @@ class Context:
     def catalog(self) -> Catalog:
         """The catalogue of features: list, show, search."""
         return Catalog(self.definitions, self.records)
+
+    @cached_property
+    def objectives(self) -> Objectives:
+        """Whether what models promise is kept: budgets, burn rates, and which alarm rings."""
+        return Objectives(self.definitions, self.services.counts, self.clock)
 
     @cached_property
     def routes(self) -> Routes:

@@ -79,7 +79,7 @@ def parts(
             for name, source in definitions.sources.items()
         },
         online=online,
-        keeper=Keeper(metrics.kept, services.counts, clock),
+        keeper=Keeper(metrics.tallies, services.counts, clock, models),
         remote=settings["online.url"] is not None,
         close=services.close,
     )

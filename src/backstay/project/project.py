@@ -173,11 +173,12 @@ class Project(Context):
         return tick(self.records, self.model(model), self.environment, strict=self.settings["project.strict"])
 
     def status(self, *, as_of: str | int | None = None) -> Status:
-        """Champions and why, freshness of sources, realised quality with its maturity."""
-        found = self.definitions
+        """Champions and why, objectives, freshness of sources, realised quality with its maturity."""
+        found, moment = self.definitions, self._moment(as_of)
         return project_status(
-            self.records, list(found.models.values()), list(found.sources.values()), as_of=self._moment(as_of)
-        )
+            self.records, list(found.models.values()), list(found.sources.values()), as_of=moment,
+            objectives=self.objectives.show(as_of=moment),
+        )  # fmt: skip
 
     def quality(
         self, model: str | None = None, *, as_of: str | int | None = None, start: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import polars as pl
 from backstay.core.show import Shown
 from backstay.core.times import age_text, duration_text, instant_text
 from backstay.definitions import EventSource, Model
+from backstay.evaluation.budgets import Kept
 from backstay.features.contracts import late
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.tick import open_candidates
@@ -46,10 +48,13 @@ def quality(records: Records, model: Model, *, as_of: int, start: int | None = N
     return weekly_quality(served, model.label, records.events, as_of=as_of, start=start)
 
 
-def project_status(records: Records, models: list[Model], sources: list[EventSource], *, as_of: int) -> Status:
+def project_status(
+    records: Records, models: list[Model], sources: list[EventSource], *, as_of: int, objectives: Sequence[Kept] = ()
+) -> Status:
+    lines = {one.model: one.line for one in objectives}
     return Status(
         as_of=instant_text(as_of),
-        models=[_model(records, model, as_of) for model in models],
+        models=[{**_model(records, model, as_of), "objective": lines.get(model.name)} for model in models],
         sources=[_source(records, source, as_of) for source in sources],
         lost_predictions=records.predictions.lost(),
     )

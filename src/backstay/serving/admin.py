@@ -11,6 +11,7 @@ All but the health pages need the token of an admin, or the home's own. The data
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from typing import Any
 
@@ -55,7 +56,9 @@ class Admin:
         desk.guard.admin(request.principal, "use the admin plane")
         match request.method, parts:
             case "GET", [""]:
-                return Answer(page(desk), [(b"content-type", b"text/html; charset=utf-8"), *_SAFE])
+                # Beside the loop: it reads a month of counts.
+                kept = await asyncio.to_thread(desk.parts.keeper.judged)
+                return Answer(page(desk, kept), [(b"content-type", b"text/html; charset=utf-8"), *_SAFE])
             case "GET", ["metrics"]:
                 data, kind = desk.metrics.written()
                 return Answer(data, [(b"content-type", kind.encode())])

@@ -103,8 +103,8 @@ class App:
         metrics.observe("write", now - begin)
         metrics.observe("request", seconds)
         metrics.answered(request.endpoint, status)
-        if request.kept is not None:
-            request.kept.answered(status, seconds)
+        if request.tally is not None:
+            request.tally.answered(status, seconds)
         self._log.answered(request.identity, seconds, status, request.method, request.path, request.principal)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

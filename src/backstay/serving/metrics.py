@@ -14,7 +14,7 @@ from typing import Any
 
 from backstay.definitions import Objective
 from backstay.serving.board import GAUGES, Board
-from backstay.serving.objectives import Kept, collect, kept
+from backstay.serving.objectives import Tally, collect, tallies
 
 STAGES = ("parse", "features", "queue", "predict", "log", "write")
 """parse: the body; queue: admitted until its batch begins; features, predict, log: of a batch; write: the answer."""
@@ -48,14 +48,14 @@ class Metrics:
         self.board, self._slot = board or Board(WIDTH), slot
         self.cells = self.board.cells(slot)
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
-        self.kept: dict[str, Kept] = {}
+        self.tallies: dict[str, Tally] = {}
         """By model, what counts whether its objective is kept: of those that have one."""
         self._stage = {name: place * _WIDE for place, name in enumerate(_NAMES)}
         self.board.sign(slot)
 
     def keep(self, objectives: Mapping[str, Objective]) -> None:
         """Count from now on how these models keep their objectives."""
-        self.kept = kept(self.board, self._slot, objectives)
+        self.tallies = tallies(self.board, self._slot, objectives)
 
     def publish(self) -> None:
         """Show the others this worker's gauges; worth doing about once a second."""
@@ -107,7 +107,7 @@ class Metrics:
         yield counted
         for value, (name, (meaning, _)) in zip(gauges, self.gauges.items(), strict=False):
             yield GaugeMetricFamily(f"backstay_{name}", meaning, value=value)
-        yield from collect(self.board, self.kept)
+        yield from collect(self.board, self.tallies)
         yield from self._workers()
 
     def _workers(self) -> Iterator[Any]:

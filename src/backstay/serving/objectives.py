@@ -25,7 +25,8 @@ from zlib import crc32
 from backstay.core.clock import Clock
 from backstay.core.errors import BackstayError, InputError
 from backstay.core.times import MINUTE, SECOND
-from backstay.definitions import Objective
+from backstay.definitions import Model, Objective
+from backstay.evaluation.budgets import Kept, first, keeping
 from backstay.serving.board import ROW, ROWS, Board, Cells
 from backstay.storage.counts import Counted
 from backstay.storage.ports import CountLog
@@ -36,7 +37,7 @@ COUNTS = (REQUESTS, FAILED, SLOW)
 _logger = logging.getLogger("backstay.serving")
 
 
-class Kept:
+class Tally:
     """Counts the answers of one model, in this worker's row of it: an addition or two a request, and nothing else."""
 
     __slots__ = ("_at", "_cells", "_within", "objective")
@@ -67,10 +68,10 @@ class Kept:
             self._cells[self._at + _WRITTEN + place] += number
 
 
-def kept(board: Board, slot: int, objectives: Mapping[str, Objective]) -> dict[str, Kept]:
+def tallies(board: Board, slot: int, objectives: Mapping[str, Objective]) -> dict[str, Tally]:
     """By model, what counts in this slot. Raises `InputError` for more models than a board has rows."""
     cells = board.rows(slot)
-    return {name: Kept(one, cells, _row(cells, name)) for name, one in objectives.items()}
+    return {name: Tally(one, cells, _row(cells, name)) for name, one in objectives.items()}
 
 
 def counted(board: Board, name: str) -> tuple[float, ...]:
@@ -98,7 +99,7 @@ def _row(cells: Cells, name: str) -> int:
     return at
 
 
-def collect(board: Board, models: Mapping[str, Kept]) -> Iterator[Any]:
+def collect(board: Board, models: Mapping[str, Tally]) -> Iterator[Any]:
     """What `prometheus_client` writes out: counters of all workers, and what they are held against."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -129,16 +130,20 @@ def collect(board: Board, models: Mapping[str, Kept]) -> Iterator[Any]:
 
 
 class Keeper:
-    """Writes down what a worker counts."""
+    """Writes down what a worker counts, and judges by what all have written.
 
-    def __init__(self, models: Mapping[str, Kept], log: CountLog, clock: Clock) -> None:
-        self.models, self.log, self.clock = models, log, clock
+    tallies: of the models that are counted; models: all of them, also those without an objective
+    """
+
+    def __init__(self, tallies: Mapping[str, Tally], log: CountLog, clock: Clock, models: Mapping[str, Model]) -> None:
+        self._tallies, self._log, self._clock = tallies, log, clock
+        self._objectives = {name: model.objective for name, model in models.items()}
         self._stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Write now and then, on the running loop."""
-        if self.models:
+        if self._tallies:
             self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
@@ -153,20 +158,25 @@ class Keeper:
                 await asyncio.wait_for(self._stopped.wait(), WRITE_SECONDS)
             await self.write()
 
+    def judged(self) -> list[Kept]:
+        """How every model keeps its objective, by what all servers of this home have written down until now."""
+        now = self._clock.now()
+        return keeping(self._objectives, self._log.scan(since=first(self._objectives, now), until=now), now)
+
     async def write(self) -> None:
         """Write down what has been added, beside the loop: a slow disk holds no request up.
 
         What cannot be written now is written with the next.
         """
-        minute = self.clock.now() // MINUTE * MINUTE
-        added = {name: numbers for name, one in self.models.items() if (numbers := one.unwritten())[0]}
+        minute = self._clock.now() // MINUTE * MINUTE
+        added = {name: numbers for name, one in self._tallies.items() if (numbers := one.unwritten())[0]}
         if not added:
             return
         rows = [Counted(minute, name, *numbers) for name, numbers in added.items()]
         try:
-            await asyncio.to_thread(self.log.append, rows)
+            await asyncio.to_thread(self._log.append, rows)
         except BackstayError:
             _logger.exception("what was counted is not written down")
             return
         for name, numbers in added.items():
-            self.models[name].written(numbers)
+            self._tallies[name].written(numbers)

@@ -10,6 +10,7 @@ from time import time
 
 from backstay.core.times import duration_text, instant_text
 from backstay.core.version import VERSION
+from backstay.evaluation.budgets import Kept, percent
 from backstay.serving.desk import Desk
 from backstay.serving.refusal import Refusal
 
@@ -19,8 +20,8 @@ border-bottom:1px solid #ddd}td.n,th.n{text-align:right;font-variant-numeric:tab
 .good{color:#176b2c}.bad{color:#a11212}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-bottom:0}"""
 
 
-def page(desk: Desk) -> bytes:
-    """The page as it is now."""
+def page(desk: Desk, kept: Sequence[Kept]) -> bytes:
+    """The page as it is now; `kept` is what its models promise, and whether they keep it."""
     try:
         desk.ready()
         state = '<p class="good">Ready: every model is served.</p>'
@@ -46,6 +47,8 @@ def page(desk: Desk) -> bytes:
         f"<p>{total:,.0f} requests answered, {shed:,.0f} of them refused under overload (429),",
         f" {errors:,.0f} failed (5xx). {metrics.board.starts()} workers started so far.</p>",
         _table("Models", ("model", "version", "state", "why"), _models(desk)),
+        _table("Objectives", _OBJECTIVES, [row for one in kept for row in _kept(one)]),
+        "<p>At a burn rate of 1x a budget lasts as long as it is for; <code>backstay objectives</code> tells more.</p>",
         _table("Latency", ("stage", ">count", ">p50 within", ">p99 within"), stages),
         _table("Answers", ("status", ">count"), counts),
         _table("Workers", ("worker", ">pid", "since", "for"), workers),
@@ -55,6 +58,23 @@ def page(desk: Desk) -> bytes:
 
 def _models(desk: Desk) -> list[tuple[str, ...]]:
     return [(row["name"], row["version"] or "-", row["state"], row["reason"]) for row in desk.parts.repository.index()]
+
+
+_OBJECTIVES = ("model", "objective", ">requests", ">good", ">burn 1h", ">6h", ">3d", ">budget left", "rings now")
+
+
+def _kept(one: Kept) -> list[tuple[str, ...]]:
+    if one.objective is None:
+        return [(one.model, one.line, "", "", "", "", "", "", "")]
+    out = []
+    for budget in one.budgets:
+        burns = ["-" if spent.burn is None else f"{spent.burn:.3g}x" for spent in budget.windows[:3]]
+        own = budget.windows[-1]
+        rings = "; ".join(alarm.text for alarm in budget.ringing)
+        what = f"{percent(budget.target)} {budget.promise} over {duration_text(own.over)}: {one.objective.why}"
+        good = "no requests" if own.share is None else percent(own.share)
+        out.append((one.model, what, f"{own.requests:,}", good, *burns, percent(budget.left), rings or "nothing"))
+    return out
 
 
 def _at(seconds: float) -> str:

@@ -31,7 +31,7 @@ class Predicting(ABC):
 
     def admit(self, request: Request) -> None:
         """Let a request in, before its body is looked at. Raises `Refusal` or `AccessError` if it may not come in."""
-        request.endpoint, request.kept = self.endpoint, self.desk.metrics.kept.get(self.model)
+        request.endpoint, request.tally = self.endpoint, self.desk.metrics.tallies.get(self.model)
         self.desk.route(request.principal, self.model)
         self.desk.limiter.admit()
 
@@ -67,7 +67,7 @@ class ByInputs(Predicting):
         self._version = version
 
     def admit(self, request: Request) -> None:
-        request.endpoint, request.kept = self.endpoint, self.desk.metrics.kept.get(self.model)
+        request.endpoint, request.tally = self.endpoint, self.desk.metrics.tallies.get(self.model)
         route = self.desk.route(request.principal, self.model)
         if self._version:
             route.version(self._version)

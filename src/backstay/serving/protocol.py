@@ -131,8 +131,8 @@ class ServingProtocol(HttpToolsProtocol):
         self.transport.write(_LAST if self._last else _REFUSAL)
         self._metrics.answered(endpoint, 429)
         # /v1/models/NAME/...: whoever asks is not known here, nor whether the body would have been right
-        kept = self._metrics.kept.get(b"".join(self.url.split(b"/", 4)[3:4]).decode("latin-1"))
-        if kept is not None:
-            kept.answered(429, 0.0)
+        tally = self._metrics.tallies.get(b"".join(self.url.split(b"/", 4)[3:4]).decode("latin-1"))
+        if tally is not None:
+            tally.answered(429, 0.0)
         if self.expect_100_continue:
             self.transport.close()

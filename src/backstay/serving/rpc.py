@@ -116,8 +116,8 @@ class Rpc:
                     seconds = monotonic() - begin
                     metrics.observe("request", seconds)
                     metrics.answered("infer", status)
-                    if (kept := metrics.kept.get(request.model_name)) is not None:
-                        kept.answered(status, seconds)
+                    if (tally := metrics.tallies.get(request.model_name)) is not None:
+                        tally.answered(status, seconds)
             context.set_trailing_metadata(tuple(more))
             return told
 

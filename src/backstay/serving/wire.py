@@ -14,7 +14,7 @@ from backstay.core.errors import InputError
 from backstay.serving.admission import deadline
 from backstay.serving.job import Client
 from backstay.serving.logs import REQUEST, request_id
-from backstay.serving.objectives import Kept
+from backstay.serving.objectives import Tally
 from backstay.serving.refusal import Gone, Overloaded, Refusal, refused
 
 Scope = MutableMapping[str, Any]
@@ -58,10 +58,10 @@ class Request:
         "endpoint",
         "headers",
         "identity",
-        "kept",
         "method",
         "path",
         "principal",
+        "tally",
     )
 
     def __init__(
@@ -72,7 +72,7 @@ class Request:
         self.method, self.path, self.headers, self.client = method, path, headers, client
         self.identity = request_id(headers.get(b"x-request-id"))
         self.endpoint = "other"
-        self.kept: Kept | None = None
+        self.tally: Tally | None = None
         """what counts whether the model that is asked keeps its objective, if it has one"""
         self.principal = ""
 
