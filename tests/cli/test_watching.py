@@ -61,9 +61,10 @@ def test_no_quality(cli: Cli, tmp_path: Path) -> None:
 
 def test_ledger(cli: Cli, life: Life) -> None:
     entries = cli("ledger", "show", "--project", life.project, "--json").json["entries"]
-    assert [entry["kind"] for entry in entries] == ["version", "gate", "gate", "alias"]
-    assert [entry["id"] for entry in entries] == [1, 2, 3, 4]
-    assert entries[-1]["body"]["evidence"]["gate"] == 3
+    assert [entry["kind"] for entry in entries] == ["version", "gate", "gate", "alias", "server"]
+    assert [entry["id"] for entry in entries] == [1, 2, 3, 4, 5]
+    assert entries[3]["body"]["evidence"]["gate"] == 3
+    assert entries[4]["at"] == entries[3]["at"], "a replay has no time of its own"
     last = cli("ledger", "show", "-n", 1, "--kind", "gate", "--project", life.project).out.splitlines()
     assert len(last) == 3
     assert "late/1" in last[-1]

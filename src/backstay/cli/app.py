@@ -15,6 +15,7 @@ from typer.core import TyperGroup, TyperOption
 from backstay import __version__
 from backstay.cli import (
     access,
+    architecture,
     batch,
     catalog,
     data,
@@ -149,6 +150,7 @@ _add(_access, "revoke", access.revoke, None, "access revoke scoring read_online 
 _add(_access, "list", access.listed, None, "access list")
 _add(_access, "token", access.token, None, "access token scoring")
 app.add_typer(_access, name="access", rich_help_panel=_RECORD)
+_add(app, "architecture", architecture.architecture, _RECORD, "architecture --out architecture.html")
 _add(app, "doctor", doctor.doctor, _RECORD, "doctor")
 _add(app, "settings", watching.settings, _RECORD, "settings")
 

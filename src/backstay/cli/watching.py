@@ -130,7 +130,10 @@ def ledger_show(
     kind: Annotated[
         str | None,
         typer.Option(
-            "--kind", metavar="KIND", help="Of one kind only: version, gate, alias, access.", show_default=False
+            "--kind",
+            metavar="KIND",
+            show_default=False,
+            help="Of one kind only: version, gate, alias, route, access, server.",
         ),
     ] = None,
     project: ProjectOption = None,
@@ -167,6 +170,10 @@ def _told(kind: str, body: Any) -> str:
         return f"to version {body['to']}{before}"
     if kind == "version":
         return f"number {body['number']}, manifest {body['manifest'][:12]}"
+    if kind == "server":
+        machine = body["machine"]
+        workers = f"{body['workers']} worker{'s' if body['workers'] != 1 else ''}"
+        return f"{workers} on {machine['cores']} cores of {machine['cpu']}, backstay {body['packages']['backstay']}"
     if kind == "access":
         on = body.get("feature_set") or "all feature sets"
         times = f" ({body['count']} times)" if body.get("count", 1) > 1 else ""

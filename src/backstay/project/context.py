@@ -11,6 +11,7 @@ from typing import Any
 from backstay.core.clock import Clock, SystemClock
 from backstay.core.settings import expanded, read_settings
 from backstay.lifecycle.records import Records
+from backstay.project.architecture import Architecture, architecture
 from backstay.project.catalog import Catalog
 from backstay.project.loading import Definitions, load_definitions
 from backstay.project.objectives import Objectives
@@ -89,6 +90,11 @@ class Context:
     def routes(self) -> Routes:
         """Which versions share a model's requests with its champion: show, set, clear, rollback."""
         return Routes(self.records, self.definitions, self.permits)
+
+    def architecture(self) -> Architecture:
+        """What is deployed now, and on what, from what is recorded."""
+        kept = self.objectives.show()
+        return architecture(self.name, self.definitions, self.settings, self.records, self.access, kept)
 
     def close(self) -> None:
         """Release the stores."""

@@ -18,6 +18,7 @@ from backstay.core.errors import InputError
 from backstay.features.backfill import Progress, backfill
 from backstay.features.online import OnlineWriter
 from backstay.project.context import Context
+from backstay.project.started import write_down
 
 if TYPE_CHECKING:
     from backstay.serving.board import Board
@@ -86,6 +87,7 @@ def serve(
             "a replaying server takes its clients' word for the time", where="serving.host", expected="loopback only"
         )
     secure = configured(settings, context.path, host) is not None
+    ready = _recorded(context, host, count, secure, replay, ready)
     with ExitStack() as stack:
         listener = stack.enter_context(listen(host, port))
         token = context.services.home / "token"
@@ -110,6 +112,19 @@ def serve(
             )  # fmt: skip
             return
         _supervise(context, host, replay, listener, admin, count, lambda more: ready(told | dict(more)), stack)
+
+
+def _recorded(context: Context, host: str, workers: int, tls: bool, replay: bool, ready: Ready) -> Ready:
+    """`ready`, before which the start is written down: whoever is told knows that it is."""
+
+    def recorded(told: Mapping[str, Any]) -> None:
+        write_down(
+            context.services.ledger, context.settings, host=host, workers=workers, tls=tls,
+            at=None if replay else context.clock.now(), actor=context.actor,
+        )  # fmt: skip
+        ready(told)
+
+    return recorded
 
 
 def _check(context: Context, workers: int) -> None:

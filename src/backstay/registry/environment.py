@@ -17,6 +17,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -63,7 +64,7 @@ def capture(project_dir: str | Path, lock_file: str | Path | None = None) -> Env
         dirty=None if diff is None else sha256(diff),
         lock=lock,
         interpreter=_interpreter(),
-        packages=_packages(),
+        packages=packages(),
     )
     return Environment(code, diff)
 
@@ -73,9 +74,10 @@ def _interpreter() -> str:
     return f"{version} ({sys.platform} {platform.machine()})"
 
 
-def _packages() -> dict[str, str]:
+def packages(names: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """The versions of these packages, of those that are installed."""
     found = {}
-    for name in PACKAGES:
+    for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

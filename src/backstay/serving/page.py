@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 from math import isinf, isnan
 from time import time
 
+from backstay.core.pages import document, table
 from backstay.core.times import duration_text, instant_text
 from backstay.core.version import VERSION
 from backstay.evaluation.budgets import Kept, percent
 from backstay.serving.desk import Desk
 from backstay.serving.refusal import Refusal
-
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:.5rem 0 1.5rem}td,th{padding:.2rem 1.2rem .2rem 0;text-align:left;
-border-bottom:1px solid #ddd}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.good{color:#176b2c}.bad{color:#a11212}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-bottom:0}"""
 
 
 def page(desk: Desk, kept: Sequence[Kept]) -> bytes:
@@ -40,20 +36,20 @@ def page(desk: Desk, kept: Sequence[Kept]) -> bytes:
         (str(one.slot), str(one.pid), _at(one.since), duration_text(int((time() - one.since) * 1e6) // 10**6 * 10**6))
         for one in metrics.board.signs()
     ]
-    return "".join([
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="10">',
-        f"<title>backstay: health</title><style>{_STYLE}</style></head><body>",
+    return document(
+        "backstay: health",
         f"<h1>backstay {escape(VERSION)}</h1>{state}",
         f"<p>{total:,.0f} requests answered, {shed:,.0f} of them refused under overload (429),",
         f" {errors:,.0f} failed (5xx). {metrics.board.starts()} workers started so far.</p>",
-        _table("Models", ("model", "version", "state", "why"), _models(desk)),
-        _table("Objectives", _OBJECTIVES, [row for one in kept for row in _kept(one)]),
+        table("Models", ("model", "version", "state", "why"), _models(desk)),
+        table("Objectives", _OBJECTIVES, [row for one in kept for row in _kept(one)]),
         "<p>At a burn rate of 1x a budget lasts as long as it is for; <code>backstay objectives</code> tells more.</p>",
-        _table("Latency", ("stage", ">count", ">p50 within", ">p99 within"), stages),
-        _table("Answers", ("status", ">count"), counts),
-        _table("Workers", ("worker", ">pid", "since", "for"), workers),
-        f"<p>{escape(instant_text(int(time()) * 10**6))}. Numbers are of all workers.</p></body></html>",
-    ]).encode()  # fmt: skip
+        table("Latency", ("stage", ">count", ">p50 within", ">p99 within"), stages),
+        table("Answers", ("status", ">count"), counts),
+        table("Workers", ("worker", ">pid", "since", "for"), workers),
+        f"<p>{escape(instant_text(int(time()) * 10**6))}. Numbers are of all workers.</p>",
+        refresh=10,
+    ).encode()
 
 
 def _models(desk: Desk) -> list[tuple[str, ...]]:
@@ -87,12 +83,3 @@ def _within(seconds: float) -> str:
     if isinf(seconds):
         return "over 2.5 s"
     return f"{seconds * 1e6:g} µs" if seconds < 1e-3 else f"{seconds * 1e3:g} ms"
-
-
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    kinds = [' class="n"' if name.startswith(">") else "" for name in columns]
-    head = "".join(f"<th{k}>{escape(n.lstrip('>'))}</th>" for k, n in zip(kinds, columns, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{k}>{escape(v)}</td>" for k, v in zip(kinds, row, strict=True)) + "</tr>" for row in rows
-    )
-    return f"<h2>{escape(title)}</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
