@@ -32,6 +32,7 @@ from backstay.storage.counts import Counted
 from backstay.storage.ports import CountLog
 
 WRITE_SECONDS = 10.0
+_FRESH = 30 * SECOND
 _NAME, REQUESTS, FAILED, SLOW, _WRITTEN = 0, 1, 2, 3, 4
 COUNTS = (REQUESTS, FAILED, SLOW)
 _logger = logging.getLogger("backstay.serving")
@@ -138,6 +139,7 @@ class Keeper:
     def __init__(self, tallies: Mapping[str, Tally], log: CountLog, clock: Clock, models: Mapping[str, Model]) -> None:
         self._tallies, self._log, self._clock = tallies, log, clock
         self._objectives = {name: model.objective for name, model in models.items()}
+        self._judged: list[Kept] = []
         self._stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -159,9 +161,15 @@ class Keeper:
             await self.write()
 
     def judged(self) -> list[Kept]:
-        """How every model keeps its objective, by what all servers of this home have written down until now."""
-        now = self._clock.now()
-        return keeping(self._objectives, self._log.scan(since=first(self._objectives, now), until=now), now)
+        """How every model keeps its objective, by what all servers of this home have written down.
+
+        As of now, or of half a minute ago: weeks of counts are read for it, which requests should not feel.
+        """
+        now, before = self._clock.now(), self._judged
+        if not before or not 0 <= now - before[0].as_of < _FRESH:
+            rows = self._log.scan(since=first(self._objectives, now), until=now)
+            self._judged = keeping(self._objectives, rows, now)
+        return self._judged
 
     async def write(self) -> None:
         """Write down what has been added, beside the loop: a slow disk holds no request up.
