@@ -172,6 +172,15 @@ def test_the_clients_own_mistakes_do_not_count_and_both_protocols_do(path: Path)
     assert recorded(path) == (5, 1, 0)
 
 
+def test_a_version_is_the_same_with_a_promise_and_without(path: Path) -> None:
+    before = Project(path).records.registry.get("late", 2)
+    promising(path)
+    promised = Project(path)
+    assert promised.model("late").objective is not None
+    assert promised.train("late", as_of=shop.SECOND, note="the second").digest == before.digest
+    promised.close()
+
+
 def test_a_replay_counts_nothing(path: Path) -> None:
     promising(path)
     with Server(path, "--replay") as server:
