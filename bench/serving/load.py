@@ -64,7 +64,7 @@ def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> d
         headers = [part for name, value in server.headers().items() for part in ("-H", f"{name}: {value}")]
         command = [
             "h2load", "--h1", f"--clients={clients}", f"--rps={each}", f"--requests={clients * each * (seconds + 1)}",
-            f"--rate={max(1, rate // 100)}", "--rate-period=10ms", f"--data={data}", f"--log-file={log}",
+            f"--rate={max(1, rate // 1000)}", "--rate-period=1ms", f"--data={data}", f"--log-file={log}",
             "-H", "Content-Type: application/json", *headers, server.url(path),
         ]  # fmt: skip
         subprocess.run(command, capture_output=True, text=True, check=True)

@@ -116,6 +116,8 @@ class Waiting:
     def __init__(self, limit: float) -> None:
         self.limiter, self.metrics = Limiter(1.0, 1_000), Metrics()
         self.limiter.limit = limit
+        self.straight: dict[bytes, Any] = {}
+        self.shed: list[Any] = []
         self.gone: list[bool] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -169,6 +171,7 @@ def _post(path: str, *headers: str, body: str = "{}") -> bytes:
     ("sent", "statuses", "closed"),
     [
         (_post("/v1/models/m/predict"), [429], False),
+        (_post("/v1/models/m/predict", "content-type: text/plain") * 3, [429, 429, 429], False),
         (_post("/v1/models/m/predict") + _post("/other") + _post("/v2/models/m/infer"), [429, 200, 200], False),
         (_post("/v2/models/m/infer", "connection: close"), [429], True),
         (_post("/v2/models/m/infer", "expect: 100-continue", body="")[:-2] + b"\r\n", [429], True),

@@ -37,9 +37,14 @@ class Limiter:
         self.each = self._half / _FIRST
         """Seconds that a row takes, everything counted: a guess at first, then measured."""
 
+    @property
+    def full(self) -> bool:
+        """Whether one row more, behind those that were read, would be refused: asked before anything is parsed."""
+        return self.rows + self.pending + 1 > self.limit
+
     def admit(self) -> None:
-        """Raise `Overloaded` if nothing more is taken: asked before anything is parsed."""
-        if self.rows >= self.limit:
+        """Raise `Overloaded` if nothing more is taken: asked before the body is read."""
+        if self.rows + 1 > self.limit:
             raise Overloaded()
 
     def enter(self, rows: int, deadline: float) -> None:

@@ -62,6 +62,7 @@ class App:
         self.desk, self._limits = desk, limits
         self.limiter, self.metrics = desk.limiter, desk.metrics
         self.body_limit = limits.body
+        self.shed: list[Any] = []
         self.straight: dict[bytes, Predicting] = {}
         for name in desk.routes:
             self.straight[f"/v1/models/{name}/predict".encode()] = ByKey(desk, name)

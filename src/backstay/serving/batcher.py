@@ -65,13 +65,11 @@ class Batcher(Generic[J]):
             self._began = self._ended if job.begun - self._ended < _STRAIGHT else job.begun
         self._waiting.append(job)
         self._rows += job.rows
-        if not self._away:
-            if self._rows >= LARGEST:
-                self._flush()
-            elif not self._due:
-                self._due = True
-                # One turn later: by then the sockets that were ready together have all been read.
-                self._loop.call_soon(self._turn)
+        if not self._away and not self._due:
+            self._due = True
+            # One turn later, however many they are: by then the sockets that were ready together have all been read,
+            # so that what waits is known, and what is too much of it refused.
+            self._loop.call_soon(self._turn)
         return job.future  # type: ignore[no-any-return]
 
     def _turn(self) -> None:

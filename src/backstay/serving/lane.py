@@ -101,6 +101,7 @@ class Lane:
 
     def _answer(self, answer: Answer) -> None:
         application, request, connection = self._application, self.request, self._connection
+        self._job = self._tell = None  # the job refers to this: nothing is left that only the collector would find
         answer = application.complete(request, answer)
         begin = monotonic()
         self.response_complete = True

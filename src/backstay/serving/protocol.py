@@ -21,6 +21,7 @@ from backstay.serving.lane import Application, Lane, straight
 from backstay.serving.metrics import Metrics
 from backstay.serving.predicting import Predicting
 from backstay.serving.refusal import Overloaded
+from backstay.serving.shed import Shed, plain
 from backstay.serving.wire import CLIENT, PENDING, Request, refusal
 
 _ENDPOINTS = {b"redict": "predict", b"/infer": "infer"}  # by the end of the URL
@@ -55,6 +56,8 @@ class Door(Application, Protocol):
     straight: Mapping[bytes, Predicting]
     """by URL, what may be answered without a task of its own"""
     body_limit: int
+    shed: list[tuple[ServingProtocol, Shed]]
+    """what was read in this turn of the loop, and is to be refused"""
 
 
 class ServingProtocol(HttpToolsProtocol):
@@ -69,13 +72,44 @@ class ServingProtocol(HttpToolsProtocol):
         self._limiter, self._metrics = door.limiter, door.metrics
         self._extensions: dict[str, Any] = {CLIENT: self}
         self._pending = {CLIENT: self, PENDING: True}
+        self._shed = door.shed
         self._last = False
+        self._within = False
+        """whether the parser has seen the beginning of a request and not its end"""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        idle = not self._within and (self.cycle is None or self.cycle.response_complete)
+        if self._limiter.full and idle and plain(data):
+            # Most of what a refusal would cost is the parser's: it never sees what is refused like this.
+            self._unset_keepalive_if_required()
+            self.cycle = shed = Shed(data.partition(b" ")[2].partition(b" ")[0])  # type: ignore[assignment]
+            if not self._shed:
+                self.loop.call_soon(self._write_shed)
+            self._shed.append((self, shed))
+        else:
+            super().data_received(data)
+
+    def _write_shed(self) -> None:
+        """Refuse all that were read in the same turn of the loop, one after the other."""
+        refused = self._shed.copy()
+        self._shed.clear()
+        for connection, shed in refused:
+            connection.refuse_shed(shed)
+
+    def refuse_shed(self, shed: Shed) -> None:
+        shed.response_complete = True
+        if not (shed.disconnected or self.transport.is_closing()):
+            self._refused(shed.url, _REFUSAL if shed.keep_alive else _LAST)
+            if not shed.keep_alive:
+                self.transport.close()
+            self.on_response_complete()
+
     def on_message_begin(self) -> None:
+        self._within = True
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
 
@@ -84,8 +118,8 @@ class ServingProtocol(HttpToolsProtocol):
         # One that comes behind another on the same connection waits for it, and is judged when it is taken up.
         if endpoint is not None and (self.cycle is None or self.cycle.response_complete):
             post = self.parser.get_method() == b"POST"
-            if limiter.rows + limiter.pending >= limiter.limit and post:
-                self._refuse(endpoint)
+            if post and limiter.full:
+                self._refuse()
                 return
             if post and self._straight():
                 return
@@ -114,6 +148,7 @@ class ServingProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._within = False
         cycle = self.cycle
         if isinstance(cycle, Lane):
             cycle.whole()
@@ -124,15 +159,18 @@ class ServingProtocol(HttpToolsProtocol):
         else:
             self.on_response_complete()
 
-    def _refuse(self, endpoint: str) -> None:
+    def _refuse(self) -> None:
         self.cycle = _DONE
         # A client that asked whether to go on with its body may now leave it out: the next request begins anywhere.
         self._last = self.expect_100_continue or not self.parser.should_keep_alive()
-        self.transport.write(_LAST if self._last else _REFUSAL)
-        self._metrics.answered(endpoint, 429)
-        # /v1/models/NAME/...: whoever asks is not known here, nor whether the body would have been right
-        tally = self._metrics.tallies.get(b"".join(self.url.split(b"/", 4)[3:4]).decode("latin-1"))
-        if tally is not None:
-            tally.answered(429, 0.0)
+        self._refused(self.url, _LAST if self._last else _REFUSAL)
         if self.expect_100_continue:
             self.transport.close()
+
+    def _refused(self, url: bytes, answer: bytes) -> None:
+        self.transport.write(answer)
+        self._metrics.answered(_ENDPOINTS[url[-6:]], 429)
+        # /v1/models/NAME/...: whoever asks is not known here, nor whether the body would have been right
+        tally = self._metrics.tallies.get(b"".join(url.split(b"/", 4)[3:4]).decode("latin-1"))
+        if tally is not None:
+            tally.answered(429, 0.0)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ import uvicorn
 from backstay.core.errors import BackstayError, InputError
 from backstay.serving.admin import Admin
 from backstay.serving.app import App
+from backstay.serving.garbage import Garbage
 from backstay.serving.protocol import ServingProtocol
 from backstay.serving.tls import Tls
 
@@ -78,6 +78,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._app, self._ready, self._beside, self._stopping = app, ready, beside, stopping
         self._until: float | None = None
+        self._garbage: Garbage | None = None
         self._retiring = False
         self.failure: BackstayError | None = None
         """Why what runs beside it did not start."""
@@ -94,8 +95,7 @@ class _Server(uvicorn.Server):
             self.should_exit = True
             await self.shutdown(sockets)
             return
-        gc.collect()
-        gc.freeze()  # what is loaded now lives as long as the server: the collector need not walk it again
+        self._garbage = Garbage()
         signal.signal(signal.SIGUSR1, self._retire)
         if self._stopping.parent is not None:
             asyncio.get_running_loop().add_reader(self._stopping.parent, self._orphaned)
@@ -124,6 +124,8 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:
             self._app.metrics.publish()
+        if self._garbage is not None:
+            self._garbage.tick(idle=not self._app.limiter.rows)
         if self._retiring:
             for server in self.servers:
                 server.close()
