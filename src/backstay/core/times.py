@@ -26,6 +26,7 @@ DAY = 24 * HOUR
 
 _UNITS = {"us": MICROSECOND, "ms": 1_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d|w)")
+_MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -84,7 +85,7 @@ def instant(value: str | datetime | int, *, where: str = "", zone: str | None = 
     if isinstance(value, int):
         return value
     if isinstance(value, str):
-        date = re.fullmatch(r"\d{4}-\d{2}-\d{2}", value)
+        date = len(value) == 10 and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value)
         text = value + ("T00:00:00Z" if zone is None else "T00:00:00") if date else value
         try:
             moment = datetime.fromisoformat(text)
@@ -114,7 +115,7 @@ def instant(value: str | datetime | int, *, where: str = "", zone: str | None = 
             expected="a time with a zone",
             fix='append "Z" if it is UTC, or its offset such as "-04:00"',
         )
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def instant_datetime(micros: int) -> datetime:
