@@ -16,11 +16,20 @@ def test_defaults_are_among_their_choices(tmp_path: Path) -> None:
     assert all(not one.choices or one.default in one.choices for one in SETTINGS)
 
 
+def test_a_share_may_be_a_whole_number(tmp_path: Path) -> None:
+    (tmp_path / "backstay.toml").write_text("[serving]\ntrace_share = 1")
+    assert read_settings(tmp_path)["serving.trace_share"] == 1
+
+
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
         ('[predictions]\nmode = "safe"', "predictions.mode is 'safe' .*expected one of durable, sync, lossy"),
         ("[predictions]\nmode = 1", "predictions.mode is 1 .*expected a text"),
+        ("[serving]\ntrace_share = 'all'", "serving.trace_share is 'all' .*expected a number"),
+        ("[serving]\ntrace_share = 1.5", "serving.trace_share is 1.5 .*expected 0 to 1"),
+        ("[serving]\ntrace_share = nan", "serving.trace_share is nan .*expected 0 to 1"),
+        ("[serving]\ntrace_share = true", "serving.trace_share is True .*expected a number"),
         ("[predictions]\nmod = 1", "there is no setting 'predictions.mod'"),
     ],
 )

@@ -21,9 +21,11 @@ FILE = "backstay.toml"
 @dataclass(frozen=True, slots=True)
 class Setting:
     name: str
-    default: str | int | bool | None
+    default: str | int | float | bool | None
     meaning: str
     choices: tuple[str, ...] = ()
+    bounds: tuple[float, float] | None = None
+    """of a number, the least and the most"""
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -63,6 +65,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("serving.log", "text", "the form of the server's lines on standard error", ("text", "json")),
     Setting("serving.slow_ms", 1_000, "requests that take so long, in ms, are told of in the log, as failed ones are"),
     Setting("serving.access_log", False, "whether every request is told of in the log"),
+    Setting(
+        "serving.traces",
+        "off",
+        "whether requests are traced; otlp: to the collector that the environment names (OTEL_EXPORTER_OTLP_ENDPOINT)",
+        ("off", "otlp"),
+    ),
+    Setting(
+        "serving.trace_share",
+        0.01,
+        "the share of requests that are traced where the caller has not decided, 0 to 1",
+        bounds=(0, 1),
+    ),
     Setting("serving.body_limit", 1_048_576, "the largest body of a request for predictions, in bytes"),
     Setting("serving.rows_limit", 1_024, "the most rows in one request for predictions"),
     Setting("serving.lookup_limit", 1_048_576, "the largest body of a lookup of features, in bytes"),
@@ -119,14 +133,18 @@ def _check(name: str, value: object, path: Path) -> None:
             f"there is no setting {name!r}", where=str(path), expected=f"one of {', '.join(_BY_NAME)}", fix="remove it"
         )
     kind = str if setting.default is None else type(setting.default)
-    if type(value) is not kind:
+    if type(value) is not kind and not (kind is float and type(value) is int):
         raise InputError(
             f"{name} is {value!r}",
             where=str(path),
-            expected={str: "a text", int: "a whole number", bool: "true or false"}[kind],
+            expected={str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind],
         )
     if setting.choices and value not in setting.choices:
         raise InputError(f"{name} is {value!r}", where=str(path), expected=f"one of {', '.join(setting.choices)}")
+    if setting.bounds is not None and isinstance(value, int | float):
+        least, most = setting.bounds
+        if not least <= value <= most:
+            raise InputError(f"{name} is {value!r}", where=str(path), expected=f"{least:g} to {most:g}")
 
 
 def expanded(value: str | None, name: str) -> str | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from backstay.serving.desk import Desk
     from backstay.serving.server import Beside, Stopping
     from backstay.serving.tls import Tls
+    from backstay.serving.traces import Traces
 
 Ready = Callable[[Mapping[str, Any]], None]
 MOST_WORKERS = 256
@@ -217,7 +218,9 @@ def run(
     metrics = Metrics(board, slot)
     if not replay:  # history served again promises nobody anything
         metrics.keep(context.definitions.objectives)
-    desk = Desk(parts(services, context.definitions, settings, context.clock, writer, metrics, replay))
+    made = parts(services, context.definitions, settings, context.clock, writer, metrics, replay)
+    # History served again is nobody's request.
+    desk = Desk(made, None if replay else _traces(context, secure=tls is not None))
     limits = Limits(
         body=settings["serving.body_limit"],
         lookup=settings["serving.lookup_limit"],
@@ -246,6 +249,19 @@ def _rpc(
             f"gRPC is not installed: {error}", where="serving.grpc", fix="pip install 'backstay[grpc]'"
         ) from None
     return Rpc(desk, host, port, limit, lambda address: told.update(grpc=address), shared=shared, tls=tls)
+
+
+def _traces(context: Context, *, secure: bool) -> Traces | None:
+    """What requests are traced by; None where they are not."""
+    if context.settings["serving.traces"] == "off":
+        return None
+    try:
+        from backstay.serving.traces import Traces
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"OpenTelemetry is not installed: {error}", where="serving.traces", fix="pip install 'backstay[otel]'"
+        ) from None
+    return Traces(context.name, context.settings["serving.trace_share"], "https" if secure else "http")
 
 
 def _stopping(settings: Mapping[str, Any]) -> Stopping:

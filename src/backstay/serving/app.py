@@ -106,6 +106,8 @@ class App:
         metrics.answered(request.endpoint, status)
         if request.tally is not None:
             request.tally.answered(status, seconds)
+        if request.trace is not None:
+            request.trace.answered(status, begin, now, request.identity)
         self._log.answered(request.identity, seconds, status, request.method, request.path, request.principal)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -184,10 +186,12 @@ class App:
 
     async def _features(self, request: Request, name: str) -> Answer:
         request.endpoint = "features"
+        if (traces := self.desk.traces) is not None:
+            request.trace = traces.asked(request, "/v1/features/{feature_set}", feature_set=name)
         self.desk.guard.features(request.principal, name)
         self.desk.limiter.admit()
         data = await request.body(self._limits.lookup)
-        return _json(await self.desk.looked_up(name, data, request.deadline, request.client))
+        return _json(await self.desk.looked_up(name, data, request.deadline, request.client, request.trace))
 
     async def _events(self, request: Request, name: str) -> Answer:
         request.endpoint = "events"

@@ -134,6 +134,8 @@ class Batcher(Generic[J]):
             job = waiting.popleft()
             self._rows -= job.rows
             self._metrics.observe("queue", now - job.begun)
+            if job.stages is not None:
+                job.stages.append(("queue", job.begun, now))
             if not job.future.cancelled() and job.wanted(now, "before its features were looked up"):
                 jobs.append(job)
                 rows += job.rows

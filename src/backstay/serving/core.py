@@ -24,7 +24,7 @@ from backstay.features.lookup import Asked, Found, Unavailable
 from backstay.features.views import Status
 from backstay.serving.cache import Cache
 from backstay.serving.cuts import Cuts
-from backstay.serving.job import Asking, Scored
+from backstay.serving.job import Asking, Scored, note
 from backstay.serving.metrics import Metrics
 from backstay.serving.routes import FALLBACK, Choice, ServedModel
 from backstay.serving.shadows import Shadows, Shown, copies
@@ -74,10 +74,12 @@ class Core:
     def _predict(self, jobs: Sequence[Asking]) -> Future[None] | None:
         begin = monotonic()
         whole = [job for job in jobs if job.parts]
+        traced = [job for job in jobs if job.stages is not None]
         batch = _Batch([part for job in jobs for part in job.parts or (job,)] if whole else jobs)
         if batch.found is not None:
             now = monotonic()
             self._metrics.observe("features", now - begin)
+            note(traced, "features", begin, now)
             begin = now
             batch.drop_late(now)
         records: list[Prediction] = []
@@ -88,17 +90,22 @@ class Core:
             served, scores = self._scored(chosen, some, matrix)
             now = monotonic()
             self._metrics.observe("predict", now - begin)
+            if traced:
+                note(some, "predict", begin, now)
             first = len(records)
             done += self._recorded(served, batch, some, scores, records)
             if self._shadows is not None:
                 shown += copies(some, matrix, records[first:])
-        begin = monotonic()
+            begin = monotonic()
         written = self._log.submit(records)
-        self._metrics.observe("log", monotonic() - begin)
+        now = monotonic()
+        self._metrics.observe("log", now - begin)
         for job, answer in done:
             job.answer = answer
         for job in whole:
             job.join()
+        if traced:
+            _logged([job for job in traced if job.error is None], begin, now, written)
         if shown and self._shadows is not None:
             self._shadows.offer(shown)
         return written
@@ -174,6 +181,14 @@ class Core:
             out.append((job, answer))
             begin = end
         return out
+
+
+def _logged(jobs: Sequence[Asking], begin: float, now: float, written: Future[None] | None) -> None:
+    """Note the stage of the log, which ends when the records are written."""
+    if written is None:
+        note(jobs, "log", begin, now)
+    else:
+        written.add_done_callback(lambda _: note(jobs, "log", begin, monotonic()))
 
 
 def _together(parts: Sequence[tuple[Asking, Future[None] | None]]) -> Future[None] | None:

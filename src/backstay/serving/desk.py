@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backstay.core.clock import Clock
 from backstay.core.version import VERSION
@@ -34,6 +34,9 @@ from backstay.serving.repository import Repository
 from backstay.serving.routes import Route, found
 from backstay.serving.shadows import Shadows
 from backstay.serving.v2.contract import Contract, Given
+
+if TYPE_CHECKING:
+    from backstay.serving.traces import Trace, Traces
 
 INLINE_SECONDS = 0.002
 """What takes longer to score is scored by the worker thread."""
@@ -71,8 +74,8 @@ class Parts:
 class Desk:
     """Takes requests from the shells."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+    def __init__(self, parts: Parts, traces: Traces | None = None) -> None:
+        self.parts, self.traces = parts, traces
         self.guard, self.metrics, self.limiter, self.clock = parts.guard, parts.metrics, parts.limiter, parts.clock
         self.routes = parts.routes
         self.leaving = False
@@ -128,6 +131,8 @@ class Desk:
             self._worker.shutdown()
         await asyncio.to_thread(self.parts.shadows.close)
         await asyncio.to_thread(self.parts.cuts.close)
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
         self.parts.close()
 
     def ready(self) -> None:
@@ -217,7 +222,9 @@ class Desk:
         if job.rows:
             await self._done(self._batchers[name], job)
 
-    async def looked_up(self, name: str, data: bytes, deadline: float, client: Client | None) -> dict[str, Any]:
+    async def looked_up(
+        self, name: str, data: bytes, deadline: float, client: Client | None, trace: Trace | None = None
+    ) -> dict[str, Any]:
         """Features of some entities, with statuses and ages."""
         lookups = self.parts.lookups.get(name)
         if lookups is None:
@@ -226,6 +233,8 @@ class Desk:
         if not asked:
             return lookups.answer(at, [])
         job = Looking(len(asked), deadline, client, asked=asked)
+        if trace is not None:
+            trace.follow(job)
         await self._done(self._lookers[name], job)
         assert job.answer is not None
         return lookups.answer(at, job.answer)

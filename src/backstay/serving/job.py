@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from time import monotonic
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from backstay.serving.routes import Choice, Snapshot
 
 Answer = TypeVar("Answer")
+Stages = list[tuple[str, float, float]]
+"""Of one request: its stages, and when each began and ended, on the monotonic clock."""
 
 
 class Client(Protocol):
@@ -45,6 +47,12 @@ class Job(Generic[Answer]):
     error: Exception | None = None
     future: Any = None
     """whoever awaits the answer; the batcher's"""
+    stages: Stages | None = None
+    """where the times of its stages are noted, if its request is traced"""
+
+    def watch(self, stages: Stages) -> None:
+        """Note the times of its stages from now on."""
+        self.stages = stages
 
     def wanted(self, now: float, where: str) -> bool:
         """Whether its answer is still worth having; if not, it has its error."""
@@ -53,6 +61,13 @@ class Job(Generic[Answer]):
         elif self.client is not None and self.client.gone:
             self.error = Gone()
         return self.error is None
+
+
+def note(jobs: Iterable[Job[Any]], stage: str, begin: float, end: float) -> None:
+    """Note a stage that these jobs went through together, for those that are watched."""
+    for job in jobs:
+        if job.stages is not None:
+            job.stages.append((stage, begin, end))
 
 
 @dataclass(slots=True)
@@ -94,6 +109,11 @@ class Asking(Job[Scored]):
     def version(self) -> int | None:
         """The number of the version that answers; None if several do."""
         return None if self.parts else self.choice.served.version.number
+
+    def watch(self, stages: Stages) -> None:
+        self.stages = stages
+        for part in self.parts:
+            part.stages = stages
 
     def assign(self, choice: Choice | Sequence[Choice]) -> None:
         """Who answers: one version all rows, or one each."""

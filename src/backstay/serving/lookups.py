@@ -12,13 +12,14 @@ proven of predictions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.definitions import FeatureSet
 from backstay.features.answers import Answers, OnlineRow
 from backstay.features.lookup import Asked
-from backstay.serving.job import Looking
+from backstay.serving.job import Looking, note
 from backstay.serving.parse import RowsParser, entity_readers
 from backstay.storage.ports import OnlineState
 
@@ -43,6 +44,7 @@ class Lookups:
 
     def work(self, jobs: Sequence[Looking]) -> None:
         """Look up the features of the rows of one request or of several."""
+        begin = monotonic()
         try:
             rows = self._answers.rows([one for job in jobs for one in job.asked])
         except BackstayError as error:
@@ -52,10 +54,11 @@ class Lookups:
                 return
             jobs[0].error = error
             return
-        begin = 0
+        note(jobs, "features", begin, monotonic())
+        first = 0
         for job in jobs:
-            job.answer = rows[begin : begin + job.rows]
-            begin += job.rows
+            job.answer = rows[first : first + job.rows]
+            first += job.rows
 
     def answer(self, at: int, rows: Sequence[OnlineRow]) -> dict[str, Any]:
         """The answer to one request."""

@@ -25,15 +25,22 @@ class Predicting(ABC):
     """One endpoint of one model."""
 
     endpoint: str
+    path: str
+    """with names for what differs between requests"""
 
-    def __init__(self, desk: Desk, model: str) -> None:
-        self.desk, self.model = desk, model
+    def __init__(self, desk: Desk, model: str, version: str = "") -> None:
+        self.desk, self.model, self.version = desk, model, version
 
     def admit(self, request: Request) -> None:
         """Let a request in, before its body is looked at. Raises `Refusal` or `AccessError` if it may not come in."""
-        request.endpoint, request.tally = self.endpoint, self.desk.metrics.tallies.get(self.model)
-        self.desk.route(request.principal, self.model)
-        self.desk.limiter.admit()
+        desk = self.desk
+        request.endpoint, request.tally = self.endpoint, desk.metrics.tallies.get(self.model)
+        if desk.traces is not None:
+            request.trace = desk.traces.asked(request, self.path, model=self.model)
+        route = desk.route(request.principal, self.model)
+        if self.version:
+            route.version(self.version)
+        desk.limiter.admit()
 
     @abstractmethod
     def begin(self, request: Request, data: bytes) -> tuple[Asking, Tell]:
@@ -46,10 +53,12 @@ class Predicting(ABC):
 class ByKey(Predicting):
     """From entity keys and request fields, of one row or of many."""
 
-    endpoint = "predict"
+    endpoint, path = "predict", "/v1/models/{model}/predict"
 
     def begin(self, request: Request, data: bytes) -> tuple[Asking, Tell]:
         job, many = self.desk.by_key(self.model, data, request.deadline, request.client)
+        if request.trace is not None:
+            request.trace.follow(job)
         return job, partial(self._told, request, job, many)
 
     def _told(self, request: Request, job: Asking, many: bool) -> Answer:
@@ -63,21 +72,16 @@ class ByInputs(Predicting):
     endpoint = "infer"
 
     def __init__(self, desk: Desk, model: str, version: str = "") -> None:
-        super().__init__(desk, model)
-        self._version = version
-
-    def admit(self, request: Request) -> None:
-        request.endpoint, request.tally = self.endpoint, self.desk.metrics.tallies.get(self.model)
-        route = self.desk.route(request.principal, self.model)
-        if self._version:
-            route.version(self._version)
-        self.desk.limiter.admit()
+        super().__init__(desk, model, version)
+        self.path = f"/v2/models/{{model}}{'/versions/{version}' if version else ''}/infer"
 
     def begin(self, request: Request, data: bytes) -> tuple[Asking, Tell]:
         desk, name = self.desk, self.model
         asked = rest.read(data, request.json_length(), desk.parts.contracts[name])
         deadline = request.deadline if asked.wait == inf else min(request.deadline, request.begun + asked.wait)
-        job = desk.by_inputs(name, asked.given, deadline, request.client, version=self._version, request_id=asked.id)
+        job = desk.by_inputs(name, asked.given, deadline, request.client, version=self.version, request_id=asked.id)
+        if request.trace is not None:
+            request.trace.follow(job)
         return job, partial(self._told, request, job, asked)
 
     def _told(self, request: Request, job: Asking, asked: rest.Inference) -> Answer:

@@ -7,9 +7,10 @@ its request: raw contents for raw contents, typed contents for typed ones. The m
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_reflection.v1alpha import reflection
@@ -24,8 +25,13 @@ from backstay.serving.v2.messages import METHODS, SERVICE, message, pool
 from backstay.serving.v2.rest import waits
 from backstay.serving.v2.tensors import BYTES, Tensor, from_list, from_raw, plain, raw
 
+if TYPE_CHECKING:
+    from backstay.serving.traces import Trace
+
+_TRACE: ContextVar[Trace | None] = ContextVar("backstay_trace", default=None)
+"""Of the call, if it is traced."""
 _CODES = {
-    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+    200: "OK", 400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
     413: "RESOURCE_EXHAUSTED", 429: "RESOURCE_EXHAUSTED", 499: "CANCELLED", 500: "INTERNAL", 503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }  # fmt: skip
@@ -118,6 +124,8 @@ class Rpc:
                     metrics.answered("infer", status)
                     if (tally := metrics.tallies.get(request.model_name)) is not None:
                         tally.answered(status, seconds)
+                    if (trace := _TRACE.get()) is not None:
+                        _end(trace, status, identity, context)
             context.set_trailing_metadata(tuple(more))
             return told
 
@@ -159,7 +167,10 @@ class Rpc:
     async def _ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         desk, name = self._desk, request.model_name
         begin = monotonic()
-        route = desk.route(self._principal(context), name)
+        principal = self._principal(context)
+        if desk.traces is not None:
+            _TRACE.set(desk.traces.called(f"{SERVICE}/ModelInfer", context.invocation_metadata(), begin, model=name))
+        route = desk.route(principal, name)
         route.version(request.model_version)
         desk.limiter.admit()
         contract = desk.parts.contracts[name]
@@ -168,6 +179,8 @@ class Rpc:
         left = context.time_remaining()
         wait = min(inf if left is None else left, waits(_timeout(request)))
         job = desk.by_inputs(name, given, begin + wait, None, version=request.model_version, request_id=request.id)
+        if (trace := _TRACE.get()) is not None:
+            trace.follow(job)
         await desk.done(name, job)
         desk.metrics.observe("parse", job.begun - begin)
         assert job.answer is not None
@@ -182,6 +195,12 @@ class Rpc:
             else:
                 response.raw_output_contents.append(raw(tensor))
         return response
+
+
+def _end(trace: Trace, status: int, identity: str, context: Any) -> None:
+    """The handler is done: the trace ends once the answer is written."""
+    begin, code = monotonic(), _CODES.get(status, "UNKNOWN")
+    context.add_done_callback(lambda _: trace.answered(status, begin, monotonic(), identity.encode(), code))
 
 
 def _timeout(request: Any) -> Any:

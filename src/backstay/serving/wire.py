@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,6 +16,9 @@ from backstay.serving.job import Client
 from backstay.serving.logs import REQUEST, request_id
 from backstay.serving.objectives import Tally
 from backstay.serving.refusal import Gone, Overloaded, Refusal, refused
+
+if TYPE_CHECKING:
+    from backstay.serving.traces import Trace
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -62,6 +65,7 @@ class Request:
         "path",
         "principal",
         "tally",
+        "trace",
     )
 
     def __init__(
@@ -74,6 +78,8 @@ class Request:
         self.endpoint = "other"
         self.tally: Tally | None = None
         """what counts whether the model that is asked keeps its objective, if it has one"""
+        self.trace: Trace | None = None
+        """if it is traced"""
         self.principal = ""
 
     @classmethod
