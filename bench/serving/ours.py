@@ -7,6 +7,7 @@ What a part costs is what the server gains without it. It is taken out by replac
     token      nobody is asked who they are
     admission  everything is let in
     batching   each request is computed by itself
+    lane       each request is a task of the ASGI application
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 def without_log() -> None:
     from backstay.storage.backends.local import LocalPredictions
 
-    LocalPredictions.append = lambda *_: None  # type: ignore[method-assign]
+    LocalPredictions.submit = lambda *_: None  # type: ignore[method-assign]
 
 
 def without_metrics() -> None:
@@ -37,12 +38,11 @@ def without_token() -> None:
 
 
 def without_admission() -> None:
-    from backstay.serving import server
     from backstay.serving.admission import Limiter
 
     for name in ("admit", "enter", "leave", "served"):
         setattr(Limiter, name, lambda *_: None)
-    server.ServingProtocol = "httptools"  # type: ignore[assignment,misc]
+    Limiter.full = False  # type: ignore[assignment,method-assign]
 
 
 def without_batching() -> None:
@@ -51,12 +51,19 @@ def without_batching() -> None:
     batcher.LARGEST = 1
 
 
+def without_lane() -> None:
+    from backstay.serving import protocol
+
+    protocol.straight = lambda *_: False
+
+
 PARTS: dict[str, Callable[[], Any]] = {
     "log": without_log,
     "metrics": without_metrics,
     "token": without_token,
     "admission": without_admission,
     "batching": without_batching,
+    "lane": without_lane,
 }
 
 

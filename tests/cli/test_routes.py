@@ -31,7 +31,13 @@ def test_a_route_is_set_shown_and_cleared(cli: Cli, copy: Path) -> None:
         ("champion", shown["parts"][0]["version"], 0.95, False), ("v1", 1, 0.05, False), ("v1", 1, 0.1, True),
     ]  # fmt: skip
     assert (shown["why"], shown["key"]) == ("try it", ["order"])
+    told = cli("status", "--project", copy).out
+    assert "champion 95.00%, v1 5.00%, v1 shadows 10.00%: try it" in " ".join(told.split())
+    (model,) = cli("status", "--json", "--project", copy).json["models"]
+    assert model["route"]["parts"] == [one for one in shown["parts"] if one["name"] != "champion"]
+    assert cli("status", "--json", "--as-of", "2024-03-02", "--project", copy).json["models"][0]["route"] is None
     assert cli("route", "clear", "--why", "over", "--project", copy).code == 0
+    assert cli("status", "--json", "--project", copy).json["models"][0]["route"] is None
     cleared = cli("route", "show", "--json", "--project", copy).json
     assert [one["name"] for one in cleared["parts"]] == ["champion"]
     entries = cli("ledger", "show", "--kind", "route", "--json", "--project", copy).json

@@ -59,6 +59,9 @@ def _model(model: dict[str, Any]) -> Any:
             "evidence": model["evidence"].get("reason"),
             "gain": interval(model["evidence"].get("interval"), signed=True),
         }
+    if (route := model["route"]) is not None:
+        parts = [f"{one['name']} {'shadows ' if one['shadow'] else ''}{one['share']:.2%}" for one in route["parts"]]
+        facts["route"] = f"champion {route['champion']:.2%}, {', '.join(parts)}: {route['why']}"
     facts["objective"] = model["objective"]
     facts["open candidates"] = ", ".join(map(str, model["open_candidates"]))
     facts["predictions"] = count(model["predictions"])

@@ -16,6 +16,7 @@ from backstay.features.contracts import late
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.tick import open_candidates
 from backstay.monitoring.quality import WEEK, Cohort, weekly_quality
+from backstay.registry.routing import Routing
 from backstay.storage.predictions import SHADOW
 
 
@@ -71,11 +72,23 @@ def _model(records: Records, model: Model, as_of: int) -> dict[str, Any]:
         "since": None if move is None else instant_text(move.at),
         "by": None if move is None else move.actor,
         "evidence": None if move is None else dict(move.evidence),
+        "route": _route(records, model, as_of),
         "open_candidates": [version.number for version in open_candidates(records, model)],
         "predictions": sum(cohort.served for cohort in cohorts),
         "quality": judged[-1].as_dict() if judged else None,
         "maturing": [cohort.as_dict() for cohort in cohorts if cohort.maturity < 1][-2:],
     }
+
+
+def _route(records: Records, model: Model, as_of: int) -> dict[str, Any] | None:
+    """What shares the model's requests with its champion; None if nothing does, or the route was set later."""
+    route = Routing(records.ledger, records.registry).get(model.name)
+    if route is None or not route.parts or route.at > as_of:
+        return None
+    return {
+        "champion": route.champion, "parts": [part.as_dict() for part in route.parts], "why": route.why,
+        "since": instant_text(route.at), "by": route.actor,
+    }  # fmt: skip
 
 
 def _source(records: Records, source: EventSource, as_of: int) -> dict[str, Any]:
