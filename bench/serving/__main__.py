@@ -30,6 +30,7 @@ OBJECTIVE = 0.1
 def main(chosen: Sequence[str]) -> None:
     cases = {
         "infer": infer, "ablation": ablation, "keyed": keyed, "steady": steady, "overload": overload, "start": start,
+        "soak": soak,
     }  # fmt: skip
     if unknown := [name for name in chosen if name not in cases]:
         sys.exit(f"there is no case {unknown[0]!r}; expected some of {', '.join(cases)}")
@@ -171,6 +172,29 @@ def start() -> list[Result]:
     return [
         limited("cold start to ready", runs, "seconds", "s", most=2.0),
         limited("memory of a worker", runs, "memory", "MB", most=200.0),
+    ]
+
+
+def soak() -> list[Result]:
+    """By entity for ten minutes, bodies varied: what the worker holds at the end, against when it was warm."""
+    warm, whole = (60, 600) if SECONDS >= 10 else (SECONDS, 3 * SECONDS)
+    with ours() as server:
+        run = wrk(server, PREDICT, "keyed", 8, warm)
+        before = server.memory(), server.descriptors()
+        run = wrk(server, PREDICT, "keyed", 8, whole - warm)
+        after = server.memory(), server.descriptors()
+    say(f"    {run['rate']:,.0f} req/s, {before[0] / 1e6:.0f} MB and {before[1]} descriptors after {warm} s, "
+        f"{after[0] / 1e6:.0f} MB and {after[1]} after {whole} s, {run['bad']} failed")  # fmt: skip
+    told = {
+        "memory": after[0] / before[0],
+        "more": float(after[1] - before[1]),
+        "bad": float(run["bad"]),
+        "versions": {},
+    }
+    return [
+        limited("soak: memory, x when warm", [told], "memory", "x", most=1.05),
+        limited("soak: descriptors more than when warm", [told], "more", "x", most=0.5),
+        limited("soak: requests that were not answered", [told], "bad", "x", most=0.5),
     ]
 
 

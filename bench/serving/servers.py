@@ -47,6 +47,10 @@ class Server:
         text = Path(f"/proc/{self.pid}/statm").read_text()
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208
+
 
 @contextmanager
 def running(name: str, command: Sequence[str | Path], port: int, *, ready: str, token: str = "") -> Iterator[Server]:
