@@ -33,7 +33,7 @@ $(READY): pyproject.toml $(LOCKS)
 	@echo "[1/4] making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 	@echo "[2/4] installing $$(grep -c '^[a-z]' requirements.lock) locked packages (a minute or two)"
-	@$(PIP) install --no-deps --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-compile --require-hashes -r requirements.lock  # what is imported is compiled then
 	@echo "[3/4] installing the flights data"
 	@$(PIP) install --no-deps --require-hashes --no-build-isolation --use-pep517 -r examples/flights/requirements.lock
 	@echo "[4/4] installing backstay from this folder"
