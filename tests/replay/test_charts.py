@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backstay.core.times import DAY, instant
@@ -60,9 +61,11 @@ def number(item: ElementTree.Element, name: str) -> float:
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(2, 10))
+@example(879609.9999999999, 1.0000000000000002e-06, 5)
 def test_ticks_are_inside_rising_and_round(low: float, width: float, about: int) -> None:
     values, decimals = ticks(low, low + width, about)
-    assert all(low - 1e-6 * width <= value <= low + width * (1 + 1e-6) for value in values)
+    near = max(1e-6 * width, 2 * math.ulp(max(abs(low), abs(low + width))))  # floats lie no closer than that
+    assert all(low - near <= value <= low + width + near for value in values)
     assert all(a < b for a, b in pairwise(values))
     assert len(values) <= about + 1
     assert len({f"{value:.{decimals}f}" for value in values}) == len(values)

@@ -70,7 +70,7 @@ def test_a_request_leaves_no_cycle() -> None:
         def complete(self, _: Request, answer: Answer) -> Answer:
             return answer
 
-        def counted(self, *_: object) -> None: ...
+        def timed(self, *_: object) -> None: ...
 
     lane = Lane(Nothing(), Nothing(), None, Request("POST", "/", {}, None), keep_alive=True)  # type: ignore[arg-type]
     job = Asking(1)

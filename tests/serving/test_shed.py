@@ -46,9 +46,12 @@ def mutated() -> st.SearchStrategy[bytes]:
     )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=2_000, deadline=None)
 @given(st.one_of(mutated(), st.lists(st.sampled_from(PARTS), max_size=12).map(b"".join)))
 @example(GOOD.replace(b"\r\nHost", b"\r\nContent-Length : 9\r\nHost"))
+@example(GOOD.replace(b"Host", b"Content-Length: 2Host"))
+@example(GOOD.replace(b"Host", b"Content-Length:  2\r\nHost"))
+@example(GOOD.replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n"))
 @example(GOOD + GOOD)
 @example(GOOD.replace(b"\r\nHost", b"\r\nX: a\r\n b\r\nHost"))
 def test_what_is_plain_is_one_request_to_the_parser_too(data: bytes) -> None:

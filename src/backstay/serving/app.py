@@ -82,7 +82,7 @@ class App:
             answer = self.complete(request, answer)
             begin = monotonic()
             await respond(send, answer)
-            self.counted(request, answer.status, begin)
+            self.timed(request, answer.status, begin)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
@@ -91,21 +91,24 @@ class App:
         request.principal = self.desk.guard.require(request.headers.get(b"authorization", b""))
 
     def complete(self, request: Request, answer: Answer) -> Answer:
-        """The answer with the headers that all have, in a coding that the client accepts."""
+        """The answer with the headers that all have, in a coding that the client accepts; and it is counted.
+
+        Before it is written: who has an answer, and asks for the metrics, finds it among them.
+        """
+        self.metrics.answered(request.endpoint, answer.status)
+        if request.tally is not None:
+            request.tally.answered(answer.status, monotonic() - request.begun)
         answer.headers.append((b"x-request-id", request.identity))
         if self.desk.leaving:
             answer.headers.append(CLOSE)
         return compressed(answer, request.headers.get(b"accept-encoding"))
 
-    def counted(self, request: Request, status: int, begin: float) -> None:
-        """Count a request whose answer was written from `begin` on."""
+    def timed(self, request: Request, status: int, begin: float) -> None:
+        """Note how long a request took, whose answer was written from `begin` on."""
         now, metrics = monotonic(), self.metrics
         seconds = now - request.begun
         metrics.observe("write", now - begin)
         metrics.observe("request", seconds)
-        metrics.answered(request.endpoint, status)
-        if request.tally is not None:
-            request.tally.answered(status, seconds)
         if request.trace is not None:
             request.trace.answered(status, begin, now, request.identity)
         self._log.answered(request.identity, seconds, status, request.method, request.path, request.principal)

@@ -28,7 +28,7 @@ class Application(Protocol):
 
     def complete(self, request: Request, answer: Answer) -> Answer: ...
 
-    def counted(self, request: Request, status: int, begin: float) -> None: ...
+    def timed(self, request: Request, status: int, begin: float) -> None: ...
 
 
 class Connection(Protocol):
@@ -112,7 +112,7 @@ class Lane:
             if not self.keep_alive:
                 connection.transport.close()
             connection.on_response_complete()
-        application.counted(request, answer.status, begin)
+        application.timed(request, answer.status, begin)
 
 
 def straight(headers: dict[bytes, bytes], limit: int) -> bool:

@@ -168,9 +168,9 @@ class ServingProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refused(self, url: bytes, answer: bytes) -> None:
-        self.transport.write(answer)
         self._metrics.answered(_ENDPOINTS[url[-6:]], 429)
         # /v1/models/NAME/...: whoever asks is not known here, nor whether the body would have been right
         tally = self._metrics.tallies.get(b"".join(url.split(b"/", 4)[3:4]).decode("latin-1"))
         if tally is not None:
             tally.answered(429, 0.0)
+        self.transport.write(answer)

@@ -11,7 +11,8 @@ import asyncio
 import re
 
 _PLAIN = re.compile(rb"POST /v[12]/models/[!$-;=-~]+/(?:predict|infer) HTTP/1\.1(?:\r\n[A-Za-z0-9-]+:[\t -~]*)+")
-_LENGTH = re.compile(rb"\r\ncontent-length: ?(\d{1,9})\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length: ?([^\r]*)(?=\r\n)", re.IGNORECASE)
+_NUMBER = re.compile(rb"[0-9]{1,9}")
 _SPECIAL = re.compile(
     rb"\r\n(?:connection:(?! ?keep-alive(?:\r\n|$))|expect:|transfer-encoding:|upgrade:)", re.IGNORECASE
 )
@@ -26,7 +27,7 @@ def plain(data: bytes) -> bool:
     if _PLAIN.fullmatch(head) is None or _SPECIAL.search(head) is not None:
         return False
     lengths = _LENGTH.findall(head + b"\r\n")
-    return len(lengths) == 1 and int(lengths[0]) == len(body)
+    return len(lengths) == 1 and _NUMBER.fullmatch(lengths[0]) is not None and int(lengths[0]) == len(body)
 
 
 class Shed:
