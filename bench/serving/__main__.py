@@ -179,9 +179,11 @@ def soak() -> list[Result]:
     """By entity for ten minutes, bodies varied: what the worker holds at the end, against when it was warm."""
     warm, whole = (60, 600) if SECONDS >= 10 else (SECONDS, 3 * SECONDS)
     with ours() as server:
-        run = wrk(server, PREDICT, "keyed", 8, warm)
+        wrk(server, PREDICT, "keyed", 8, warm)
+        time.sleep(2)  # the clients of a run have just gone: until that is read they are descriptors still
         before = server.memory(), server.descriptors()
         run = wrk(server, PREDICT, "keyed", 8, whole - warm)
+        time.sleep(2)
         after = server.memory(), server.descriptors()
     say(f"    {run['rate']:,.0f} req/s, {before[0] / 1e6:.0f} MB and {before[1]} descriptors after {warm} s, "
         f"{after[0] / 1e6:.0f} MB and {after[1]} after {whole} s, {run['bad']} failed")  # fmt: skip
