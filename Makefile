@@ -26,6 +26,7 @@ test: $(READY) ## everything that must hold: style, types, import arrows, tests
 
 # The file $(READY) is written last, so an install that was interrupted is never taken for a complete one: without it
 # the environment is made anew; with it, after a change of a lock, it is brought up to date in place.
+# pip compiles nothing: what is imported is compiled then, and most never is.
 $(READY): pyproject.toml $(LOCKS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "Backstay needs Python 3.11 or newer. Fix: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
@@ -33,7 +34,7 @@ $(READY): pyproject.toml $(LOCKS)
 	@echo "[1/4] making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 	@echo "[2/4] installing $$(grep -c '^[a-z]' requirements.lock) locked packages (a minute or two)"
-	@$(PIP) install --no-deps --no-compile --require-hashes -r requirements.lock  # what is imported is compiled then
+	@$(PIP) install --no-deps --no-compile --require-hashes -r requirements.lock
 	@echo "[3/4] installing the flights data"
 	@$(PIP) install --no-deps --require-hashes --no-build-isolation --use-pep517 -r examples/flights/requirements.lock
 	@echo "[4/4] installing backstay from this folder"

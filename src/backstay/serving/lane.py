@@ -95,7 +95,7 @@ class Lane:
             if self._job.error is not None:
                 raise self._job.error
             answer = self._tell()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             answer = refusal(error, self.request.identity)
         self._answer(answer)
 
