@@ -22,6 +22,8 @@ Bools = npt.NDArray[np.bool_]
 
 _ROOM = 62  # bits that a sum may take: one less than fit, and the sign
 _LIMB = 40
+_EXACT = 1 << 53  # whole numbers below are floats
+_SIGNLESS = (1 << 63) - 1
 _FEW = 64  # sums up to which Python's integers are faster
 
 
@@ -44,24 +46,36 @@ def fixed(values: Floats, most: int) -> Fixed:
             return Fixed(whole[:, None], 0, room)
     lowest, highest = _exponents(values)
     if highest - lowest <= room:
-        return Fixed(np.ldexp(values, -lowest).astype(np.int64)[:, None], -lowest, room)
+        return Fixed(_scaled(values, -lowest).astype(np.int64)[:, None], -lowest, room)
     bits = min(_LIMB, room)
     limbs = np.empty((len(values), -(-(highest - lowest) // bits)), np.int64)
     rest = values
     for place in reversed(range(limbs.shape[1])):
-        part = np.trunc(np.ldexp(rest, -lowest - place * bits))
-        rest = rest - np.ldexp(part, place * bits + lowest)
+        part = np.trunc(_scaled(rest, -lowest - place * bits))
+        rest = rest - _scaled(part, place * bits + lowest)
         limbs[:, place] = part
     return Fixed(limbs, -lowest, bits)
 
 
 def _exponents(values: Floats) -> tuple[int, int]:
-    """The powers of two between which all bits of all values lie."""
-    values = values[values != 0.0]
-    mantissa, exponent = np.frexp(values)
-    whole = np.ldexp(mantissa, 53).astype(np.int64)
-    lowest_bit = np.frexp((whole & -whole).astype(np.float64))[1] - 1
-    return int((exponent - 53 + lowest_bit).min()), int(exponent.max())
+    """Powers of two between which all bits of all values lie."""
+    bits = values.view(np.int64) if values.flags.c_contiguous else values.copy().view(np.int64)
+    bits = bits & np.int64(_SIGNLESS)
+    if not bits.all():
+        bits = bits[bits != 0]
+    exponent = bits >> 52
+    smallest, largest = int(exponent.min()), int(exponent.max())
+    used = int(np.bitwise_or.reduce(bits)) & (1 << 52) - 1
+    unused = (used & -used).bit_length() - 1 if used else 52  # bits that end no mantissa
+    # Numbers too small for a mantissa of their own have the exponent of the smallest that has one.
+    return max(smallest, 1) - 1075 + unused, max(largest, 1) - 1022
+
+
+def _scaled(values: Floats, power: int) -> Floats:
+    """values * 2**power; a product where that is one, which is several times faster than `ldexp`."""
+    if -1022 <= power <= 1023:
+        return values * 2.0**power
+    return np.ldexp(values, power)
 
 
 def rounded(totals: Ints, scale: int | Ints, bits: int) -> Floats:
@@ -71,6 +85,12 @@ def rounded(totals: Ints, scale: int | Ints, bits: int) -> Floats:
         return out if isinstance(scale, int) and not scale else np.ldexp(out, -scale)
     if totals.size <= _FEW * totals.shape[-1]:
         return _in_python(totals, scale, bits)
+    if totals.shape[-1] == 2 and isinstance(scale, int) and -900 < scale < 900:
+        low, high = totals[..., 0], totals[..., 1]
+        high = high + (low >> bits)
+        if high.max(initial=0) < _EXACT and high.min(initial=0) > -_EXACT:
+            # Both are floats exactly, so that their sum is rounded once.
+            return high * 2.0 ** (bits - scale) + (low & ((1 << bits) - 1)) * 2.0**-scale
     negative, limbs = _magnitude(totals, bits)
     size = _leading(limbs, bits, scale)
     return np.where(negative, -size, size)

@@ -16,38 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from backstay.features.exact import Bools, Floats, Ints
-from backstay.features.index import Index
+from backstay.features.index import Order
+from backstay.features.moments import Moments
 
 NEVER = np.iinfo(np.int64).max
-_ALWAYS = -(2**61)
 _BLOCK = 16
 _CHUNK = 1 << 22
 """Candidates looked at together: what bounds the memory."""
 
 
 @dataclass(slots=True)
-class _Events:
-    """Some of the events, in canonical order; `rank` is their place among all."""
+class _Others:
+    """The events that are not regular, in canonical order; `rank` is their place among all."""
 
     rank: Ints
     visible: Ints
-    until: Ints | None
-    by_time: Index
-    by_visible: Index | None
-
-    @classmethod
-    def of(
-        cls, keep: Bools, segment: Ints, event_time: Ints, visible: Ints, until: Ints | None, segments: int
-    ) -> _Events:
-        rank = np.flatnonzero(keep)
-        segment, visible = segment[rank], visible[rank]
-        return cls(
-            rank,
-            visible,
-            None if until is None else until[rank],
-            Index(segment, event_time[rank], segments),
-            Index(segment, visible, segments) if until is None else None,
-        )
+    until: Ints
 
 
 @dataclass(slots=True)
@@ -62,42 +46,46 @@ class Within:
 class Extremes:
     """Answers about events given in canonical order (segment, event_time, known_time, sequence).
 
-    An event counts at T if visible <= T < until. `begin` is the earliest event time that counts, one a row; None: any.
+    An event counts at T if visible <= T < until. `since` is how many events come before the first that may count, one
+    a row.
     """
 
-    def __init__(self, segment: Ints, event_time: Ints, visible: Ints, until: Ints, segments: int) -> None:
+    def __init__(self, segment: Ints, by_visible: Order, visible: Ints, until: Ints, segments: int) -> None:
         regular = _regular(segment, visible, until, segments)
-        self._regular = _Events.of(regular, segment, event_time, visible, None, segments)
-        self._others: _Events | None = None
-        if not regular.all():
-            self._others = _Events.of(~regular, segment, event_time, visible, until, segments)
+        self._ranks = np.flatnonzero(regular)
+        self._before = _counts(regular)
+        """how many of the first events are regular"""
+        self._entered = self._before if by_visible.places is None else _counts(regular[by_visible.places])
+        """how many of those that became visible first are"""
+        others = np.flatnonzero(~regular)
+        self._others = _Others(others, visible[others], until[others]) if len(others) else None
 
-    def last(self, segment: Ints, at: Ints, begin: Ints | None) -> Ints:
+    def last(self, moments: Moments, since: Ints) -> Ints:
         """The rank of the last event that counts; -1 where none does."""
-        low, high = self._range(segment, at, begin)
-        best = np.where(low < high, _at(self._regular.rank, high - 1), -1)
+        low, high = self._range(moments, since)
+        best = np.where(low < high, _at(self._ranks, high - 1), -1)
         if self._others is None:
             return best
-        low, high = self._candidates(segment, at, begin)
+        low, high = self._candidates(moments, since)
         low = np.maximum(low, self._others.rank.searchsorted(best, "right"))
-        ranks: Ints = self._better(best, low, high, at, self._others.rank, np.maximum, -1)
+        ranks: Ints = self._better(best, low, high, moments.at, self._others.rank, np.maximum, -1)
         return ranks
 
-    def first(self, segment: Ints, at: Ints, begin: Ints | None) -> Ints:
+    def first(self, moments: Moments, since: Ints) -> Ints:
         """The rank of the first event that counts; -1 where none does."""
-        low, high = self._range(segment, at, begin)
-        best = np.where(low < high, _at(self._regular.rank, low), NEVER)
+        low, high = self._range(moments, since)
+        best = np.where(low < high, _at(self._ranks, low), NEVER)
         if self._others is not None:
-            low, high = self._candidates(segment, at, begin)
+            low, high = self._candidates(moments, since)
             high = np.minimum(high, self._others.rank.searchsorted(best))
-            best = self._better(best, low, high, at, self._others.rank, np.minimum, NEVER)
+            best = self._better(best, low, high, moments.at, self._others.rank, np.minimum, NEVER)
         best[best == NEVER] = -1
         return best
 
-    def within(self, segment: Ints, at: Ints, begin: Ints) -> Within:
+    def within(self, moments: Moments, since: Ints) -> Within:
         """Where each row's events are found, for any number of `smallest`."""
-        others = None if self._others is None else self._candidates(segment, at, begin)
-        return Within(at, self._range(segment, at, begin), others)
+        others = None if self._others is None else self._candidates(moments, since)
+        return Within(moments.at, self._range(moments, since), others)
 
     def smallest(self, within: Within, values: Floats, table: Ranges) -> Floats:
         """The smallest of the values that count, infinity where there is none; null is infinity in `values`."""
@@ -110,20 +98,16 @@ class Extremes:
 
     def table(self, values: Floats) -> Ranges:
         """The table of the regular events' values that `smallest` needs."""
-        return Ranges(values[self._regular.rank])
+        return Ranges(values[self._ranks])
 
-    def _range(self, segment: Ints, at: Ints, begin: Ints | None) -> tuple[Ints, Ints]:
+    def _range(self, moments: Moments, since: Ints) -> tuple[Ints, Ints]:
         """The regular events that count: they are a range of the regular ones."""
-        assert self._regular.by_visible is not None
-        high = self._regular.by_visible.before(segment, at + 1)
-        low = self._regular.by_time.before(segment, np.full_like(at, _ALWAYS) if begin is None else begin)
-        return np.minimum(low, high), high
+        high = self._entered[moments.entered]
+        return np.minimum(self._before[since], high), high
 
-    def _candidates(self, segment: Ints, at: Ints, begin: Ints | None) -> tuple[Ints, Ints]:
+    def _candidates(self, moments: Moments, since: Ints) -> tuple[Ints, Ints]:
         """Among the others, a range that holds all that count."""
-        assert self._others is not None
-        low = self._others.by_time.before(segment, np.full_like(at, _ALWAYS) if begin is None else begin)
-        return low, self._others.by_time.before(segment, at)
+        return since - self._before[since], moments.happened - self._before[moments.happened]
 
     def _better(
         self, best: npt.NDArray[Any], low: Ints, high: Ints, at: Ints, keys: npt.NDArray[Any], pick: np.ufunc, none: Any
@@ -131,7 +115,6 @@ class Extremes:
         """`best`, or what is better among the others that count."""
         others = self._others
         assert others is not None
-        assert others.until is not None
         for rows, starts, row, place in _expanded(low, high):
             moment = at[row]
             counts = (others.visible[place] <= moment) & (moment < others.until[place])
@@ -152,6 +135,13 @@ def _regular(segment: Ints, visible: Ints, until: Ints, segments: int) -> Bools:
         rank, span = np.unique(visible, return_inverse=True)[1], len(visible) + 1
     code = segment * span + np.where(lasting, rank, span - 1)
     return np.asarray(lasting & (code <= np.minimum.accumulate(code[::-1])[::-1]))
+
+
+def _counts(flags: Bools) -> Ints:
+    """How many of the first 0, 1, 2, ... are true."""
+    out = np.zeros(len(flags) + 1, np.int64)
+    np.cumsum(flags, out=out[1:])
+    return out
 
 
 def _at(array: Ints, place: Ints) -> Ints:

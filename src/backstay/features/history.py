@@ -24,10 +24,11 @@ import numpy as np
 from backstay.features.distinct import Distinct
 from backstay.features.exact import Floats, Ints
 from backstay.features.extremes import NEVER, Extremes, Ranges, Within
-from backstay.features.index import Index, by_segment, order
+from backstay.features.index import Index, Order, by_segment, order
+from backstay.features.moments import Moments
 from backstay.features.question import Answer, Pick, Question, Window
 from backstay.features.settled import Settled
-from backstay.features.totals import Numbers, Order, Totals
+from backstay.features.totals import Numbers, Totals
 
 _MANY = 4_096  # asked rows from which sorting them pays
 
@@ -76,7 +77,8 @@ class History:
 
     def _ask(self, segment: Ints, at: Ints) -> Answer:
         asked = self._question
-        newest = self._newest(segment, at)
+        moments = Moments(segment, at, self._by_visible.index, self._happened.index)
+        newest = self._newest(moments)
         seen = newest >= 0
         out = Answer.nothing(len(at), asked)
         out.seen = seen
@@ -86,15 +88,15 @@ class History:
             out.last[~seen] = np.nan
         totals = np.empty((len(at), 0, 1), np.int64)
         if asked.windows:
-            totals = self._window_totals(segment, at)
+            totals = self._window_totals(moments)
             summed = len(asked.summed)
             out.count, out.valid = totals[:, :, 0], totals[:, :, 1 : 1 + summed]
             out.sums = asked.sums(totals, self._numbers.parts)
         within: dict[int, Within] = {}
         for place, pick in enumerate(asked.picks):
             if pick.kind in ("min", "max") and pick.window not in within:
-                within[pick.window] = self._extremes.within(segment, at, asked.windows[pick.window].begins(at))
-            out.picked[:, place] = self._picked(pick, segment, at, totals, within)
+                within[pick.window] = self._extremes.within(moments, moments.since(asked.windows[pick.window]))
+            out.picked[:, place] = self._picked(pick, moments, totals, within)
         return out
 
     @cached_property
@@ -102,16 +104,13 @@ class History:
         """The values in canonical order."""
         return self._given if self._places is None else self._given[self._places]
 
-    def _newest(self, segment: Ints, at: Ints) -> Ints:
+    def _newest(self, moments: Moments) -> Ints:
         """The place of the last event that counts; -1 where none does."""
         if self._until is not None:
-            return self._extremes.last(segment, at, None)
-        index, places = self._by_visible.index, self._by_visible.places
-        entered = index.before(segment, at + 1)
-        seen = entered > index.starts(segment)
-        if places is not None:
-            return np.where(seen, self._newest_ranks[entered - 1], -1)
-        return np.where(seen, entered - 1, -1)
+            return self._extremes.last(moments, moments.starts)
+        last = moments.entered - 1
+        ranks = last if self._by_visible.places is None else self._newest_ranks[last]
+        return np.where(last >= moments.starts, ranks, -1)
 
     @cached_property
     def _newest_ranks(self) -> Ints:
@@ -119,20 +118,22 @@ class History:
         assert self._by_visible.places is not None
         return np.maximum.accumulate(self._by_visible.places)
 
-    def _window_totals(self, segment: Ints, at: Ints) -> Ints:
+    def _window_totals(self, moments: Moments) -> Ints:
         """Shape (rows, windows, numbers)."""
         windows = self._question.windows
         if all(map(self._whole, windows)):
-            return self._shared_totals.ask(segment, at, np.stack([window.begins(at) for window in windows], axis=1))
-        return np.concatenate([self._totals_of(window, segment, at) for window in windows], axis=1)
+            left = np.stack([moments.since(window) for window in windows], axis=1)
+            return self._shared_totals.between(moments.entered, left)
+        return np.stack([self._totals_of(window, moments) for window in windows], axis=1)
 
-    def _totals_of(self, window: Window, segment: Ints, at: Ints) -> Ints:
+    def _totals_of(self, window: Window, moments: Moments) -> Ints:
         if self._whole(window):
-            return self._shared_totals.ask(segment, at, window.begins(at)[:, None])
+            return self._shared_totals.between(moments.entered, moments.since(window))
         if window not in self._totals:
             self._totals[window] = self._totals_apart(window)
-        left = at if self._until is not None else window.begins(at)
-        return self._totals[window].ask(segment, at, left[:, None])
+        if self._until is not None:
+            return self._totals[window].at(moments.segment, moments.at)
+        return self._totals[window].between(moments.entered, moments.since(window))
 
     def _whole(self, window: Window) -> bool:
         """Whether every event counts in the window at some T, and they leave it in the order they happened.
@@ -176,9 +177,9 @@ class History:
     @cached_property
     def _extremes(self) -> Extremes:
         until = self._until if self._until is not None else np.full(len(self._segment), NEVER)
-        return Extremes(self._segment, self._event_time, self._visible, until, self._segments)
+        return Extremes(self._segment, self._by_visible, self._visible, until, self._segments)
 
-    def _picked(self, pick: Pick, segment: Ints, at: Ints, totals: Ints, within: Mapping[int, Within]) -> Floats:
+    def _picked(self, pick: Pick, moments: Moments, totals: Ints, within: Mapping[int, Within]) -> Floats:
         window = self._question.windows[pick.window]
         if pick.kind == "std":
             return self._question.deviation(pick, totals, self._numbers.parts)
@@ -187,10 +188,10 @@ class History:
                 self._distinct[pick] = Distinct(
                     self._segment, self._visible, self._leaves(window), self._values[:, pick.column], self._segments
                 )
-            return self._distinct[pick].count(segment, at)
+            return self._distinct[pick].count(moments.segment, moments.at)
         if pick.kind in ("first", "last"):
             find = self._extremes.first if pick.kind == "first" else self._extremes.last
-            place = find(segment, at, window.begins(at))
+            place = find(moments, moments.since(window))
             return np.where(place >= 0, self._values[place, pick.column], np.nan)
         sign = -1.0 if pick.kind == "max" else 1.0
         values, table = self._ranges_of(sign, pick.column)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from backstay.features.exact import Ints
@@ -51,6 +53,22 @@ class Index:
         if self._starts is None:
             self._starts = self._codes.searchsorted(np.arange(self._segments) * self._span)
         return self._starts[segment]
+
+
+@dataclass(slots=True)
+class Order:
+    """Events in the order of some time of theirs: an index over it, and their places in canonical order (None:
+    same)."""
+
+    index: Index
+    places: Ints | None
+
+    @classmethod
+    def by(cls, segment: Ints, times: Ints, segments: int) -> Order:
+        places = order(segment, times, segments)
+        if places is None:
+            return cls(Index(segment, times, segments), None)
+        return cls(Index(segment[places], times[places], segments), places)
 
 
 def order(segment: Ints, times: Ints, segments: int) -> Ints | None:

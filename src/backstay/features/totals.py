@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backstay.features.exact import Floats, Ints, fixed
-from backstay.features.index import Index, order
+from backstay.features.index import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +51,6 @@ class Numbers:
         return cls(np.concatenate(blocks, axis=1) if values else matrix, parts)
 
 
-@dataclass(slots=True)
-class Order:
-    """Events in the order of some time of theirs: an index over it, and their places in canonical order (None:
-    same)."""
-
-    index: Index
-    places: Ints | None
-
-    @classmethod
-    def by(cls, segment: Ints, times: Ints, segments: int) -> Order:
-        places = order(segment, times, segments)
-        if places is None:
-            return cls(Index(segment, times, segments), None)
-        return cls(Index(segment[places], times[places], segments), places)
-
-
 class Totals:
     """Prefix sums along both orders: by the time events enter, and by the time they leave."""
 
@@ -76,13 +60,17 @@ class Totals:
         same = enters.places is None and leaves.places is None
         self._leaving = self._entering if same else prefix_sums(numbers, leaves.places)
 
-    def ask(self, segment: Ints, at: Ints, left: Ints) -> Ints:
-        """Totals of what entered at or before `at`, less what left before `left` (rows, windows).
+    def at(self, segment: Ints, at: Ints) -> Ints:
+        """Totals of what counts at each (segment, T), shape (rows, numbers)."""
+        return self.between(self._enters.before(segment, at + 1), self._leaves.before(segment, at))
 
-        Shape (rows, windows, numbers).
+    def between(self, entered: Ints, left: Ints) -> Ints:
+        """Totals of the first `entered` events of the one order, less the first `left` of the other.
+
+        `entered` has a shape that `left` begins with; the result has one axis more than `left`, of the numbers.
         """
-        entered = self._entering[self._enters.before(segment, at + 1)]
-        return entered[:, None] - self._leaving[self._leaves.before(segment[:, None], left)]
+        totals = self._entering[entered]
+        return (totals[:, None] if left.ndim > 1 else totals) - self._leaving[left]
 
 
 def prefix_sums(numbers: Ints, places: Ints | None = None) -> Ints:
