@@ -1,17 +1,24 @@
-"""Processes to be killed, many of them: what they import is imported once, by a server that forks them (forkserver).
+"""Processes of tests, hundreds of them: what they import is imported once, by a server that forks them (forkserver).
 
-The server itself only imports: it runs no thread that a fork could cut in half.
+The server itself only imports: it runs no thread that a fork could cut in half. What a user types is run cold where
+that is the question (`tests/cli`, the workers of a server, what is imported).
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.reduction import DupFd
+from pathlib import Path
 
 _CONTEXT = get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["polars", "deltalake", "lmdb", "backstay", "backstay.project", "tests.predicted"])
+_SERVER = ["backstay.cli", "backstay.serving.server", "backstay.serving.admin", "onnxruntime", "uvloop", "httptools"]
+_CONTEXT.set_forkserver_preload(
+    ["polars", "deltalake", "lmdb", "backstay", "backstay.project", "tests.predicted", *_SERVER]
+)
 
 
 class Warm:
@@ -26,6 +33,9 @@ class Warm:
         os.close(theirs_in)
         os.close(theirs_out)
         self.stdin, self.stdout = os.fdopen(ours_in, "w"), os.fdopen(ours_out)
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
 
     def kill(self) -> None:
         self._process.kill()
@@ -42,6 +52,33 @@ class Warm:
         self.stdout.close()
 
 
+class WarmCommand:
+    """`backstay` with these words, in an environment; its errors go to a file, its output to `stdout`. As a Popen."""
+
+    def __init__(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        ours, theirs = os.pipe()
+        given = (list(words), dict(environment), str(log), DupFdLater(theirs))
+        self._process = _CONTEXT.Process(target=_command, args=given, daemon=True)
+        self._process.start()
+        os.close(theirs)
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+        self.stdout = os.fdopen(ours)
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        code = self._process.exitcode
+        assert code is not None, f"it has not ended after {timeout} s"
+        return code
+
+
 class DupFdLater:
     """A descriptor that is handed over when the process it is an argument of is started."""
 
@@ -54,6 +91,20 @@ class DupFdLater:
 
 def _detached(given: object) -> int:
     return given.detach()  # type: ignore[attr-defined,no-any-return]
+
+
+def _command(words: list[str], environment: dict[str, str], log: str, stdout: int) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    errors = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(stdout, 1)
+    os.dup2(errors, 2)
+    os.close(stdout)
+    os.close(errors)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+    sys.argv = ["backstay", *words]
+    main = import_module("backstay.cli").main
+    sys.exit(main())
 
 
 def _run(code: str, arguments: list[str], stdin: int, stdout: int) -> None:

@@ -22,6 +22,7 @@ from backstay.features.views import Status
 from backstay.lifecycle.batch import LINEAGE
 from backstay.project import Project
 from tests.serving import shop
+from tests.warm import Warm
 
 NOW = "2024-03-10"
 T = datetime(2024, 2, 20, tzinfo=UTC)
@@ -427,7 +428,7 @@ def test_killed_again_and_again_nothing_is_lost_or_scored_twice(base, project, f
     out, kills, chance = tmp_path / "out", 0, random.Random(1)
     written: dict[str, tuple[int, bytes]] = {}
     while True:
-        process = started(base, file, out, 2)
+        process = Warm(_RUN, base, file, out, 2)
         before = len(list(out.glob("*.parquet"))) if out.exists() else 0
         deadline = time.monotonic() + 60
         goal = before + chance.randint(5, 25)
@@ -435,7 +436,9 @@ def test_killed_again_and_again_nothing_is_lost_or_scored_twice(base, project, f
             assert time.monotonic() < deadline
             time.sleep(0.001)
         process.kill()
-        told, _ = process.communicate()
+        process.wait()
+        told = process.stdout.read()
+        process.close()
         for part in out.glob("*.parquet"):
             content = (part.stat().st_ino, part.read_bytes())
             assert written.setdefault(part.name, content) == content, "a part was written twice"
@@ -476,4 +479,4 @@ def test_csv_is_not_held_whole(base, tmp_path):
     """Polars reads some four hundred megabytes ahead, of any file."""
     held, size = peak(base, tmp_path, "csv", 300, 3_000)
     assert size > 800
-    assert held < 700, (held, size)
+    assert held < 0.85 * size, (held, size)

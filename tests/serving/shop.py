@@ -17,6 +17,7 @@ from backstay.core.clock import ReplayClock
 from backstay.core.times import instant
 from backstay.project import Project
 from backstay.storage.predictions import Prediction
+from tests.warm import WarmCommand
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST, SECOND = "2024-02-14", "2024-02-20"
@@ -200,7 +201,11 @@ def tamper(file: Path) -> None:
 
 
 def command(path: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "backstay", "serve", "--project", str(path), "--port", "0", "--json", *words]
+    return [sys.executable, "-m", "backstay", *_words(path, *words)]
+
+
+def _words(path: Path, *words: str) -> list[str]:
+    return ["serve", "--project", str(path), "--port", "0", "--json", *words]
 
 
 def environment() -> dict[str, str]:
@@ -208,14 +213,22 @@ def environment() -> dict[str, str]:
 
 
 class Server:
-    """`backstay serve` as a process; a context that ends with SIGTERM."""
+    """`backstay serve` as a process; a context that ends with SIGTERM.
 
-    def __init__(self, path: Path, *words: str, log: Path | None = None) -> None:
+    cold: as a user starts it, everything still to be imported
+    """
+
+    process: subprocess.Popen[str] | WarmCommand
+
+    def __init__(self, path: Path, *words: str, log: Path | None = None, cold: bool = False) -> None:
         self.path = path
         self.log = (log or path.parent / "server.log").open("a")
-        self.process = subprocess.Popen(
-            command(path, *words), stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment()
-        )
+        if cold:
+            self.process = subprocess.Popen(
+                command(path, *words), stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment()
+            )
+        else:
+            self.process = WarmCommand(_words(path, *words), environment(), Path(self.log.name))
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, Path(self.log.name).read_text()

@@ -39,7 +39,7 @@ def parent(number: int, flags: str = "01") -> str:
 
 @contextmanager
 def traced(
-    path: Path, monkeypatch: pytest.MonkeyPatch, share: float, *words: str, toml: str = shop.TOML
+    path: Path, monkeypatch: pytest.MonkeyPatch, share: float, *words: str, toml: str = shop.TOML, cold: bool = False
 ) -> Iterator[tuple[Server, Collector]]:
     """A server and what collects its traces, which has all of them once the server has ended."""
     (path / "backstay.toml").write_text(f'{toml}traces = "otlp"\ntrace_share = {share}\n')
@@ -47,7 +47,7 @@ def traced(
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=shop")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        with Server(path, *words) as server:
+        with Server(path, *words, cold=cold) as server:
             yield server, collector
 
 
@@ -285,11 +285,11 @@ def test_a_collector_that_is_down_changes_no_answer(path: Path, monkeypatch: pyt
 
 def test_nothing_of_it_is_loaded_where_traces_are_off(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # Python names what it imports
-    with Server(path) as server:
+    with Server(path, cold=True) as server:
         assert ask(server, PREDICT, live(), traceparent=parent(1))[0] == 200
     assert "uvicorn" in Path(server.log.name).read_text()
     assert "opentelemetry" not in Path(server.log.name).read_text()
-    with traced(path, monkeypatch, 1) as (server, _):
+    with traced(path, monkeypatch, 1, cold=True) as (server, _):
         assert ask(server, PREDICT, live())[0] == 200
     assert "opentelemetry" in Path(server.log.name).read_text()
 
