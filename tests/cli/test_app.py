@@ -79,7 +79,7 @@ def test_version(cli: Cli) -> None:
     [
         (["trian"], "backstay train"),
         (["promot", "1"], "backstay promote"),
-        (["verify"], "backstay features verify"),
+        (["verify"], "backstay features verify, or backstay ledger verify"),
         (["features", "backfil"], "backstay features backfill"),
         (["stats", "--json"], "backstay status"),
     ],

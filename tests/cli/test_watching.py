@@ -1,4 +1,4 @@
-"""`status`, `quality`, `ledger show`, `settings`."""
+"""`status`, `quality`, `settings`."""
 
 from __future__ import annotations
 
@@ -57,20 +57,6 @@ def test_quality(cli: Cli, life: Life) -> None:
 
 def test_no_quality(cli: Cli, tmp_path: Path) -> None:
     assert cli("quality", "--project", write_project(tmp_path)).out == "nothing has been served yet\n"
-
-
-def test_ledger(cli: Cli, life: Life) -> None:
-    entries = cli("ledger", "show", "--project", life.project, "--json").json["entries"]
-    kinds = [entry["kind"] for entry in entries]
-    assert kinds[:5] == ["version", "gate", "gate", "alias", "server"]
-    assert {*kinds[5:]} <= {"server"}, "other tests start servers too"
-    assert [entry["id"] for entry in entries] == [*range(1, len(kinds) + 1)]
-    assert entries[3]["body"]["evidence"]["gate"] == 3
-    assert entries[4]["at"] == entries[3]["at"], "a replay has no time of its own"
-    last = cli("ledger", "show", "-n", 1, "--kind", "gate", "--project", life.project).out.splitlines()
-    assert len(last) == 3
-    assert "late/1" in last[-1]
-    assert "PASS against the base rate on " in last[-1]
 
 
 def test_settings(cli: Cli, life: Life) -> None:

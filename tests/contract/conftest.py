@@ -7,13 +7,16 @@ conformance kit (`test_online.py`).
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.storage.tables.postgres import Postgres
 
 from backstay.storage.backends import local, memory
+from backstay.storage.backends.postgres import PostgresLedger
 from backstay.storage.ports import Artifacts, CountLog, EventStore, Ledger, PredictionLog
 
 _BACKENDS: dict[str, dict[str, Callable[[Path], Any]]] = {
@@ -30,6 +33,8 @@ _BACKENDS: dict[str, dict[str, Callable[[Path], Any]]] = {
         "artifacts": lambda path: local.LocalArtifacts(path / "artifacts"),
     },
 }
+
+_LEDGERS = ("local", "local-anchored", "memory", "postgres")
 
 _LOGS: dict[str, Callable[[Path], PredictionLog]] = {
     "memory": lambda _: memory.MemoryPredictions(),
@@ -84,9 +89,25 @@ def counts(backend: str, tmp_path: Path) -> Iterator[CountLog]:
     yield from _made(backend, "counts", tmp_path)
 
 
-@pytest.fixture
-def ledger(backend: str, tmp_path: Path) -> Iterator[Ledger]:
-    yield from _made(backend, "ledger", tmp_path)
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=_LEDGERS)
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        ledger: Ledger = PostgresLedger(server.url, f"test_{secrets.token_hex(8)}")
+        yield ledger
+        ledger.close()
+    elif request.param == "local-anchored":
+        ledger = local.Anchored(local.LocalLedger(tmp_path / "ledger.db"), tmp_path / "anchors")
+        yield ledger
+        ledger.close()
+    else:
+        yield from _made(request.param, "ledger", tmp_path)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from backstay.core.errors import InputError, NotFoundError
+from backstay.core.errors import BackstayError, InputError, NotFoundError
 from backstay.storage.ports import EventStore
+from backstay.storage.upto import EventsUpto
 
 INSTANT = pl.Datetime("us", "UTC")
 
@@ -208,3 +209,38 @@ def test_batches_are_what_read_gives(events: EventStore) -> None:
     assert list(events.batches("s", sequence_after=40)) == []
     with pytest.raises(NotFoundError):
         list(events.batches("t"))
+
+
+def test_a_seal_is_of_the_content_of_a_version(events: EventStore) -> None:
+    versions = []
+    for n in range(3):
+        events.append("s", frame(n, n + 1, n + 2))
+        versions.append(events.version("s"))
+    seals = [events.seal("s", version) for version in versions]
+    assert [one.last for one in seals] == [3, 6, 9]
+    assert len({one.digest for one in seals}) == 3
+    assert None not in {one.digest for one in seals}
+    assert [events.seal("s", version, read=True) for version in versions] == seals
+    with pytest.raises(BackstayError):
+        events.seal("s", versions[-1] + 1)
+    with pytest.raises(NotFoundError):
+        events.seal("none", 0)
+
+
+def test_as_it_stood_at_a_version(events: EventStore) -> None:
+    events.append("s", frame(*range(5)))
+    then = events.version("s")
+    events.append("s", frame(*range(5, 9)))
+    stood = EventsUpto(events, {"s": then, "never": -1})
+    assert stood.read("s").equals(events.read("s", sequence_until=5))
+    assert stood.read("s", sequence_until=3).height == 3
+    assert pl.concat(stood.batches("s", rows=2)).equals(stood.read("s"))
+    assert (stood.last_sequence("s"), stood.version("s"), stood.seal("s", then)) == (5, then, events.seal("s", then))
+    assert (stood.last_sequence("never"), stood.version("never")) == (0, -1)
+    for name in ("never", "other"):
+        with pytest.raises(NotFoundError, match="had no events then"):
+            stood.read(name)
+    with pytest.raises(NotFoundError, match="had no version"):
+        stood.seal("s", events.version("s"))
+    with pytest.raises(InputError, match="nothing is appended"):
+        stood.append("s", frame(0))

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backstay.core.errors import BackstayError, ConflictError, InputError
+from backstay.core.errors import BackstayError, ConflictError, InputError, IntegrityError
 from backstay.core.identity import canonical_json, sha256
+from backstay.storage.chain import check_head
 from backstay.storage.ports import Entry, Ledger
 
 
@@ -125,4 +126,31 @@ def test_threads(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(race, range(8))) == 1
     assert [entry.id for entry in ledger.entries()] == list(range(1, 10))
-    assert ledger.verify() == 9  # type: ignore[attr-defined]
+    assert ledger.verify() == 9
+
+
+def test_verifying_tells_every_entry(ledger: Ledger) -> None:
+    written = [add(ledger, subject=str(n), at=n, n=n) for n in range(5)]
+    told: list[Entry] = []
+    assert ledger.verify(told.append) == 5
+    assert told == written
+
+
+def test_a_head_that_was_written_down(ledger: Ledger) -> None:
+    first, second = add(ledger), add(ledger)
+    for entry in (first, second):
+        check_head(ledger, f"{entry.id}:{entry.digest}")
+        check_head(ledger, f"{entry.id}:{entry.digest[:12]}")
+    with pytest.raises(IntegrityError, match="entry 2 of the ledger has the digest"):
+        check_head(ledger, f"2:{first.digest}")
+    with pytest.raises(IntegrityError, match="entry 3 of the ledger is not there"):
+        check_head(ledger, f"3:{first.digest}")
+    for head in ("", "2", "x:abcdefab", f"2:{first.digest[:7]}", f"2:{first.digest}0"):
+        with pytest.raises(InputError, match="is no head"):
+            check_head(ledger, head)
+
+
+def test_nul_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(InputError, match="subject"):
+        ledger.append("k", "a\0b", {}, at=0, actor="ann")
+    assert ledger.append("k", "s", {"text": "a\0b"}, at=0, actor="ann") == ledger.last("k", "s")

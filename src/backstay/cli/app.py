@@ -20,10 +20,12 @@ from backstay.cli import (
     catalog,
     data,
     doctor,
+    ledger,
     models,
     objectives,
     parity,
     quarantine,
+    reproduce,
     routes,
     serving,
     watching,
@@ -50,15 +52,17 @@ class _Group(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            paths = dict(_paths(ctx.find_root().command))
+            paths: dict[str, list[str]] = {}
+            for name, path in _paths(ctx.find_root().command):
+                paths.setdefault(name, []).append(f"backstay {path}")
             near = get_close_matches(args[0], paths, n=1)
-            meant = f"; did you mean: backstay {paths[near[0]]}?" if near else ""
+            meant = f"; did you mean: {', or '.join(sorted(paths[near[0]]))}?" if near else ""
             ctx.fail(f"there is no verb {args[0]!r}{meant}")
         return super().resolve_command(ctx, args)
 
 
 def _paths(group: Any, before: str = "") -> Iterator[tuple[str, str]]:
-    """Every verb, by its last word, as it is written in full; what stands higher wins."""
+    """Every verb, by its last word, as it is written in full."""
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from _paths(command, f"{before}{name} ")
@@ -130,6 +134,7 @@ _add(app, "versions", models.versions, _MODEL, "versions")
 _add(app, "judge", models.judge, _MODEL, "judge 1 --as-of 2013-04-01")
 _add(app, "promote", models.promote, _MODEL, "promote 1 --as-of 2013-04-01")
 _add(app, "tick", models.tick, _MODEL, "tick")
+_add(app, "reproduce", reproduce.reproduce, _MODEL, "reproduce 3")
 _add(app, "serve", serving.serve, _SERVE, "serve --port 8000")
 _add(app, "predict", batch.predict, _SERVE, "predict orders.parquet --out predictions --at asked_at")
 _add(_route, "show", routes.show, None, "route show")
@@ -143,7 +148,9 @@ _add(app, "compact", serving.compact, _SERVE, "compact")
 _add(app, "status", watching.status, _WATCH, "status --as-of 2013-07-01")
 _add(app, "quality", watching.quality, _WATCH, "quality --as-of 2013-07-01")
 _add(app, "objectives", objectives.objectives, _WATCH, "objectives")
-_add(_ledger, "show", watching.ledger_show, None, "ledger show --kind gate")
+_add(_ledger, "show", ledger.show, None, "ledger show --kind gate")
+_add(_ledger, "verify", ledger.verify, None, "ledger verify")
+_add(_ledger, "head", ledger.head, None, "ledger head")
 app.add_typer(_ledger, name="ledger", rich_help_panel=_RECORD)
 _add(_access, "grant", access.grant, None, "access grant scoring read_online --feature-set flight")
 _add(_access, "revoke", access.revoke, None, "access revoke scoring read_online --feature-set flight")

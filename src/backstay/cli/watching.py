@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.text import Text
 
-from backstay.cli import plain
 from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, ProjectOption
 from backstay.cli.shell import Shell
-from backstay.cli.tables import age, block, count, day_after, interval, minute, real, share, table, when, when_text
+from backstay.cli.tables import age, block, count, day_after, interval, minute, real, share, table, when_text
 
 
 def status(
@@ -125,71 +123,6 @@ def quality(
         listed = table(columns, rows, empty="nothing has been served yet")
         shell.show(answer, listed, block(why, title="not judged") if why else None)
         shell.next("tick" if cohorts else "serve", model=model if cohorts else None)
-
-
-def ledger_show(
-    ctx: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many.")] = 20,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            "--kind",
-            metavar="KIND",
-            show_default=False,
-            help="Of one kind only: version, gate, alias, route, access, server.",
-        ),
-    ] = None,
-    project: ProjectOption = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show the last entries of the ledger: what was decided, when, by whom and on what evidence.
-
-    Use it to see how things came to be as they are; entries are never changed.
-    """
-    with Shell(ctx, project, home, as_json) as shell:
-        with shell.working("reading the ledger"):
-            entries = shell.project.entries(kind, limit=limit)
-        rows = [
-            (one.id, minute(when(one.at)), one.actor, one.kind, one.subject, _told(one.kind, one.body))
-            for one in entries
-        ]
-        columns = (">entry", "at", "by", "kind", "subject", "what")
-        shell.show(
-            {"entries": [plain.entry(one) for one in entries]}, table(columns, rows, empty="the ledger is empty")
-        )
-
-
-def _told(kind: str, body: Any) -> str:
-    if kind == "gate":
-        verdict, against = body["decision"]["verdict"], body["against"]
-        if verdict == "PASS":
-            return (
-                f"PASS against {'the base rate' if against is None else f'version {against}'} on {body['rows']:,} rows"
-            )
-        return f"{verdict}: {body['decision']['reason']}"
-    if kind == "alias":
-        before = f", before {body['previous']}" if body["previous"] else ""
-        return f"to version {body['to']}{before}"
-    if kind == "version":
-        return f"number {body['number']}, manifest {body['manifest'][:12]}"
-    if kind == "server":
-        machine = body["machine"]
-        workers = f"{body['workers']} worker{'s' if body['workers'] != 1 else ''}"
-        return f"{workers} on {machine['cores']} cores of {machine['cpu']}, backstay {body['packages']['backstay']}"
-    if kind == "access":
-        on = body.get("feature_set") or "all feature sets"
-        times = f" ({body['count']} times)" if body.get("count", 1) > 1 else ""
-        told = {
-            "grant": f"granted {body.get('role')} on {on}",
-            "revoke": f"revoked {body.get('role')} on {on}",
-            "token": f"a token, SHA-256 {body.get('sha256', '')[:12]}",
-            "revoke_tokens": "all tokens revoked",
-            "denied": f"denied{times}: {body.get('what')}",
-        }
-        return told.get(str(body["action"]), str(body["action"]))
-    text = json.dumps(body, ensure_ascii=False)
-    return text if len(text) <= 120 else text[:117] + "..."
 
 
 def settings(

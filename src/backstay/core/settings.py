@@ -40,6 +40,16 @@ SETTINGS: tuple[Setting, ...] = (
         "the shared online state, redis:// or rediss://, ${NAME} from the environment; else the home",
     ),
     Setting("online.timeout_ms", 250, "how long a read of the shared online state may take, in ms"),
+    Setting(
+        "ledger.url",
+        None,
+        "the shared ledger, postgresql://, ${NAME} from the environment; else a SQLite file in the home",
+    ),
+    Setting(
+        "ledger.anchors",
+        None,
+        "the file that keeps the ledger's heads, relative to the project; else ledger.anchors in the home",
+    ),
     Setting("features.memory", 0, "bytes that a source's events may take at once in a training set; 0: no bound"),
     Setting(
         "predictions.mode",

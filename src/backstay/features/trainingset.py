@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ class TrainingSet:
     vector:   the model's input, float32, shape (rows, features of the vector)
     outcome:  0 or 1 a row
     versions: the table version of each source that was read
+    seals:    of each of those, the digest of its content; see `EventStore.seal`
     void, immature, unlabelled: asked rows that were left out, and why
     """
 
@@ -39,6 +41,7 @@ class TrainingSet:
     void: int
     immature: int
     unlabelled: int
+    seals: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     """such as "pii", inherited from the features"""
 
@@ -92,6 +95,7 @@ def training_set(
     label = model.label
     read = [*model.features.sources, model.ask.source, label.source, *([label.void] if label.void else [])]
     versions = {source.name: events.version(source.name) for source in read}
+    seals = {name: events.seal(name, version) for name, version in versions.items() if version >= 0}
     asked = asked_rows(model, events, since=since, until=as_of if until is None else min(until, as_of), as_of=as_of)
     labelled = join_labels(asked, model.label, events, as_of=as_of)
     kept = labelled.filter(pl.col("mature") & pl.col("label").is_not_null())
@@ -115,12 +119,14 @@ def training_set(
         outcome=kept.get_column("label").cast(pl.Int8).to_numpy(),
         versions=versions,
         asked=asked.height,
-        void=int(labelled.get_column("void").sum()),
-        immature=int((~labelled.get_column("mature") & ~labelled.get_column("void")).sum()),
-        unlabelled=int(
-            (
-                labelled.get_column("mature") & ~labelled.get_column("void") & labelled.get_column("label").is_null()
-            ).sum()
-        ),
+        **_left_out(labelled),
+        seals={name: seal.digest for name, seal in seals.items() if seal.digest is not None},
         tags=tuple(sorted(model.features.tags)),
     )
+
+
+def _left_out(labelled: pl.DataFrame) -> dict[str, int]:
+    """How many rows have no label that may be learned from, by the reason."""
+    void, mature = labelled.get_column("void"), labelled.get_column("mature")
+    unlabelled = mature & ~void & labelled.get_column("label").is_null()
+    return {"void": int(void.sum()), "immature": int((~mature & ~void).sum()), "unlabelled": int(unlabelled.sum())}

@@ -70,7 +70,7 @@ def train_candidate(
         seed=seed,
         metrics={},
         note=note,
-        attach={REFERENCE: _reference(data.vector)},
+        attach={REFERENCE: reference(data.vector)},
     )
     return records.registry.register(
         manifest, files, at=records.clock.now(), actor=records.actor, strict=strict, trust_code=model.trust_code
@@ -84,7 +84,7 @@ def _altered(model: Model, data: TrainingSet, alter: Alter) -> TrainingSet:
     return replace(data, frame=frame, vector=RowEngine(model.features).vector(frame))
 
 
-def _reference(vector: npt.NDArray[np.float32]) -> bytes:
+def reference(vector: npt.NDArray[np.float32]) -> bytes:
     """Rows spread evenly over the training set, as a .npy file."""
     places = np.unique(np.linspace(0, len(vector) - 1, min(_SAMPLE, len(vector))).astype(np.int64))
     out = io.BytesIO()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from backstay.core.clock import Clock, SystemClock
 from backstay.core.settings import expanded, read_settings
+from backstay.features.backfill import Progress
 from backstay.lifecycle.records import Records
+from backstay.lifecycle.reproduce import Reproduction, reproduce
 from backstay.project.architecture import Architecture, architecture
 from backstay.project.catalog import Catalog
 from backstay.project.loading import Definitions, load_definitions
@@ -19,8 +21,10 @@ from backstay.project.permits import Permits
 from backstay.project.routes import Routes
 from backstay.project.services import Services
 from backstay.registry.access import Authority
+from backstay.registry.audit import Audit, audit
 from backstay.registry.environment import Environment, capture
 from backstay.registry.versions import Registry
+from backstay.storage.chain import check_head
 
 
 class Context:
@@ -38,12 +42,15 @@ class Context:
         self.settings: Mapping[str, Any] = read_settings(self.path)
         self.name = self.settings["project.name"] or self.path.name
         place = Path(home).resolve() if home else self.path / self.settings["project.home"]
+        anchors = self.settings["ledger.anchors"]
         self.services = Services(
             place,
             name=self.name,
             online_url=expanded(self.settings["online.url"], "online.url"),
             online_timeout=self.settings["online.timeout_ms"] / 1000,
             predictions_mode=self.settings["predictions.mode"],
+            ledger_url=expanded(self.settings["ledger.url"], "ledger.url"),
+            ledger_anchors=None if anchors is None else self.path / anchors,
         )
         self.clock = clock or SystemClock()
         self.actor = actor or getpass.getuser()
@@ -95,6 +102,20 @@ class Context:
         """What is deployed now, and on what, from what is recorded."""
         kept = self.objectives.show()
         return architecture(self.name, self.definitions, self.settings, self.records, self.access, kept)
+
+    def reproduce(self, number: int, model: str | None = None) -> Reproduction:
+        """Make a version again from its manifest, and say what is the same; nothing is registered."""
+        chosen = self.definitions.model(model)
+        self.permits.model(chosen, "reproduce versions of", "read_offline")
+        return reproduce(self.records, chosen, number, self.environment)
+
+    def audit(self, head: str | None = None, *, progress: Progress = lambda *_: None) -> Audit:
+        """Whether every byte of the record is what was written; `head`: one that the ledger must still hold."""
+        services = self.services
+        if head is not None:
+            check_head(services.ledger, head)
+        told = partial(progress, "reading files and tables")
+        return audit(services.ledger, self.records.registry, services.events, told)
 
     def close(self) -> None:
         """Release the stores."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from backstay.core.errors import IntegrityError
 from backstay.storage.backends.local import (
+    Anchored,
     LocalArtifacts,
     LocalCounts,
     LocalEvents,
@@ -36,9 +37,12 @@ class Services:
         online_url: str | None = None,
         online_timeout: float = 1.0,
         predictions_mode: str = "durable",
+        ledger_url: str | None = None,
+        ledger_anchors: Path | None = None,
     ) -> None:
         self._online_timeout = online_timeout
         self.home, self._name, self._online_url, self._predictions_mode = home, name, online_url, predictions_mode
+        self._ledger_url, self._ledger_anchors = ledger_url, ledger_anchors or home / "ledger.anchors"
 
     @cached_property
     def events(self) -> EventStore:
@@ -54,7 +58,12 @@ class Services:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return LocalLedger(self._folder() / "ledger.sqlite")
+        if self._ledger_url is None:
+            return Anchored(LocalLedger(self._folder() / "ledger.sqlite"), self._ledger_anchors)
+        from backstay.storage.backends.postgres import PostgresLedger
+
+        schema = re.sub(r"[^a-z0-9_]", "_", f"backstay_{self._name or 'project'}".lower())[:63]
+        return Anchored(PostgresLedger(self._ledger_url, schema), self._ledger_anchors)
 
     @cached_property
     def artifacts(self) -> Artifacts:

@@ -20,7 +20,8 @@ DIFF = "code.diff"
 
 
 class Dataset(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The training set. `digest` covers its content, `sources` the table versions it was read from.
+    """The training set. `digest` covers its content, `sources` the table versions it was read from, and `seals` every
+    byte of those.
 
     `asked` = `rows` + `void` + `immature` + `unlabelled`: what was left out is counted. Rows asked in [since, until).
     """
@@ -35,6 +36,7 @@ class Dataset(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     since: int | None
     until: int | None
     sources: dict[str, int]
+    seals: dict[str, str] = {}
 
 
 class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -32,6 +32,17 @@ class Appended:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A version of a source's table: its last sequence, and the digest of every byte of it.
+
+    digest: None where the version has files of an older Backstay, which are not named by their content
+    """
+
+    last: int
+    digest: str | None
+
+
 class EventStore(Protocol):
     """The events record: one append-only table a source, in the order of appending."""
 
@@ -91,6 +102,14 @@ class EventStore(Protocol):
 
     def last_sequence(self, source: str) -> int:
         """The highest sequence appended (0 if none)."""
+        ...
+
+    def seal(self, source: str, version: int, *, read: bool = False) -> Seal:
+        """What a version of the table holds, told without reading it: its files are named by their content.
+
+        read: also read the files; one that was changed is an `IntegrityError` that names it. A version that never was
+        is a `NotFoundError`, or an `IntegrityError` where the table cannot be read.
+        """
         ...
 
 
@@ -226,6 +245,17 @@ class Ledger(Protocol):
 
     def revision(self) -> int:
         """The id of the last entry (0 if none): cheap enough to poll ten times a second."""
+        ...
+
+    def verify(self, seen: Callable[[Entry], None] | None = None) -> int:
+        """Walk the whole chain, and return how many entries it has; `seen` is told each of them.
+
+        `IntegrityError` names the first that is not what was written, or missing.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; closing again does nothing."""
         ...
 
 

@@ -82,4 +82,5 @@ def _dataset(data: TrainingSet, as_of: int, since: int | None, until: int | None
         since=since,
         until=until,
         sources=dict(data.versions),
+        seals=dict(data.seals),
     )

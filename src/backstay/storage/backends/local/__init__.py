@@ -3,7 +3,7 @@
     events       a Delta table a source, numbered under a lock
     predictions  framed, checksummed segment files, one series a writer, compacted into a Delta table
     counts       framed, checksummed files, one a day and process
-    ledger       SQLite in WAL mode, append-only by trigger, hash-chained
+    ledger       SQLite in WAL mode, append-only by trigger, hash-chained; its heads in a file of their own
     artifacts    files named by their SHA-256
     online       LMDB
 
@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from backstay.storage.backends.local.anchors import Anchored
     from backstay.storage.backends.local.artifacts import LocalArtifacts
     from backstay.storage.backends.local.counts import LocalCounts
     from backstay.storage.backends.local.events import LocalEvents
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     from backstay.storage.backends.local.online import LocalOnline
     from backstay.storage.backends.local.predictions import LocalPredictions
 
-__all__ = ["LocalArtifacts", "LocalCounts", "LocalEvents", "LocalLedger", "LocalOnline", "LocalPredictions"]
+__all__ = ["Anchored", "LocalArtifacts", "LocalCounts", "LocalEvents", "LocalLedger", "LocalOnline", "LocalPredictions"]
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{name.removeprefix('Local').lower()}"), name)
+    module = "anchors" if name == "Anchored" else name.removeprefix("Local").lower()
+    return getattr(import_module(f"{__name__}.{module}"), name)

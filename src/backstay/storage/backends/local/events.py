@@ -24,7 +24,7 @@ from backstay.core.errors import IntegrityError, NotFoundError
 from backstay.storage.backends.local.files import failures, locked
 from backstay.storage.backends.local.segments import Segment, Segments
 from backstay.storage.backends.local.table import SLACK, Table, View
-from backstay.storage.ports import EVENT_TIME, KNOWN_TIME, SEQUENCE, Appended
+from backstay.storage.ports import EVENT_TIME, KNOWN_TIME, SEQUENCE, Appended, Seal
 from backstay.storage.schema import INSTANT, check_columns, check_events, check_same, check_source
 
 
@@ -116,6 +116,10 @@ class LocalEvents:
         _, segment = self._source(source).look()
         return segment.last
 
+    def seal(self, source: str, version: int, *, read: bool = False) -> Seal:
+        check_source(source)
+        return self._source(source).seal(version, read=read)
+
     def compact(self, source: str) -> int:
         """Move the segment into the table, and merge the table's files if many are small; the version it then has.
 
@@ -191,6 +195,11 @@ class _Source:
         if view is not None and segment.last == view.last:
             return view.version
         return self.compact()
+
+    def seal(self, version: int, *, read: bool) -> Seal:
+        if self._table.view() is None:
+            raise self._unknown()
+        return self._table.seal(version, read=read)
 
     def compact(self) -> int:
         if self._table.view() is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -27,17 +28,19 @@ _POLARS = {name: dtype for dtype, name in TYPES.items()}
 def write_file(root: Path, frame: pl.DataFrame, bound: Sequence[str], *, data_change: bool = True) -> AddAction:
     """Write numbered rows, in sequence order and at least one, into a new file; the action that would add it.
 
-    The smallest and largest values of the columns in `bound` go with it. The file is synced. If it cannot be written
-    nothing is left of it, and that is a `BackstayError`.
+    The file is named by its SHA-256, so that a table's log says what each of its files holds. The smallest and largest
+    values of the columns in `bound` go with it. The file is synced. If it cannot be written nothing is left of it, and
+    that is a `BackstayError`.
     """
-    path = root / f"{uuid4().hex}.parquet"
+    aside = root / f".{uuid4().hex}.parquet"
     try:
-        frame.write_parquet(path, compression="zstd", statistics=True, row_group_size=_ROW_GROUP)
-        sync(path)
+        frame.write_parquet(aside, compression="zstd", statistics=True, row_group_size=_ROW_GROUP)
+        sync(aside)
+        path = aside.rename(root / f"{file_digest(aside)}.parquet")
         sync(root)
         size = path.stat().st_size
     except (OSError, pl.exceptions.PolarsError) as error:
-        path.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise BackstayError(
             f"a file of the table was not written: {error}", where=str(root), fix="free space, then retry"
         ) from error
@@ -49,6 +52,12 @@ def write_file(root: Path, frame: pl.DataFrame, bound: Sequence[str], *, data_ch
         data_change=data_change,
         stats=json.dumps(_statistics(frame, bound)),
     )
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def delta_schema(schema: pl.Schema, required: Sequence[str]) -> DeltaSchema:

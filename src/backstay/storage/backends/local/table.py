@@ -13,6 +13,7 @@ Reads skip the files, and then the row groups, whose statistics show that they h
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,9 +28,10 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from backstay.core.errors import ConflictError, IntegrityError
+from backstay.core.identity import digest_of
 from backstay.storage.backends.local.files import sync
-from backstay.storage.backends.local.parquet import delta_schema, polars_schema, write_file
-from backstay.storage.ports import SEQUENCE
+from backstay.storage.backends.local.parquet import delta_schema, file_digest, polars_schema, write_file
+from backstay.storage.ports import SEQUENCE, Seal
 from backstay.storage.schema import INSTANT
 
 SMALL_BYTES = 8 << 20  # a file below this is worth merging,
@@ -38,6 +40,7 @@ SLACK = 1_000  # other tools may cut statistics to milliseconds: never skip a fi
 MERGED_BYTES = 32 << 20  # into files of about this size (what one merge holds in memory, unpacked)
 
 _TXN = "backstay.sequence"
+_SEALED = re.compile(r"[0-9a-f]{64}\.parquet")
 _CONFIGURATION = {
     "delta.appendOnly": "true",
     "delta.checkpointInterval": "25",  # a fresh process replays fewer commits than this
@@ -102,6 +105,7 @@ class Table:
         self._lock = threading.Lock()
         self._table: DeltaTable | None = None
         self._view: View | None = None
+        self._checked: dict[str, tuple[int, ...]] = {}
 
     def view(self) -> View | None:
         """The table as it stands now (None: there is none).
@@ -133,6 +137,48 @@ class Table:
         if not frame[SEQUENCE].is_sorted():  # another tool compacted the table
             frame = frame.sort(SEQUENCE)
         return frame.select(columns)
+
+    def seal(self, version: int, *, read: bool) -> Seal:
+        """A version's last sequence, and the digest of what its log says of its files, in sequence order: names, sizes
+        and statistics, by which rows are skipped.
+
+        read: read every file, and raise an `IntegrityError` that names those which do not hold what their names say.
+        """
+        view = self.view()
+        if view is None or view.version != version:
+            try:
+                view = _view_of(self._name, DeltaTable(str(self._root), version=version), self._bound)
+            except (DeltaError, OSError, ValueError) as error:
+                raise self._unreadable(f"version {version}", error) from error
+        paths = view.files["path"].to_list()
+        if not all(_SEALED.fullmatch(path) for path in paths):
+            return Seal(view.last, None)
+        changed = [found for path in paths if (found := self._changed(path))] if read else []
+        if changed:
+            raise IntegrityError(
+                f"{len(changed)} of {len(paths)} files of {self._name} are not what was written: {'; '.join(changed)}",
+                where=str(self._root),
+                expected="files that hold what their names say",
+                fix="restore them from a backup",
+            )
+        schema = [[name, str(kind)] for name, kind in view.schema.items()]
+        return Seal(view.last, digest_of([schema, view.files.columns, view.files.rows()]))
+
+    def _changed(self, path: str) -> str:
+        """What is wrong with a file that is named by its content; "" if nothing is."""
+        where = self._root / path
+        try:
+            before = where.stat()
+            state = (before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns)
+            if self._checked.get(path) == state:
+                return ""  # versions share most of their files
+            found = file_digest(where)
+        except OSError as error:
+            return f"{path} cannot be read: {error.strerror}"
+        if f"{found}.parquet" != path:
+            return f"{path} has the digest {found[:12]}"
+        self._checked[path] = state
+        return ""
 
     def commit(self, frame: pl.DataFrame, view: View | None, marks: Mapping[str, int] | None = None) -> View:
         """Write the rows, numbered on from `view` (None: make the table), then the commit that names them.

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from backstay.core.errors import NotFoundError
-from backstay.storage.ports import KNOWN_TIME, SEQUENCE, Appended
+from backstay.storage.digest import frame_digest
+from backstay.storage.ports import KNOWN_TIME, SEQUENCE, Appended, Seal
 from backstay.storage.schema import INSTANT, check_columns, check_events, check_same, check_source
 
 
@@ -89,6 +90,14 @@ class MemoryEvents:
         check_source(source)
         table = self._tables.get(source)
         return -1 if table is None else table.version
+
+    def seal(self, source: str, version: int, *, read: bool = False) -> Seal:  # noqa: ARG002 - there are no files
+        check_source(source)
+        table = self._tables.get(source)
+        if table is None or not 0 <= version <= table.version:
+            raise NotFoundError(f"the source {source!r} has no version {version}", where=source)
+        held = pl.concat(table.frames[: version + 1])
+        return Seal(held.height, frame_digest(held))
 
     def last_sequence(self, source: str) -> int:
         check_source(source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -57,10 +57,14 @@ class MemoryLedger:
     def revision(self) -> int:
         return len(self._entries)
 
-    def verify(self) -> int:
-        """Walk the whole chain and return how many entries it has."""
+    def verify(self, seen: Callable[[Entry], None] | None = None) -> int:
         before = (0, GENESIS)
         for entry in self._entries:
             check_entry(entry, before)
             before = (entry.id, entry.digest)
+            if seen is not None:
+                seen(deepcopy(entry))
         return before[0]
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
