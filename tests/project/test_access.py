@@ -28,13 +28,13 @@ CALLS: dict[str, tuple[Call, set[str]]] = {
     "read": (lambda one: one.features.historical(_labels(), "spending", at="asked"), {"read_offline"}),
     "train": (lambda one: one.train("risk", as_of=NOW), {"read_offline", "define"}),
     "judge": (lambda one: one.judge(1, "risk", as_of=NOW), {"read_offline"}),
-    "promote": (lambda one: _refused(lambda: one.promote(1, "risk", as_of=NOW)), {"define"}),
-    "tick": (lambda one: one.tick("risk"), {"read_offline", "define"}),
+    "promote": (lambda one: _refused(lambda: one.promote(1, "risk", as_of=NOW)), {"promote"}),
+    "tick": (lambda one: one.tick("risk"), {"read_offline", "define", "promote"}),
     "verify": (lambda one: one.verify("risk"), {"read_offline"}),
     "skew": (lambda one: one.features.skew("risk"), {"read_offline"}),
     "predictions": (lambda one: one.predictions("risk"), {"read_offline"}),
 }
-ROLES = ("read_online", "read_offline", "write", "define")
+ROLES = ("read_online", "read_offline", "write", "define", "promote", "approve")
 
 
 def _labels() -> Any:

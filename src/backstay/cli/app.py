@@ -15,6 +15,7 @@ from typer.core import TyperGroup, TyperOption
 from backstay import __version__
 from backstay.cli import (
     access,
+    approvals,
     architecture,
     batch,
     catalog,
@@ -132,6 +133,8 @@ app.add_typer(_features, name="features", rich_help_panel=_FEED)
 _add(app, "train", models.train, _MODEL, "train --as-of 2013-04-01 --holdout 14d")
 _add(app, "versions", models.versions, _MODEL, "versions")
 _add(app, "judge", models.judge, _MODEL, "judge 1 --as-of 2013-04-01")
+_add(app, "approve", approvals.approve, _MODEL, "approve 3 --why slices-looked-at")
+_add(app, "reject", approvals.reject, _MODEL, "reject 3 --why worse-at-night")
 _add(app, "promote", models.promote, _MODEL, "promote 1 --as-of 2013-04-01")
 _add(app, "tick", models.tick, _MODEL, "tick")
 _add(app, "reproduce", reproduce.reproduce, _MODEL, "reproduce 3")

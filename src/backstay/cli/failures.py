@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 
-from backstay.core.errors import BackstayError, ConflictError, IntegrityError
+from backstay.core.errors import BackstayError, ConflictError, IntegrityError, RefusedError
 
 FINE, NO, BAD, CONFLICT, BUG, INTERRUPTED, PIPE = 0, 1, 2, 3, 70, 130, 141
 
 CODES = (
     (FINE, "fine"),
-    (NO, "the answer is no (a gate's FAIL or INSUFFICIENT, parity that does not hold)"),
+    (NO, "the answer is no (a gate's FAIL or INSUFFICIENT, an approval that is missing, parity that does not hold)"),
     (BAD, "bad input, not found, or not allowed"),
     (CONFLICT, "a conflict, or stored content that is not what was recorded"),
     (BUG, "a defect, with its trace"),
@@ -26,7 +26,9 @@ class ReaderGone(Exception):  # noqa: N818  not an error: whoever read our outpu
 
 def code_of(error: BackstayError) -> int:
     """The exit code of an error."""
-    return CONFLICT if isinstance(error, ConflictError | IntegrityError) else BAD
+    if isinstance(error, ConflictError | IntegrityError):
+        return CONFLICT
+    return NO if isinstance(error, RefusedError) else BAD
 
 
 def report(what: str, *, where: str = "", expected: str = "", fix: str = "", as_json: bool) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from backstay.lifecycle.judge import Judgement
-    from backstay.registry.versions import ModelVersion
+    from backstay.registry.versions import AliasMove, ModelVersion
 
 
 def train(
@@ -163,16 +163,28 @@ def promote(
     ctx: typer.Context,
     number: NumberArgument,
     model: ModelOption = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="PROJECT", show_default=False,
+            help="Carry it into another project, by its folder or its name under [environments], and promote it there.",
+        ),
+    ] = None,
     as_of: AsOfOption = None,
     project: ProjectOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> None:  # fmt: skip
     """Judge a version and, if it passes, make it champion: the one that is served.
 
-    A running server follows within a moment, without a failed request. It exits with 1 if the gate says no.
+    A running server follows within a moment, without a failed request. It exits with 1 if the gate says no, and where
+    stakes are high, until another person than its author has approved it. With --to nothing is judged anew: the gate's
+    last answer here is what counts.
     """
     with Shell(ctx, project, home, as_json) as shell:
+        if to is not None:
+            _sent(shell, number, to, model)
+            return
         from backstay.project import GateRefused
 
         refused: Judgement | None = None
@@ -186,15 +198,32 @@ def promote(
             shell.note("not promoted")
             _after_no(shell, refused, model)
             raise typer.Exit(NO)
-        facts = {
-            "champion": f"version {move.to}",
-            "before": None if move.previous is None else f"version {move.previous}",
-            "since": when(move.at),
-            "by": move.actor,
-            "evidence": f"ledger entry {move.evidence['gate']}: {move.evidence['reason']}",
-        }
-        shell.show({"promoted": True, **plain.move(move)}, block(facts, title=f"model {move.model}"))
+        evidence = f"ledger entry {move.evidence['gate']}: {move.evidence['reason']}"
+        shell.show({"promoted": True, **plain.move(move)}, _moved(move, evidence))
         shell.next("serve")
+
+
+def _moved(move: AliasMove, evidence: str) -> RenderableType:
+    facts = {
+        "champion": f"version {move.to}",
+        "before": None if move.previous is None else f"version {move.previous}",
+        "since": when(move.at),
+        "by": move.actor,
+        "evidence": evidence,
+    }
+    if approval := move.evidence.get("approval"):
+        facts["approved"] = f"by {approval['by']}: {approval['why']}"
+    return block(facts, title=f"model {move.model}")
+
+
+def _sent(shell: Shell, number: int, to: str, model: str | None) -> None:
+    with shell.working(f"carrying version {number} to {to}"):
+        arrived = shell.project.send(number, to, model)
+    move, origin = arrived.move, arrived.version.origin or {}
+    answer = {"promoted": True, "project": to, "version": plain.version(arrived.version), **plain.move(move)}
+    evidence = f"gate entry {move.evidence['from']['gate']} of {origin.get('project')}: {move.evidence['reason']}"
+    shell.show(answer, _moved(move, evidence))
+    shell.note(f"version {number} is number {arrived.version.number} there")
 
 
 def tick(
@@ -215,12 +244,14 @@ def tick(
             "judged": [plain.judgement(one) for one in ticked.judged],
             "promoted": [plain.move(one) for one in ticked.promoted],
             "trained": [plain.version(one) for one in ticked.trained],
+            "waiting": list(ticked.waiting),
             "compacted": ticked.compacted.predictions,
         }
         rows: list[tuple[object, ...]] = [
             ("judged", one.number, f"{one.decision.verdict.value}: {one.decision.reason}") for one in ticked.judged
         ]
         rows += [("promoted", one.to, "it is champion now") for one in ticked.promoted]
+        rows += [("waits", None, one) for one in ticked.waiting]
         rows += [("trained", one.number, f"on {count(one.manifest.dataset.rows)} rows") for one in ticked.trained]
         if ticked.compacted.predictions:
             rows.append(("compacted", None, f"{count(ticked.compacted.predictions)} predictions"))

@@ -6,6 +6,7 @@
     ├── AccessError               who asks lacks the role that it needs; the denial is in the ledger
     ├── NotFoundError             no such model, version, prediction, source, ...
     ├── ConflictError             somebody else moved first (compare-and-swap lost); read again, then retry
+    ├── RefusedError              the answer is no: a gate did not pass, an approval is missing
     └── IntegrityError            stored content is not what was recorded: tampered with, or damaged
 
 Only `ConflictError` is worth retrying unchanged. Every message says what happened, where, what was
@@ -59,6 +60,10 @@ class NotFoundError(BackstayError):
 
 class ConflictError(BackstayError):
     """A compare-and-swap lost: the record moved since it was read. Read again and retry."""
+
+
+class RefusedError(BackstayError):
+    """The answer is no, by policy: what was asked for is well formed, and may not be done (yet)."""
 
 
 class IntegrityError(BackstayError):

@@ -16,6 +16,8 @@ from typing import Any
 from backstay.core.errors import InputError, NotFoundError
 
 FILE = "backstay.toml"
+ENVIRONMENTS = "environments."
+"""Under `[environments]` stand names that a user chooses, each the folder of another project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ def read_settings(project: Path) -> dict[str, Any]:
     given = dict(_flat(document))
     for name, value in given.items():
         _check(name, value, path)
-    return {setting.name: given.get(setting.name, setting.default) for setting in SETTINGS}
+    others = {name: value for name, value in given.items() if name.startswith(ENVIRONMENTS)}
+    return {setting.name: given.get(setting.name, setting.default) for setting in SETTINGS} | others
 
 
 def _flat(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -138,6 +141,8 @@ def _flat(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _check(name: str, value: object, path: Path) -> None:
     setting = _BY_NAME.get(name)
+    if name.startswith(ENVIRONMENTS):
+        setting = Setting(name, None, "the folder of another project")
     if setting is None:
         raise InputError(
             f"there is no setting {name!r}", where=str(path), expected=f"one of {', '.join(_BY_NAME)}", fix="remove it"

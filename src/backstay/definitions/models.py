@@ -38,6 +38,7 @@ class Model:
                of yours. Versions that another one wrote go on being served by that one.
     objective: how fast and how reliably it is to answer, and why: servers count whether it does. It is no part of what
                a version is: changing it changes no hash.
+    stakes:    "high": a version serves only after another person than its author has approved it
     trust_code: also load versions whose files can hold code, which runs then (pickles): say so only where nobody else
                can write to the records.
     """
@@ -56,6 +57,7 @@ class Model:
         gate: GatePolicy | None = None,
         retrain: RetrainPolicy | None = None,
         objective: Objective | None = None,
+        stakes: str = "low",
         description: str = "",
     ) -> None:
         self.place = declared_at()
@@ -71,6 +73,9 @@ class Model:
                 fix='write Objective(latency="50ms", why="...")',
             )  # fmt: skip
         self.objective = objective
+        if stakes not in ("low", "high"):
+            raise DefinitionError(f"stakes={stakes!r}", where=self.where, expected='"low" or "high"')
+        self.stakes = stakes
         columns = {*ask.source.schema, "event_time"}
         needed = {*features.keys, label.key, *(ask.fields.get(f.name, f.name) for f in features.requests)}
         missing = sorted(needed - columns)

@@ -5,7 +5,9 @@ A *principal* is a person or a program, by name. A *grant* gives it one role on 
     read_online   ask the server for predictions, look features up online
     read_offline  make training sets, train, judge, verify parity, look at what was served
     write         ingest, push, backfill: change what features are made of
-    define        register and promote versions
+    define        register versions
+    promote       move champions and routes, roll back
+    approve       approve or reject a version of a model whose stakes are high
     admin         everything, on all feature sets, and grants themselves
 
 While nobody has been granted anything the project is open to its owner. It is closed by the first admin, and stays so:
@@ -21,7 +23,7 @@ from typing import Literal, get_args
 
 from backstay.core.errors import InputError
 
-Role = Literal["read_online", "read_offline", "write", "define", "admin"]
+Role = Literal["read_online", "read_offline", "write", "define", "promote", "approve", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _PRINCIPAL = re.compile(r"\w[\w.@+\\-]{0,127}")

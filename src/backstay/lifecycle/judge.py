@@ -20,6 +20,7 @@ from backstay.definitions import Model
 from backstay.features.labels import join_labels
 from backstay.features.offline import feature_rows
 from backstay.features.trainingset import asked_rows
+from backstay.lifecycle.approval import approved, as_evidence
 from backstay.lifecycle.candidates import reference_sample
 from backstay.lifecycle.records import Records
 from backstay.registry.versions import AliasMove, ModelVersion
@@ -163,14 +164,19 @@ def _scores(records: Records, model: Model, version: ModelVersion, rows: _Rows) 
 
 
 def promote(records: Records, model: Model, judgement: Judgement) -> AliasMove:
-    """Make a version that passed its gate champion, by compare-and-swap against the champion it met."""
+    """Make a version that passed its gate champion, by compare-and-swap against the champion it met.
+
+    `ApprovalNeeded` where the model's stakes are high and nobody but its author has approved it.
+    """
     if judgement.decision.verdict is not Verdict.PASS:
         raise InputError(
             f"the gate answered {judgement.decision.verdict.value}: {judgement.decision.reason}",
             where=f"{model.name}/{judgement.number}",
             expected="a version that passed its gate",
         )
-    evidence = {"gate": judgement.entry_id, "reason": judgement.decision.reason, "interval": judgement.interval()}
+    approval = approved(records, model, records.registry.get(model.name, judgement.number))
+    reason = judgement.decision.reason
+    evidence = {"gate": judgement.entry_id, "reason": reason, "interval": judgement.interval(), **as_evidence(approval)}
     return records.registry.move_alias(
         model.name,
         "champion",

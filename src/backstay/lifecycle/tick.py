@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from backstay.core.show import Shown
 from backstay.core.times import duration
 from backstay.definitions import Model
+from backstay.lifecycle.approval import ApprovalNeeded, approved
 from backstay.lifecycle.candidates import train_candidate
 from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
@@ -28,33 +29,58 @@ class Ticked(Shown):
     promoted: tuple[AliasMove, ...]
     trained: tuple[ModelVersion, ...]
     compacted: Compacted
+    waiting: tuple[str, ...] = ()
+    """versions that passed their gate and may not serve yet, each in a sentence"""
 
 
 def tick(records: Records, model: Model, environment: Environment, *, strict: bool = False) -> Ticked:
     """Judge, promote and retrain what is due at the clock's time, then compact the prediction log."""
     now = records.clock.now()
-    judged, promoted = judge_due(records, model)
+    judged, promoted, waiting = judge_due(records, model)
     versions = records.registry.versions(model.name)
     trained = []
     if versions and now - max(v.manifest.dataset.as_of for v in versions) >= duration(model.retrain.every):
         trained.append(train_candidate(records, model, environment, as_of=now, strict=strict))
-    return Ticked(tuple(judged), tuple(promoted), tuple(trained), compact(records))
+    return Ticked(tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting))
 
 
-def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[AliasMove]]:
-    """Judge every candidate whose rows are all mature, oldest first; promote those that pass."""
+def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[AliasMove], list[str]]:
+    """Judge every candidate whose rows are all mature, oldest first; promote those that pass, if they are approved.
+
+    What waits for a person is told, and is judged once: again only when it has been approved.
+    """
     now = records.clock.now()
-    judged, promoted = [], []
+    judged: list[Judgement] = []
+    promoted: list[AliasMove] = []
+    waiting: list[str] = []
     for version in open_candidates(records, model):
         move = records.registry.alias(model.name, "champion")
         champion = None if move is None else records.registry.get(model.name, move.to)
         _, end = period(model, version, champion, now)
         if champion is not None and now < end + model.label.maturity:
             continue
+        needed = _needed(records, model, version)
+        passed = records.ledger.last(GATE, f"{model.name}/{version.number}")
+        if needed and passed is not None and passed.body["against"] == (None if champion is None else champion.number):
+            waiting.append(needed)
+            continue
         judged.append(judge(records, model, version.number, as_of=now))
-        if judged[-1].decision.verdict is Verdict.PASS:
+        if judged[-1].decision.verdict is not Verdict.PASS:
+            continue
+        if needed:
+            waiting.append(needed)
+        else:
             promoted.append(promote(records, model, judged[-1]))
-    return judged, promoted
+    return judged, promoted, waiting
+
+
+def _needed(records: Records, model: Model, version: ModelVersion) -> str:
+    """What is missing before a version may serve, in a sentence; "" if nothing is."""
+    try:
+        approved(records, model, version)
+    except ApprovalNeeded as error:
+        return error.what
+    return ""
 
 
 def open_candidates(records: Records, model: Model) -> list[ModelVersion]:

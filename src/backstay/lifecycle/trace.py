@@ -114,6 +114,8 @@ def _version(version: ModelVersion) -> dict[str, Any]:
         "number": version.number,
         "digest": version.digest,
         "registered": instant_text(version.at),
+        "author": version.author,
+        "origin": None if version.origin is None else dict(version.origin),
         "cutoff": instant_text(manifest.cutoff),
         "dataset": {
             "digest": manifest.dataset.digest,

@@ -11,6 +11,8 @@ from typing import Any
 from backstay.core.clock import Clock, SystemClock
 from backstay.core.settings import expanded, read_settings
 from backstay.features.backfill import Progress
+from backstay.lifecycle.approval import Approval, Decision, decide
+from backstay.lifecycle.environments import Arrived, arrive, packed
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.reproduce import Reproduction, reproduce
 from backstay.project.architecture import Architecture, architecture
@@ -108,6 +110,28 @@ class Context:
         chosen = self.definitions.model(model)
         self.permits.model(chosen, "reproduce versions of", "read_offline")
         return reproduce(self.records, chosen, number, self.environment)
+
+    def decide(self, number: int, decision: Decision, model: str | None = None, *, why: str) -> Approval:
+        """Approve or reject a version of a model, as another person than its author; the reason is kept."""
+        chosen = self.definitions.model(model)
+        self.permits.model(chosen, f"{decision} versions of", "approve")
+        return decide(self.records, chosen, number, decision, why)
+
+    def send(self, number: int, to: str | Path, model: str | None = None) -> Arrived:
+        """Carry a version and its evidence into another project, and make it champion there.
+
+        to: that project's folder, or its name among the settings `environments`
+        """
+        chosen = self.definitions.model(model)
+        self.permits.model(chosen, "send versions of", "read_offline")
+        place = self.settings.get(f"environments.{to}", to)
+        other = Context(self.path / str(place), clock=self.clock, actor=self.actor)
+        try:
+            there = other.definitions.model(chosen.name)
+            other.permits.model(there, "promote a version of", "promote")
+            return arrive(other.records, there, packed(self.records, self.name, chosen.name, number))
+        finally:
+            other.close()
 
     def audit(self, head: str | None = None, *, progress: Progress = lambda *_: None) -> Audit:
         """Whether every byte of the record is what was written; `head`: one that the ledger must still hold."""

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from backstay.core.errors import BackstayError, InputError
+from backstay.core.errors import InputError, RefusedError
 from backstay.core.times import duration, instant
 from backstay.definitions import EventSource, Model
 from backstay.features.backfill import Progress, backfill
+from backstay.lifecycle.approval import approved
 from backstay.lifecycle.batch import Predicted
 from backstay.lifecycle.candidates import Alter, train_candidate
 from backstay.lifecycle.compaction import compact
@@ -33,7 +34,7 @@ from backstay.storage.ports import Compacted, Entry
 from backstay.storage.predictions import Prediction
 
 
-class GateRefused(BackstayError):  # noqa: N818  an answer, not a mistake
+class GateRefused(RefusedError):  # noqa: N818  an answer, not a mistake
     """A promotion that the gate did not let through; `judgement` is its answer, which stands in the ledger."""
 
     judgement: Judgement | None = None
@@ -123,9 +124,13 @@ class Project(Context):
         return judge(self.records, self.model(model), number, as_of=self._moment(as_of))
 
     def promote(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> AliasMove:
-        """Judge a version and make it champion if it passes; `GateRefused` with the gate's reason if it does not."""
+        """Judge a version and make it champion if it passes; `GateRefused` with the gate's reason if it does not.
+
+        `ApprovalNeeded` where the model's stakes are high and nobody but its author has approved it.
+        """
         one = self.model(model)
-        self.permits.model(one, "promote a version of", "define")
+        self.permits.model(one, "promote a version of", "promote")
+        approved(self.records, one, self.records.registry.get(one.name, number))
         judgement = judge(self.records, one, number, as_of=self._moment(as_of))
         if judgement.decision.verdict is not Verdict.PASS:
             refused = GateRefused(
@@ -169,7 +174,7 @@ class Project(Context):
 
     def tick(self, model: str | None = None) -> Ticked:
         """Do what is due now: judge, promote, retrain, and compact the prediction log."""
-        self.permits.model(self.model(model), "tick", "read_offline", "define")
+        self.permits.model(self.model(model), "tick", "read_offline", "define", "promote")
         return tick(self.records, self.model(model), self.environment, strict=self.settings["project.strict"])
 
     def status(self, *, as_of: str | int | None = None) -> Status:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from backstay.core.errors import InputError, NotFoundError
 from backstay.definitions import Model
+from backstay.lifecycle.approval import approved
 from backstay.lifecycle.records import Records
 from backstay.project.loading import Definitions
 from backstay.project.permits import Permits
@@ -54,7 +55,7 @@ class Routes:
         else set the route meanwhile.
         """
         one = self._definitions.model(model)
-        self._permits.model(one, "route requests of", "define")
+        self._permits.model(one, "route requests of", "promote")
         before = self._routing.get(one.name)
         known = one.keys if before is None else before.key
         chosen = tuple(known if key is None else key)
@@ -78,7 +79,7 @@ class Routes:
     def rollback(self, model: str | None = None, *, why: str) -> AliasMove:
         """Make the champion before this one champion again; rolling back twice goes back twice. No gate is asked."""
         one = self._definitions.model(model)
-        self._permits.model(one, "roll back", "define")
+        self._permits.model(one, "roll back", "promote")
         records = self._records
         return self._routing.rollback(one.name, why=why, at=records.clock.now(), actor=records.actor)
 
@@ -95,6 +96,8 @@ class Routes:
                 f"the share of {name} is {share:g}", where=f"route of model {model.name!r}",
                 expected="above 0 and at most 1 (100%)",
             )  # fmt: skip
+        if not shadow:
+            approved(self._records, model, version)
         name = f"v{version.number}" if _VERSION.fullmatch(name) else name
         return Part(name, version.number, version.digest, max(1, round(share * BUCKETS)), shadow)
 

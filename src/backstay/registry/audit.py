@@ -81,6 +81,7 @@ def audit(ledger: Ledger, registry: Registry, events: EventStore, progress: Prog
     tables = {
         (source, one.manifest.dataset.sources[source], seal)
         for one in versions
+        if one.origin is None  # the tables of others are in the project that they came from
         for source, seal in one.manifest.dataset.seals.items()
     }
     total = len(files) + len(tables)

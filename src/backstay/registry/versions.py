@@ -30,7 +30,11 @@ _ATTEMPTS = 100  # each attempt lost means that somebody else's version was regi
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion(Shown):
-    """A registered version: `number` counts from 1 within its model, `digest` is the manifest's."""
+    """A registered version: `number` counts from 1 within its model, `digest` is the manifest's.
+
+    author: who made it: registered it here, or in the project that it came from
+    origin: of one that came from another project, which, and by what; see `lifecycle.environments`
+    """
 
     model: str
     number: int
@@ -38,6 +42,8 @@ class ModelVersion(Shown):
     manifest: Manifest
     at: int
     entry_id: int
+    author: str
+    origin: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -46,6 +52,8 @@ class ModelVersion(Shown):
             "digest": self.digest,
             "at": self.at,
             "entry_id": self.entry_id,
+            "author": self.author,
+            "origin": self.origin,
             "manifest": msgspec.to_builtins(self.manifest),
         }
 
@@ -83,10 +91,12 @@ class Registry:
         actor: str,
         strict: bool = False,
         trust_code: bool = False,
+        origin: Mapping[str, Any] | None = None,
     ) -> ModelVersion:
         """Store the files and the manifest and give the version the next number of its model.
 
-        Registering the same manifest again returns the version that exists. With `strict`, a manifest with incomplete
+        Registering the same manifest again returns the version that exists. `origin` says where it came from, if not
+        from a training of this project. With `strict`, a manifest with incomplete
         lineage is refused, naming every part that is missing. One whose files are code is refused without `trust_code`.
         """
         check_name(manifest.model, "model")
@@ -108,22 +118,34 @@ class Registry:
             )
         for data in files.values():
             self._artifacts.put(data)
-        return self._numbered(manifest, self._artifacts.put(document), at, actor)
+        return self._numbered(manifest, self._artifacts.put(document), at, actor, origin)
 
-    def _numbered(self, manifest: Manifest, digest: str, at: int, actor: str) -> ModelVersion:
+    def keep(self, data: bytes) -> str:
+        """Store a document that an entry of the ledger names; its SHA-256."""
+        return self._artifacts.put(data)
+
+    def kept(self, digest: str) -> bytes:
+        """A document that an entry of the ledger names, verified."""
+        return self._content(digest, f"document {digest[:12]}")
+
+    def _numbered(
+        self, manifest: Manifest, digest: str, at: int, actor: str, origin: Mapping[str, Any] | None
+    ) -> ModelVersion:
         for _ in range(_ATTEMPTS):
             entries = self._entries(manifest.model)
             for entry in entries:
                 if entry.body["manifest"] == digest:
                     return self._version(entry)
             number = len(entries) + 1
-            body = {"number": number, "manifest": digest}
+            body: dict[str, Any] = {"number": number, "manifest": digest}
+            if origin is not None:
+                body["origin"] = dict(origin)
             expect = entries[-1].id if entries else 0
             try:
                 entry = self._ledger.append(_VERSION, manifest.model, body, at=at, actor=actor, expect=expect)
             except ConflictError:
                 continue
-            return ModelVersion(manifest.model, number, digest, manifest, at, entry.id)
+            return self._made(entry, manifest)
         raise ConflictError(
             f"{_ATTEMPTS} other versions of {manifest.model!r} were registered first",
             where=f"model {manifest.model!r}",
@@ -222,7 +244,14 @@ class Registry:
         manifest = read_manifest(self._content(digest, f"{where}/manifest"), where=where)
         if manifest.model != entry.subject:
             raise IntegrityError(f"the manifest is one of model {manifest.model!r}", where=where)
-        return ModelVersion(entry.subject, number, digest, manifest, entry.at, entry.id)
+        return self._made(entry, manifest)
+
+    @staticmethod
+    def _made(entry: Entry, manifest: Manifest) -> ModelVersion:
+        origin = entry.body.get("origin")
+        author = entry.actor if origin is None else origin["author"]
+        number, digest = entry.body["number"], entry.body["manifest"]
+        return ModelVersion(entry.subject, number, digest, manifest, entry.at, entry.id, author, origin)
 
     def _content(self, digest: str, where: str) -> bytes:
         try:

@@ -162,7 +162,7 @@ def _settle(project: Project, out: Replayed) -> None:
     """Let the last labels mature, and give every candidate that is still open the answer that can be given."""
     assert isinstance(project.clock, ReplayClock)
     project.clock.advance(out.end + out.model.label.maturity)
-    judged, _ = judge_due(project.records, out.model)
+    judged, *_ = judge_due(project.records, out.model)
     judged += [
         judge(project.records, out.model, version.number, as_of=project.clock.now())
         for version in open_candidates(project.records, out.model)

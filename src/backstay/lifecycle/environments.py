@@ -1,0 +1,189 @@
+"""From one project to another: development, staging and production are projects of their own.
+
+A version goes over as a *parcel*: its manifest and files, and the ledger's entries about it (that it was registered,
+every answer of its gate, approvals, moves of aliases), each with the digest that it has in the ledger it comes from.
+On arrival everything is verified before anything is written: entry by entry, file by file. The parcel's document is
+kept there, and the version's entry names it, so that the other project's evidence can be held against the digests too.
+
+The gate is not asked again: the other project has other events, or none. What counts is the last answer it gave where
+the version was made, and, where stakes are high, an approval there or here by another person than its author.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from backstay.core.errors import InputError, IntegrityError
+from backstay.core.identity import canonical_json, sha256
+from backstay.core.show import Shown
+from backstay.definitions import Model
+from backstay.lifecycle.approval import APPROVAL, ApprovalNeeded, approved, as_evidence
+from backstay.lifecycle.records import Records
+from backstay.registry.manifest import read_manifest
+from backstay.registry.versions import AliasMove, ModelVersion
+from backstay.storage.chain import check_entry
+from backstay.storage.ports import Entry
+
+_FORM = "backstay-parcel-1"
+
+
+class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An entry of the ledger that the parcel comes from."""
+
+    id: int
+    at: int
+    actor: str
+    kind: str
+    subject: str
+    body: dict[str, Any]
+    previous: str
+    digest: str
+
+    def entry(self) -> Entry:
+        return Entry(**msgspec.structs.asdict(self))
+
+
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a parcel says of itself: the project and version it is, and what its ledger says about that.
+
+    head: number and digest of the other ledger's last entry when the parcel was made
+    """
+
+    form: str
+    project: str
+    model: str
+    number: int
+    manifest: str
+    entries: list[Sent]
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A version on its way. `document` is canonical JSON, `manifest` the manifest's, `files` are by name."""
+
+    document: bytes
+    manifest: bytes
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived(Shown):
+    """What came of sending a version: its number in the other project, and the move that made it champion there."""
+
+    version: ModelVersion
+    move: AliasMove
+
+
+def packed(records: Records, project: str, model: str, number: int) -> Parcel:
+    """The parcel of a version; every file is verified as it is read."""
+    version = records.registry.get(model, number)
+    subjects = {f"{model}/{number}"}
+    about = [
+        one
+        for one in records.ledger.entries()
+        if (one.kind in ("gate", APPROVAL) and one.subject in subjects)
+        or (one.kind == "version" and one.id == version.entry_id)
+        or (one.kind == "alias" and one.body["to"] == number and one.subject.startswith(f"{model}/"))
+    ]
+    last = records.ledger.entries(after=records.ledger.revision() - 1)[-1]
+    document = Document(
+        _FORM, project, model, number, version.digest, [_sent(one) for one in about], f"{last.id}:{last.digest}"
+    )
+    files = {name: records.registry.file(version, name) for name in version.manifest.files}
+    return Parcel(canonical_json(msgspec.to_builtins(document)), version.manifest.canonical(), files)
+
+
+def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
+    """Verify a parcel, register its version in this project, and make it champion."""
+    move = records.registry.alias(model.name, "champion")
+    document, gate, author = _verified(model, parcel)
+    manifest = read_manifest(parcel.manifest, where="the parcel's manifest")
+    if manifest.feature_set.hash != model.features.hash:
+        raise InputError(
+            f"it was trained on another definition of {model.features.name!r} than this project has",
+            where=f"{model.name}/{document.number} of {document.project}",
+            expected=f"the feature set {model.features.hash[:12]}",
+            fix="bring both projects to the same definitions first",
+        )
+    origin = {
+        "project": document.project, "number": document.number, "author": author,
+        "parcel": records.registry.keep(parcel.document), "head": document.head,
+    }  # fmt: skip
+    version = records.registry.register(
+        manifest, parcel.files, at=records.clock.now(), actor=records.actor, trust_code=model.trust_code, origin=origin
+    )
+    records.scorer(model, version).close()  # it can be served
+    decision = gate.body["decision"]
+    evidence = {
+        "from": {"project": document.project, "number": document.number, "gate": gate.id, "digest": gate.digest},
+        "parcel": origin["parcel"],
+        "reason": decision["reason"],
+        **_approval(records, model, version, document, author),
+    }
+    return Arrived(
+        version,
+        records.registry.move_alias(
+            model.name, "champion", version.number, evidence=evidence, at=records.clock.now(), actor=records.actor,
+            expect=None if move is None else move.entry_id,
+        ),
+    )  # fmt: skip
+
+
+def _verified(model: Model, parcel: Parcel) -> tuple[Document, Entry, str]:
+    """The document, the gate's last answer, and who made the version; an error names what is not as it should be."""
+    try:
+        document = msgspec.json.decode(parcel.document, type=Document)
+    except msgspec.DecodeError as error:
+        raise IntegrityError(f"the parcel cannot be read: {error}", where="the parcel") from None
+    where = f"{document.model}/{document.number} of {document.project}"
+    if document.form != _FORM or document.model != model.name:
+        raise InputError(f"it is a parcel of {document.model!r}", where=where, expected=f"one of {model.name!r}")
+    entries = [one.entry() for one in document.entries]
+    for entry in entries:
+        check_entry(entry, (entry.id - 1, entry.previous))
+    if sha256(parcel.manifest) != document.manifest:
+        raise IntegrityError("the manifest is not the one that was registered", where=where)
+    born = next((one for one in entries if one.kind == "version"), None)
+    if born is None or born.body["manifest"] != document.manifest or born.subject != model.name:
+        raise IntegrityError("there is no entry of its registration", where=where)
+    subject = f"{document.model}/{document.number}"
+    gates = [one for one in entries if one.kind == "gate" and one.subject == subject]
+    if not gates or gates[-1].body["decision"]["verdict"] != "PASS":
+        said = gates[-1].body["decision"]["verdict"] if gates else "nothing: it was not judged"
+        raise InputError(
+            f"its gate answered {said}",
+            where=where,
+            expected="PASS, as the last answer where it was made",
+            fix=f"backstay judge {document.number} --model {model.name}, in the project {document.project}",
+        )
+    origin = born.body.get("origin")
+    return document, gates[-1], born.actor if origin is None else origin["author"]
+
+
+def _approval(records: Records, model: Model, version: ModelVersion, document: Document, author: str) -> dict[str, Any]:
+    """The approval that came with the version, or one that was given here; `ApprovalNeeded` without either."""
+    if model.stakes != "high":
+        return {}
+    subject = f"{document.model}/{document.number}"
+    given = [one for one in document.entries if one.kind == APPROVAL and one.subject == subject]
+    last = given[-1] if given else None
+    if last is not None and last.body["manifest"] == document.manifest and last.actor != author:
+        if last.body["decision"] == "approve":
+            told = {"entry": last.id, "by": last.actor, "why": last.body["why"], "project": document.project}
+            return {"approval": told}
+        raise ApprovalNeeded(
+            f"it was rejected by {last.actor} in {document.project}: {last.body['why']}",
+            where=f"{model.name}/{document.number}",
+            fix="train another one",
+        )
+    return dict(as_evidence(approved(records, model, version)))
+
+
+def _sent(entry: Entry) -> Sent:
+    return Sent(
+        entry.id, entry.at, entry.actor, entry.kind, entry.subject, dict(entry.body), entry.previous, entry.digest
+    )
