@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from backstay.core.clock import Clock, SystemClock
+from backstay.core.errors import InputError
 from backstay.core.settings import expanded, read_settings
+from backstay.core.times import instant
 from backstay.features.backfill import Progress
 from backstay.lifecycle.approval import Approval, Decision, decide
 from backstay.lifecycle.environments import Arrived, arrive, packed
+from backstay.lifecycle.impact import Impact, Wrong, impact
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.reproduce import Reproduction, reproduce
 from backstay.project.architecture import Architecture, architecture
@@ -132,6 +135,19 @@ class Context:
             return arrive(other.records, there, packed(self.records, self.name, chosen.name, number))
         finally:
             other.close()
+
+    def impact(self, source: str, *, since: str | int, until: str | int, by_known_time: bool = False) -> Impact:
+        """What rests on the events of a source (`SOURCE` or `SOURCE.COLUMN`) in [since, until): see `Impact`."""
+        name, _, column = source.partition(".")
+        sources = self.definitions.sources
+        if name not in sources:
+            raise InputError(f"there is no source {name!r}", where="source", expected=f"one of {', '.join(sources)}")
+        models = list(self.definitions.models.values())
+        for model in models:
+            self.permits.model(model, "look at predictions of", "read_offline")
+        begin, end = instant(since, where="since"), instant(until, where="until")
+        wrong = Wrong(sources[name], begin, end, column or None, by_known_time)
+        return impact(self.records, models, wrong)
 
     def audit(self, head: str | None = None, *, progress: Progress = lambda *_: None) -> Audit:
         """Whether every byte of the record is what was written; `head`: one that the ledger must still hold."""
