@@ -6,7 +6,7 @@ PIP = .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKS = requirements.lock examples/flights/requirements.lock
 READY = .venv/ready
 
-.PHONY: help demo test bench-features bench-serving lock clean .venv
+.PHONY: help demo test bench-features bench-serving bench-registry lock clean .venv
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -51,6 +51,18 @@ BENCH_SERVING = .venv-bench-serving/ready
 bench-serving: $(READY) $(BENCH_SERVING) ## the server beside bare ASGI, FastAPI and MLServer; under overload (needs wrk and h2load)
 	@$(PYTHON) -m bench.serving
 
+BENCH_REGISTRY = .venv-bench-registry/ready
+
+bench-registry: $(READY) $(BENCH_REGISTRY) ## the ledger, versions and runs beside MLflow on SQLite
+	@$(PYTHON) -m bench.registry
+
+$(BENCH_REGISTRY): bench/requirements-registry.lock
+	@if [ -f $@ ]; then rm $@; else rm -rf .venv-bench-registry; fi
+	@echo "making .venv-bench-registry, with what ours is compared with"
+	@$(PYTHON) -m venv .venv-bench-registry
+	@.venv-bench-registry/bin/python -m pip --quiet --disable-pip-version-check --no-input install --no-deps --require-hashes -r $<
+	@touch $@
+
 $(BENCH_SERVING): bench/requirements-serving.lock
 	@if [ -f $@ ]; then rm $@; else rm -rf .venv-bench-serving; fi
 	@echo "making .venv-bench-serving, with what ours is compared with"
@@ -69,13 +81,16 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
     --custom-compile-command "make lock"
 
 lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lock UPGRADE=--upgrade` to move ahead)
-	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --extra grpc --extra otel --group dev -o requirements.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra tune --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --extra grpc --extra otel --group dev -o requirements.lock
 	$(COMPILE) $(UPGRADE) --no-deps examples/flights/requirements.in -o examples/flights/requirements.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-peers.in -o bench/requirements-peers.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-serving.in -o bench/requirements-serving.lock
+	$(COMPILE) $(UPGRADE) bench/requirements-registry.in -o bench/requirements-registry.lock
 	for client in tritonclient kserve; do \
 	    $(COMPILE) $(UPGRADE) tests/serving/clients/$$client.in -o tests/serving/clients/$$client.lock || exit; done
+	$(COMPILE) $(UPGRADE) tests/lifecycle/clients/formats.in -o tests/lifecycle/clients/formats.lock
+	$(COMPILE) $(UPGRADE) --no-deps tests/lifecycle/clients/discovery.in -o tests/lifecycle/clients/discovery.lock
 
 clean: ## remove the environment, caches and the demo's output
-	rm -rf .venv .venv-bench .venv-bench-serving .venv-clients bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-bench-serving .venv-bench-registry .venv-clients bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

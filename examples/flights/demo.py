@@ -60,6 +60,20 @@ def verify_in_fresh_process(project: Project) -> dict[str, Any]:
     return report
 
 
+def hold_the_record(project: Project) -> dict[str, Any]:
+    """The audit of everything that was written, and the champion made again from its manifest."""
+    audit = project.archive.audit()
+    champion = project.records.registry.alias(project.model().name, "champion")
+    assert champion is not None
+    made = project.reproduce(champion.to)
+    console.print(
+        f"   {audit.entries:,} ledger entries, {audit.files} files of {audit.versions} versions, {audit.tables} tables:"
+        + (f" {len(audit.problems)} problems" if audit.problems else " every byte is what was written")
+    )
+    console.print(f"   v{champion.to} made again from its manifest: {made.outcome.value}")
+    return {"entries": audit.entries, "problems": audit.as_dict()["problems"], "reproduced": made.as_dict()}
+
+
 class Watch:
     """Shows a replay: a progress bar, and a line for each week."""
 
@@ -162,13 +176,15 @@ def main() -> None:
     project.close()
     with timed(seconds, "verify", "4. Parity: every prediction computed again from the events, in a fresh process"):
         parity = verify_in_fresh_process(project)
+    with timed(seconds, "reproduce", "5. The record: every byte held against what was written, the champion made anew"):
+        record = hold_the_record(project)
 
-    summary = summarise(project, replayed, parity, seconds)
+    summary = summarise(project, replayed, parity, seconds) | record
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     (out / "report.html").write_text(render(summary), encoding="utf-8")
     console.print()
     show(summary, out)
-    if summary["errors"] or not parity["holds"]:
+    if summary["errors"] or not parity["holds"] or record["problems"] or record["reproduced"]["outcome"] != "exact":
         raise SystemExit(1)
     home = f"--project {HERE.relative_to(Path.cwd())}" if HERE.is_relative_to(Path.cwd()) else f"--project {HERE}"
     console.print(f"\nnext: .venv/bin/backstay status {home} --home {options.out}/state --as-of {options.end}")

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from backstay.core.errors import BackstayError as BackstayError
     from backstay.definitions import Ask as Ask
+    from backstay.definitions import Choice as Choice
     from backstay.definitions import Contract as Contract
     from backstay.definitions import Count as Count
     from backstay.definitions import CsvFiles as CsvFiles
+    from backstay.definitions import DataPolicy as DataPolicy
     from backstay.definitions import DeltaTable as DeltaTable
     from backstay.definitions import Derived as Derived
     from backstay.definitions import Distinct as Distinct
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from backstay.definitions import Expect as Expect
     from backstay.definitions import FeatureSet as FeatureSet
     from backstay.definitions import First as First
+    from backstay.definitions import FloatRange as FloatRange
     from backstay.definitions import GatePolicy as GatePolicy
+    from backstay.definitions import IntRange as IntRange
     from backstay.definitions import Label as Label
     from backstay.definitions import Last as Last
     from backstay.definitions import Latest as Latest
@@ -41,15 +45,17 @@ if TYPE_CHECKING:
     from backstay.definitions import SqlQuery as SqlQuery
     from backstay.definitions import Std as Std
     from backstay.definitions import Sum as Sum
+    from backstay.definitions import Tuning as Tuning
     from backstay.definitions import Windowed as Windowed
     from backstay.project import Project as Project
 
 __version__ = "0.1.0"
 
 _DEFINITIONS = (
-    "Ask", "Contract", "Count", "CsvFiles", "DeltaTable", "Derived", "Distinct", "Entity", "EventSource", "Expect",
-    "FeatureSet", "First", "GatePolicy", "Label", "Last", "Latest", "Max", "Mean", "Min", "Model", "Objective",
-    "ParquetFiles", "Request", "RetrainPolicy", "Share", "SqlQuery", "Std", "Sum", "Windowed",
+    "Ask", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy", "DeltaTable", "Derived", "Distinct", "Entity",
+    "EventSource", "Expect", "FeatureSet", "First", "FloatRange", "GatePolicy", "IntRange", "Label", "Last", "Latest",
+    "Max", "Mean", "Min", "Model", "Objective", "ParquetFiles", "Request", "RetrainPolicy", "Share", "SqlQuery", "Std",
+    "Sum", "Tuning", "Windowed",
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")
 _HOMES |= {"Project": "backstay.project", "BackstayError": "backstay.core.errors"}

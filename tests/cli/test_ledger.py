@@ -16,11 +16,11 @@ Cli = Callable[..., Run]
 def test_show(cli: Cli, life: Life) -> None:
     entries = cli("ledger", "show", "--project", life.project, "--json").json["entries"]
     kinds = [entry["kind"] for entry in entries]
-    assert kinds[:5] == ["version", "gate", "gate", "alias", "server"]
-    assert {*kinds[5:]} <= {"server"}, "other tests start servers too"
+    assert kinds[:6] == ["data", "version", "gate", "gate", "alias", "server"]
+    assert {*kinds[6:]} <= {"server"}, "other tests start servers too"
     assert [entry["id"] for entry in entries] == [*range(1, len(kinds) + 1)]
-    assert entries[3]["body"]["evidence"]["gate"] == 3
-    assert entries[4]["at"] == entries[3]["at"], "a replay has no time of its own"
+    assert entries[4]["body"]["evidence"]["gate"] == 4
+    assert entries[5]["at"] == entries[4]["at"], "a replay has no time of its own"
     last = cli("ledger", "show", "-n", 1, "--kind", "gate", "--project", life.project).out.splitlines()
     assert len(last) == 3
     assert "late/1" in last[-1]

@@ -17,7 +17,7 @@ from tests.storage.tables.postgres import Postgres
 
 from backstay.storage.backends import local, memory
 from backstay.storage.backends.postgres import PostgresLedger
-from backstay.storage.ports import Artifacts, CountLog, EventStore, Ledger, PredictionLog
+from backstay.storage.ports import Artifacts, CountLog, EventStore, Ledger, PredictionLog, RunLog
 
 _BACKENDS: dict[str, dict[str, Callable[[Path], Any]]] = {
     "memory": {
@@ -25,12 +25,14 @@ _BACKENDS: dict[str, dict[str, Callable[[Path], Any]]] = {
         "events": lambda _: memory.MemoryEvents(),
         "ledger": lambda _: memory.MemoryLedger(),
         "artifacts": lambda _: memory.MemoryArtifacts(),
+        "runs": lambda _: memory.MemoryRuns(),
     },
     "local": {
         "counts": lambda path: local.LocalCounts(path / "counts"),
         "events": lambda path: local.LocalEvents(path / "events"),
         "ledger": lambda path: local.LocalLedger(path / "ledger.db"),
         "artifacts": lambda path: local.LocalArtifacts(path / "artifacts"),
+        "runs": lambda path: local.LocalRuns(path / "runs"),
     },
 }
 
@@ -87,6 +89,11 @@ def reopen(predictions: PredictionLog, tmp_path: Path) -> Callable[[], Predictio
 @pytest.fixture
 def counts(backend: str, tmp_path: Path) -> Iterator[CountLog]:
     yield from _made(backend, "counts", tmp_path)
+
+
+@pytest.fixture
+def runs(backend: str, tmp_path: Path) -> Iterator[RunLog]:
+    yield from _made(backend, "runs", tmp_path)
 
 
 @pytest.fixture(scope="session")

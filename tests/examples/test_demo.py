@@ -100,6 +100,9 @@ def test_the_summary_says_what_was_shown(runs: list[Ran]) -> None:
         assert one["interval"] is None
         assert not one["final"]
     assert "planted fault" in told["candidates"][1]["note"]
+    assert told["problems"] == []
+    assert (told["reproduced"]["number"], told["reproduced"]["outcome"]) == (1, "exact")
+    assert all(one["same"] for one in told["reproduced"]["made"])
     (first,) = told["promotions"]
     assert (first["version"], first["previous"]) == (1, None)
     assert first["interval"]["low"] > 0

@@ -13,6 +13,7 @@ _GENERATED = {
     ".git",
     ".venv",
     ".venv-bench",
+    ".venv-bench-registry",
     ".venv-bench-serving",
     ".venv-clients",
     ".data",

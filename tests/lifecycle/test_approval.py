@@ -66,7 +66,7 @@ def test_the_evidence_that_was_there_to_see_is_kept(opened: Opened) -> None:
     assert bundle["gates"][-1]["entry"] == approval.gate
     assert bundle["gates"][-1]["decision"]["verdict"] == "PASS"
     assert bundle["manifest"]["dataset"]["digest"] == version.manifest.dataset.digest
-    assert bob.audit().sound
+    assert bob.archive.audit().sound
 
 
 def test_a_rejection_stands_until_it_is_taken_back(opened: Opened) -> None:

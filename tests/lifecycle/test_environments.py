@@ -58,7 +58,7 @@ def test_a_version_arrives_with_its_evidence(development: Project, production: P
     assert [one["kind"] for one in document["entries"]] == ["version", "gate", "alias"]
     gate = next(one for one in document["entries"] if one["kind"] == "gate")
     assert gate["digest"] == development.services.ledger.entries(kind="gate")[0].digest
-    assert production.audit().sound
+    assert production.archive.audit().sound
 
 
 def test_twice_is_once(development: Project, production: Project) -> None:

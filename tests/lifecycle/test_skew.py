@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from backstay.core.errors import InputError
-from backstay.lifecycle.candidates import reference_sample
+from backstay.lifecycle.references import reference_sample
 from backstay.project import Project
 from backstay.storage.backends.local import LocalPredictions
 from backstay.storage.predictions import Prediction

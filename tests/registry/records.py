@@ -9,6 +9,7 @@ import msgspec
 
 from backstay.core.identity import sha256
 from backstay.registry import Code, Dataset, Features, Manifest, Scoring
+from backstay.registry.manifest import Signature
 from backstay.storage.backends.local.artifacts import LocalArtifacts
 from backstay.storage.backends.local.ledger import LocalLedger
 from backstay.storage.backends.memory import MemoryArtifacts, MemoryLedger
@@ -33,6 +34,7 @@ def make_manifest(content: dict[str, bytes] = FILES, /, **changes: Any) -> Manif
         scorer=Scoring("onnx", 1.2e-7, 90),
         base_rate=0.25,
         threshold=0.5,
+        signature=Signature({"trip": "string"}, {"size": "float"}, ["a", "b"], "float32", {"score": "float64"}),
     )
     return msgspec.structs.replace(manifest, **changes)
 

@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = Path(__file__).with_name("clients")
 
 
-def python(name: str) -> Path:
-    """The interpreter of the environment that `clients/NAME.lock` describes."""
-    lock = CLIENTS / f"{name}.lock"
+def python(name: str, clients: Path = CLIENTS) -> Path:
+    """The interpreter of the environment that `NAME.lock` in `clients` describes."""
+    lock = clients / f"{name}.lock"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     folder = ROOT / ".venv-clients" / name
     folder.parent.mkdir(exist_ok=True)
@@ -33,9 +33,9 @@ def python(name: str) -> Path:
     return folder / "bin" / "python"
 
 
-def run(environment: str, script: str, *arguments: str) -> Any:
+def run(environment: str, script: str, *arguments: str, clients: Path = CLIENTS) -> Any:
     """What a script of `clients` prints as JSON, in its environment."""
-    command = [python(environment), CLIENTS / script, *arguments]
+    command = [python(environment, clients), clients / script, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

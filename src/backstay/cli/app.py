@@ -25,11 +25,15 @@ from backstay.cli import (
     ledger,
     models,
     objectives,
+    papers,
     parity,
     quarantine,
     reproduce,
+    retention,
     routes,
+    runs,
     serving,
+    tuning,
     watching,
 )
 from backstay.cli.failures import BAD, BUG, CODES, INTERRUPTED, PIPE, ReaderGone, report, report_error
@@ -132,13 +136,19 @@ _add(_features, "verify", parity.features_verify, None, "features verify --sampl
 _add(_features, "skew", parity.features_skew, None, "features skew --since 2013-06-01")
 app.add_typer(_features, name="features", rich_help_panel=_FEED)
 _add(app, "train", models.train, _MODEL, "train --as-of 2013-04-01 --holdout 14d")
+_add(app, "tune", tuning.tune, _MODEL, "tune --trials 50")
 _add(app, "versions", models.versions, _MODEL, "versions")
+_add(app, "runs", runs.runs, _MODEL, "runs --sort seconds --limit 5")
+_add(app, "compare", runs.compare, _MODEL, "compare 5f70bf18 a0860070 --html compare.html")
 _add(app, "judge", models.judge, _MODEL, "judge 1 --as-of 2013-04-01")
 _add(app, "approve", approvals.approve, _MODEL, "approve 3 --why slices-looked-at")
 _add(app, "reject", approvals.reject, _MODEL, "reject 3 --why worse-at-night")
 _add(app, "promote", models.promote, _MODEL, "promote 1 --as-of 2013-04-01")
 _add(app, "tick", models.tick, _MODEL, "tick")
 _add(app, "reproduce", reproduce.reproduce, _MODEL, "reproduce 3")
+_add(app, "card", papers.card, _MODEL, "card 3 --out card.html")
+_add(app, "bom", papers.bom, _MODEL, "bom 3 --out bom.json")
+_add(app, "export", papers.export, _MODEL, "export 3 --to mlflow --out exported")
 _add(app, "serve", serving.serve, _SERVE, "serve --port 8000")
 _add(app, "predict", batch.predict, _SERVE, "predict orders.parquet --out predictions --at asked_at")
 _add(_route, "show", routes.show, None, "route show")
@@ -163,6 +173,8 @@ _add(_access, "list", access.listed, None, "access list")
 _add(_access, "token", access.token, None, "access token scoring")
 app.add_typer(_access, name="access", rich_help_panel=_RECORD)
 _add(app, "architecture", architecture.architecture, _RECORD, "architecture --out architecture.html")
+_add(app, "retire", retention.retire, _RECORD, "retire 3 --why superseded")
+_add(app, "collect", retention.collect, _RECORD, "collect --dry-run")
 _add(app, "doctor", doctor.doctor, _RECORD, "doctor")
 _add(app, "settings", watching.settings, _RECORD, "settings")
 

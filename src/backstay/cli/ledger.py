@@ -23,7 +23,7 @@ def show(
             "--kind",
             metavar="KIND",
             show_default=False,
-            help="Of one kind only: version, gate, alias, route, access, server.",
+            help="Of one kind only: data, version, gate, approval, alias, route, access, server, retired, collected.",
         ),
     ] = None,
     project: ProjectOption = None,
@@ -55,11 +55,23 @@ def _told(kind: str, body: Any) -> str:
                 f"PASS against {'the base rate' if against is None else f'version {against}'} on {body['rows']:,} rows"
             )
         return f"{verdict}: {body['decision']['reason']}"
+    if kind == "data":
+        decision, rows = body["decision"], f"{body['rows']:,} rows, dataset {body['dataset'][:12]}"
+        if body.get("accepted"):
+            return f"{decision['verdict']}, accepted: {body['accepted']} ({rows})"
+        return f"PASS: {rows}" if decision["verdict"] == "PASS" else f"{decision['verdict']}: {decision['reason']}"
+    if kind == "approval":
+        return f"{'approved' if body['decision'] == 'approve' else 'rejected'}: {body['why']}"
+    if kind == "retired":
+        return f"retired: {body['why']}"
+    if kind == "collected":
+        return f"{len(body['digests']):,} files, {body['bytes'] / 1e6:,.1f} MB"
     if kind == "alias":
         before = f", before {body['previous']}" if body["previous"] else ""
         return f"to version {body['to']}{before}"
     if kind == "version":
-        return f"number {body['number']}, manifest {body['manifest'][:12]}"
+        came = f", from {body['origin']['project']}" if body.get("origin") else ""
+        return f"number {body['number']}, manifest {body['manifest'][:12]}{came}"
     if kind == "server":
         machine = body["machine"]
         workers = f"{body['workers']} worker{'s' if body['workers'] != 1 else ''}"
@@ -100,7 +112,7 @@ def verify(
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("reading the ledger") as progress:
-            found = shell.project.audit(head, progress=progress)
+            found = shell.project.archive.audit(head, progress=progress)
         facts = {
             "entries": count(found.entries),
             "versions": count(found.versions),

@@ -31,17 +31,33 @@ def train(
     note: Annotated[
         str, typer.Option("--note", metavar="TEXT", help="Kept with the version.", show_default=False)
     ] = "",
+    accept: Annotated[
+        str | None,
+        typer.Option(
+            "--accept-data", metavar="WHY", show_default=False,
+            help="Train on data that the policy refuses, for this reason; it is kept in the ledger.",
+        ),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like", metavar="RUN", show_default=False, help="With the parameters of this trial of backstay tune."
+        ),
+    ] = None,
     project: ProjectOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> None:  # fmt: skip
     """Train a model on exactly what was known at a moment, and register it as a new version.
 
-    Run it after `ingest`. Hold out 14 days for a first version, so that the gate has rows to judge it on.
+    Run it after `ingest`. Hold out 14 days for a first version, so that the gate has rows to judge it on. The data are
+    checked first, beside those of the version before: it exits with 1 if they are not fit to be learned from.
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("training"):
-            version = shell.project.train(model, as_of=as_of, holdout=holdout, seed=seed, note=note)
+            version = shell.project.train(
+                model, as_of=as_of, holdout=holdout, seed=seed, note=note, accept=accept, like=like
+            )
         shell.show(plain.version(version), _version(version))
         shell.next("judge", version.number, model=model, as_of=as_of)
 

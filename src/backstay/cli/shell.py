@@ -70,12 +70,7 @@ class Shell:
         """The verb's answer: `answer` as JSON, or `parts` one below the other for people."""
         if self.as_json:
             indent = 2 if sys.stdout.isatty() else None
-            text = json.dumps(_plain(answer), ensure_ascii=False, allow_nan=False, indent=indent)
-            try:
-                sys.stdout.write(text + "\n")
-                sys.stdout.flush()
-            except BrokenPipeError:
-                raise ReaderGone from None
+            self.write(json.dumps(_plain(answer), ensure_ascii=False, allow_nan=False, indent=indent) + "\n")
             return
         console = _Console(highlight=False, emoji=False, markup=False)
         if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -84,6 +79,14 @@ class Shell:
             if part is not None:
                 wide = max(console.width, console.measure(part).minimum)
                 console.print(part, width=wide, crop=False)
+
+    def write(self, text: str) -> None:
+        """A text as it is, on standard output: nothing is wrapped or coloured."""
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise ReaderGone from None
 
     def note(self, text: str) -> None:
         """A remark for the person, on standard error; programs that asked for JSON need none."""

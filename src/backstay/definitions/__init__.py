@@ -25,18 +25,21 @@ from backstay.definitions.features import FeatureSet
 from backstay.definitions.labels import Label
 from backstay.definitions.models import Ask, Model
 from backstay.definitions.objectives import Objective
-from backstay.definitions.policies import GatePolicy, RetrainPolicy
+from backstay.definitions.policies import DataPolicy, GatePolicy, RetrainPolicy
 from backstay.definitions.readers import CsvFiles, DeltaTable, ParquetFiles, Reader, SqlQuery
 from backstay.definitions.sources import EventSource
+from backstay.definitions.tuning import Choice, FloatRange, IntRange, Tuning
 from backstay.definitions.views import Value, View
 
 __all__ = [
     "GLOBAL",
     "Aggregate",
     "Ask",
+    "Choice",
     "Contract",
     "Count",
     "CsvFiles",
+    "DataPolicy",
     "DeltaTable",
     "Derived",
     "Distinct",
@@ -46,7 +49,9 @@ __all__ = [
     "Feature",
     "FeatureSet",
     "First",
+    "FloatRange",
     "GatePolicy",
+    "IntRange",
     "Label",
     "Last",
     "Latest",
@@ -63,6 +68,7 @@ __all__ = [
     "SqlQuery",
     "Std",
     "Sum",
+    "Tuning",
     "Value",
     "View",
     "Windowed",

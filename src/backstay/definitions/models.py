@@ -12,8 +12,9 @@ from backstay.definitions.labels import Label
 from backstay.definitions.names import check_name
 from backstay.definitions.objectives import Objective
 from backstay.definitions.places import declared_at, located
-from backstay.definitions.policies import GatePolicy, RetrainPolicy
+from backstay.definitions.policies import DataPolicy, GatePolicy, RetrainPolicy
 from backstay.definitions.sources import EventSource
+from backstay.definitions.tuning import Tuning
 
 
 class Ask:
@@ -36,6 +37,8 @@ class Model:
     threshold: a score at or above it is the decision `true`.
     runtime:   what keeps and serves its versions: "onnx", "lightgbm", "xgboost", "sklearn-pickle", or one of a package
                of yours. Versions that another one wrote go on being served by that one.
+    data:      what a training set must be like, beside the one that was accepted last
+    tuning:    which parameters of the estimator `backstay tune` searches
     objective: how fast and how reliably it is to answer, and why: servers count whether it does. It is no part of what
                a version is: changing it changes no hash.
     stakes:    "high": a version serves only after another person than its author has approved it
@@ -56,6 +59,8 @@ class Model:
         trust_code: bool = False,
         gate: GatePolicy | None = None,
         retrain: RetrainPolicy | None = None,
+        data: DataPolicy | None = None,
+        tuning: Tuning | None = None,
         objective: Objective | None = None,
         stakes: str = "low",
         description: str = "",
@@ -67,6 +72,8 @@ class Model:
         self.runtime, self.trust_code = runtime, trust_code
         self.gate = gate or GatePolicy()
         self.retrain = retrain or RetrainPolicy()
+        self.data = data or DataPolicy()
+        self.tuning = tuning
         if objective is not None and not isinstance(objective, Objective):
             raise DefinitionError(
                 f"objective={objective!r} is no objective", where=self.where, expected="Objective(...)",

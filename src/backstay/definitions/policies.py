@@ -38,6 +38,39 @@ class GatePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class DataPolicy:
+    """What a training set must be like before anything is trained on it, beside the one that was accepted last.
+
+    minimum_rows: with fewer it is refused.
+    volume:       the least share of the last one's rows.
+    label_rate:   the factor that the odds of the outcome may have changed by, up or down.
+    drift:        the population stability index of an input, 0 for none; 0.25 is a large shift by the common rule.
+    missing:      by how much the share of rows without a value may have grown, 0 to 1.
+    leak:         the AUC of one input alone, above which it is taken to know the outcome.
+    """
+
+    minimum_rows: int = 100
+    volume: float = 0.5
+    label_rate: float = 2.0
+    drift: float = 0.25
+    missing: float = 0.2
+    leak: float = 0.99
+
+    def __post_init__(self) -> None:
+        bounds = {"volume": (0.0, 1.0), "missing": (0.0, 1.0), "leak": (0.5, 1.0)}
+        for name, (low, high) in bounds.items():
+            if not low <= getattr(self, name) <= high:
+                raise DefinitionError(
+                    f"{name} {getattr(self, name)}", where="DataPolicy", expected=f"from {low:g} to {high:g}"
+                )
+        if self.label_rate < 1 or self.drift <= 0 or self.minimum_rows < 1:
+            raise DefinitionError(
+                f"label_rate {self.label_rate}, drift {self.drift}, minimum_rows {self.minimum_rows}",
+                where="DataPolicy", expected="a factor of 1 or more, a drift above 0, at least one row",
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class RetrainPolicy:
     """When to train a candidate: every `every`, on all mature rows since `since` back (None: all history)."""
 

@@ -21,7 +21,7 @@ from backstay.features.cells import micros, view_values
 from backstay.features.exact import Ints
 from backstay.features.views import Computed, ViewPlan
 
-STEP = 1 << 18
+STEP = 1 << 17
 """Events that are read and joined together."""
 _BLOCK = 1 << 15  # times that are compared together: as many as a processor's cache holds
 _SORTABLE = (pl.String, pl.Int64, pl.Boolean)

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from backstay.core.errors import InputError
-from backstay.core.times import duration, instant_text
+from backstay.core.machine import machine
+from backstay.core.times import duration, duration_text, instant_text
 from backstay.definitions import Model
 from backstay.features.rows import RowEngine
 from backstay.features.trainingset import TrainingSet, training_set
+from backstay.lifecycle.data_checks import check_data
+from backstay.lifecycle.measured import measured
 from backstay.lifecycle.records import Records
+from backstay.lifecycle.references import REFERENCE, reference
 from backstay.registry.environment import Environment
 from backstay.registry.versions import ModelVersion
 from backstay.training.train import train
-
-REFERENCE = "reference.npy"
-"""A version's file: a sample of the rows it was trained on, float32, to hold against what is served."""
-
-_SAMPLE = 5_000
 
 Alter = Callable[[pl.DataFrame], pl.DataFrame]
 
@@ -39,17 +36,46 @@ def train_candidate(
     strict: bool = False,
     alter: Alter | None = None,
     note: str = "",
+    accept: str | None = None,
+    tuned: Mapping[str, Any] | None = None,
 ) -> ModelVersion:
-    """Train on all rows mature at `as_of - holdout`, and register the version.
+    """Train on all rows mature at `as_of - holdout`, and register the version. It is recorded as a run.
 
     holdout: microseconds before `as_of` kept back, in time order, for a first gate to judge on.
+    accept:  why data are trained on although the data gates fail; without it they are a `DataRefused`.
+    tuned:   parameters that are set otherwise than the model's definition has them.
     alter:   changes the training rows in a way that serving does not: a planted fault, for drills. The note says so.
     """
-    cutoff = as_of - holdout
-    window = model.retrain.window
-    since = None if window is None else cutoff - duration(window)
+    asked = {"seed": seed, "dataset.as_of": instant_text(as_of), "dataset.holdout": _shown(holdout)}
+    with records.runs.begin(model.name, parameters=asked, note=note) as run, measured(run):
+        cutoff, window = as_of - holdout, model.retrain.window
+        since = None if window is None else cutoff - duration(window)
+        data = _data(records, model, as_of, cutoff, since)
+        check_data(records, model, data, as_of=as_of, accept=accept)
+        if alter is not None:
+            data = _altered(model, data, alter)
+        run.parameters({"dataset.rows": data.rows, "features.hash": model.features.hash})
+        manifest, files = train(
+            model, data, environment=environment, as_of=as_of, since=since, until=cutoff, cutoff=cutoff, seed=seed,
+            note=note, attach={REFERENCE: reference(data.vector)}, told=run.parameters, tuned=tuned,
+        )  # fmt: skip
+        run.parameters({"dataset.digest": manifest.dataset.digest, "estimator.class": manifest.estimator})
+        version = records.registry.register(
+            manifest, files, at=records.clock.now(), actor=records.actor, strict=strict, trust_code=model.trust_code,
+            machine=machine(),
+        )  # fmt: skip
+        run.registered(version.number)
+    return version
+
+
+def _shown(span: int) -> str:
+    return duration_text(span) if span else "0s"
+
+
+def _data(records: Records, model: Model, as_of: int, cutoff: int, since: int | None) -> TrainingSet:
+    """The rows whose labels were mature at the cut-off."""
     data = training_set(model, records.events, as_of=as_of, since=since)
-    if holdout:
+    if cutoff < as_of:
         data = data.before(cutoff, model.label.maturity)
         if not data.rows:
             raise InputError(
@@ -57,24 +83,7 @@ def train_candidate(
                 where=f"training of model {model.name!r}",
                 fix="hold out less, or ingest a longer history",
             )
-    if alter is not None:
-        data = _altered(model, data, alter)
-    manifest, files = train(
-        model,
-        data,
-        environment=environment,
-        as_of=as_of,
-        since=since,
-        until=cutoff,
-        cutoff=cutoff,
-        seed=seed,
-        metrics={},
-        note=note,
-        attach={REFERENCE: reference(data.vector)},
-    )
-    return records.registry.register(
-        manifest, files, at=records.clock.now(), actor=records.actor, strict=strict, trust_code=model.trust_code
-    )
+    return data
 
 
 def _altered(model: Model, data: TrainingSet, alter: Alter) -> TrainingSet:
@@ -82,17 +91,3 @@ def _altered(model: Model, data: TrainingSet, alter: Alter) -> TrainingSet:
     if frame.columns != data.frame.columns or frame.height != data.frame.height:
         raise InputError("the altered training rows have other rows or columns", where="alter", expected="the same")
     return replace(data, frame=frame, vector=RowEngine(model.features).vector(frame))
-
-
-def reference(vector: npt.NDArray[np.float32]) -> bytes:
-    """Rows spread evenly over the training set, as a .npy file."""
-    places = np.unique(np.linspace(0, len(vector) - 1, min(_SAMPLE, len(vector))).astype(np.int64))
-    out = io.BytesIO()
-    np.save(out, vector[places], allow_pickle=False)
-    return out.getvalue()
-
-
-def reference_sample(records: Records, version: ModelVersion) -> dict[str, npt.NDArray[np.float32]]:
-    """A sample of each feature as the version was trained on it, verified against the manifest."""
-    matrix = np.load(io.BytesIO(records.registry.file(version, REFERENCE)), allow_pickle=False)
-    return {name: matrix[:, place] for place, name in enumerate(version.manifest.feature_set.vector)}

@@ -21,8 +21,8 @@ from backstay.features.labels import join_labels
 from backstay.features.offline import feature_rows
 from backstay.features.trainingset import asked_rows
 from backstay.lifecycle.approval import approved, as_evidence
-from backstay.lifecycle.candidates import reference_sample
 from backstay.lifecycle.records import Records
+from backstay.lifecycle.references import reference_sample
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Check, Decision, Verdict, better_than_champion, better_than_constant, trained_as_served
 

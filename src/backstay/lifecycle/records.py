@@ -7,6 +7,7 @@ from functools import partial
 
 from backstay.core.clock import Clock
 from backstay.definitions import Model
+from backstay.registry.experiments import Runs
 from backstay.registry.versions import ModelVersion, Registry
 from backstay.runtimes import Scorer, load
 from backstay.storage.ports import EventStore, Ledger, PredictionLog
@@ -14,12 +15,13 @@ from backstay.storage.ports import EventStore, Ledger, PredictionLog
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The three records, the registry over the ledger, the clock, and who is acting."""
+    """The three records, the registry over the ledger, the runs, the clock, and who is acting."""
 
     events: EventStore
     predictions: PredictionLog
     ledger: Ledger
     registry: Registry
+    runs: Runs
     clock: Clock
     actor: str
 

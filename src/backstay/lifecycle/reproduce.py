@@ -27,8 +27,8 @@ from backstay.core.identity import digest_of, sha256
 from backstay.core.show import Shown
 from backstay.definitions import Model
 from backstay.features.trainingset import TrainingSet, training_set
-from backstay.lifecycle.candidates import REFERENCE, reference
 from backstay.lifecycle.records import Records
+from backstay.lifecycle.references import REFERENCE, reference
 from backstay.registry.environment import Environment
 from backstay.registry.manifest import DIFF, Manifest
 from backstay.registry.versions import ModelVersion
@@ -95,7 +95,7 @@ def reproduce(records: Records, model: Model, number: int, environment: Environm
     try:
         data = _data(records, model, manifest)
         made = [*_dataset(manifest, data)]
-        fitted = fit(model, data, manifest.seed)
+        fitted = fit(model, data, manifest.seed, parameters=manifest.tuned)
     except BackstayError as error:
         return Reproduction(model.name, number, Outcome.DIFFERENT, tuple(around), (), None, 0, str(error))
     around += _parameters(manifest, fitted)

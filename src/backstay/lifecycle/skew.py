@@ -15,8 +15,8 @@ import numpy.typing as npt
 from backstay.core.show import Shown
 from backstay.definitions import Model
 from backstay.evaluation.distributions import Shift, shift
-from backstay.lifecycle.candidates import reference_sample
 from backstay.lifecycle.records import Records
+from backstay.lifecycle.references import reference_sample
 from backstay.lifecycle.verify import Chosen
 from backstay.registry.versions import ModelVersion
 from backstay.storage.predictions import SHADOW, Prediction

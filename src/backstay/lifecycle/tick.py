@@ -13,6 +13,7 @@ from backstay.definitions import Model
 from backstay.lifecycle.approval import ApprovalNeeded, approved
 from backstay.lifecycle.candidates import train_candidate
 from backstay.lifecycle.compaction import compact
+from backstay.lifecycle.data_checks import DataRefused
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
 from backstay.lifecycle.records import Records
 from backstay.registry.environment import Environment
@@ -30,7 +31,7 @@ class Ticked(Shown):
     trained: tuple[ModelVersion, ...]
     compacted: Compacted
     waiting: tuple[str, ...] = ()
-    """versions that passed their gate and may not serve yet, each in a sentence"""
+    """what a person has to see to, each in a sentence: a version that needs approval, data that were refused"""
 
 
 def tick(records: Records, model: Model, environment: Environment, *, strict: bool = False) -> Ticked:
@@ -40,7 +41,10 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
     versions = records.registry.versions(model.name)
     trained = []
     if versions and now - max(v.manifest.dataset.as_of for v in versions) >= duration(model.retrain.every):
-        trained.append(train_candidate(records, model, environment, as_of=now, strict=strict))
+        try:
+            trained.append(train_candidate(records, model, environment, as_of=now, strict=strict))
+        except DataRefused as error:  # it stands in the ledger; the next tick looks again
+            waiting.append(error.what)
     return Ticked(tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting))
 
 

@@ -116,6 +116,7 @@ def _version(version: ModelVersion) -> dict[str, Any]:
         "registered": instant_text(version.at),
         "author": version.author,
         "origin": None if version.origin is None else dict(version.origin),
+        "machine": None if version.machine is None else dict(version.machine),
         "cutoff": instant_text(manifest.cutoff),
         "dataset": {
             "digest": manifest.dataset.digest,

@@ -18,18 +18,20 @@ from backstay.lifecycle.environments import Arrived, arrive, packed
 from backstay.lifecycle.impact import Impact, Wrong, impact
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.reproduce import Reproduction, reproduce
+from backstay.lifecycle.tuning import Tuned, tune
 from backstay.project.architecture import Architecture, architecture
+from backstay.project.archive import Archive
 from backstay.project.catalog import Catalog
 from backstay.project.loading import Definitions, load_definitions
 from backstay.project.objectives import Objectives
+from backstay.project.papers import Papers
 from backstay.project.permits import Permits
 from backstay.project.routes import Routes
 from backstay.project.services import Services
 from backstay.registry.access import Authority
-from backstay.registry.audit import Audit, audit
 from backstay.registry.environment import Environment, capture
+from backstay.registry.experiments import Run, Runs
 from backstay.registry.versions import Registry
-from backstay.storage.chain import check_head
 
 
 class Context:
@@ -70,7 +72,25 @@ class Context:
         """The three records, the clock and the actor."""
         services = self.services
         registry = Registry(services.ledger, services.artifacts)
-        return Records(services.events, services.predictions, services.ledger, registry, self.clock, self.actor)
+        return Records(
+            services.events, services.predictions, services.ledger, registry, self.runs, self.clock, self.actor
+        )
+
+    @cached_property
+    def runs(self) -> Runs:
+        """What was tried, with which parameters, and what came of it: search, get, metrics, compare."""
+        return Runs(self.services.runs, self.services.artifacts, self.clock, self.actor)
+
+    def run(
+        self,
+        name: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        note: str = "",
+    ) -> Run:
+        """Begin a run: a context to log metrics, parameters and files in. `train` makes one by itself."""
+        return self.runs.begin(name, parameters=parameters, tags=tags, note=note)
 
     @cached_property
     def environment(self) -> Environment:
@@ -103,10 +123,43 @@ class Context:
         """Which versions share a model's requests with its champion: show, set, clear, rollback."""
         return Routes(self.records, self.definitions, self.permits)
 
+    @cached_property
+    def papers(self) -> Papers:
+        """What a version goes out with: its model card, its bill of materials, and its exports."""
+        lock = self.settings["project.lock"]
+        where = None if lock is None else self.path / lock
+        return Papers(self.name, self.records, self.definitions, self.permits, where)
+
     def architecture(self) -> Architecture:
         """What is deployed now, and on what, from what is recorded."""
         kept = self.objectives.show()
         return architecture(self.name, self.definitions, self.settings, self.records, self.access, kept)
+
+    def tune(
+        self,
+        model: str | None = None,
+        *,
+        as_of: str | int | None = None,
+        trials: int = 30,
+        seed: int = 0,
+        progress: Progress = lambda *_: None,
+    ) -> Tuned:
+        """Search the parameters of a model's `Tuning`, until so many trials are done; each of them is a run.
+
+        Interrupted, killed or called again it goes on where it was, as long as data and search are the same.
+        """
+        chosen = self.definitions.model(model)
+        self.permits.model(chosen, "tune", "read_offline", "define")
+        moment = self.clock.now() if as_of is None else instant(as_of, where="as_of")
+        return tune(
+            self.records, chosen, as_of=moment, trials=trials, seed=seed, folder=self.services.home / "tuning",
+            progress=partial(progress, "trials"),
+        )  # fmt: skip
+
+    @cached_property
+    def archive(self) -> Archive:
+        """All that was written: audit it, and let go of what nothing needs."""
+        return Archive(self.services, self.records, self.definitions, self.permits)
 
     def reproduce(self, number: int, model: str | None = None) -> Reproduction:
         """Make a version again from its manifest, and say what is the same; nothing is registered."""
@@ -148,14 +201,6 @@ class Context:
         begin, end = instant(since, where="since"), instant(until, where="until")
         wrong = Wrong(sources[name], begin, end, column or None, by_known_time)
         return impact(self.records, models, wrong)
-
-    def audit(self, head: str | None = None, *, progress: Progress = lambda *_: None) -> Audit:
-        """Whether every byte of the record is what was written; `head`: one that the ledger must still hold."""
-        services = self.services
-        if head is not None:
-            check_head(services.ledger, head)
-        told = partial(progress, "reading files and tables")
-        return audit(services.ledger, self.records.registry, services.events, told)
 
     def close(self) -> None:
         """Release the stores."""

@@ -18,6 +18,7 @@ from backstay.lifecycle.judge import Judgement, judge, promote
 from backstay.lifecycle.runs import PART
 from backstay.lifecycle.tick import Ticked, tick
 from backstay.lifecycle.trace import Trace, find, trace
+from backstay.lifecycle.tuning import parameters_of
 from backstay.lifecycle.verify import Chosen, ParityReport, verify
 from backstay.monitoring.quality import Cohort
 from backstay.project.batch import Data, predict_table
@@ -103,9 +104,16 @@ class Project(Context):
         seed: int = 0,
         alter: Alter | None = None,
         note: str = "",
+        accept: str | None = None,
+        like: str | None = None,
     ) -> ModelVersion:
-        """Train and register a version on what was known at `as_of` (default: now), less a time-ordered hold-out."""
+        """Train and register a version on what was known at `as_of` (default: now), less a time-ordered hold-out.
+
+        `DataRefused` where the training set is not like the one accepted last (see `DataPolicy`); `accept` is the
+        reason for training on it nevertheless. `like` is a trial of `tune`, by its run: with its parameters.
+        """
         self.permits.model(self.model(model), "train", "read_offline", "define")
+        tuned = None if like is None else parameters_of(self.records, self.model(model), like)
         return train_candidate(
             self.records,
             self.model(model),
@@ -116,6 +124,8 @@ class Project(Context):
             strict=self.settings["project.strict"],
             alter=alter,
             note=note,
+            accept=accept,
+            tuned=tuned,
         )
 
     def judge(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> Judgement:

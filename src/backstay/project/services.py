@@ -18,8 +18,9 @@ from backstay.storage.backends.local import (
     LocalLedger,
     LocalOnline,
     LocalPredictions,
+    LocalRuns,
 )
-from backstay.storage.ports import Artifacts, CountLog, EventStore, Ledger, OnlineState, PredictionLog
+from backstay.storage.ports import Artifacts, CountLog, EventStore, Ledger, OnlineState, PredictionLog, RunLog
 
 
 class Services:
@@ -57,6 +58,10 @@ class Services:
         return LocalCounts(self.home / "counts")  # its folder is made by who counts: looking changes nothing
 
     @cached_property
+    def runs(self) -> RunLog:
+        return LocalRuns(self.home / "runs")  # its folder is made by the first run: looking changes nothing
+
+    @cached_property
     def ledger(self) -> Ledger:
         if self._ledger_url is None:
             return Anchored(LocalLedger(self._folder() / "ledger.sqlite"), self._ledger_anchors)
@@ -85,7 +90,7 @@ class Services:
         return self._written_once("token", secrets.token_urlsafe(32))
 
     def close(self) -> None:
-        for name in ("predictions", "online"):
+        for name in ("predictions", "runs", "online"):
             if name in self.__dict__:
                 self.__dict__[name].close()
                 del self.__dict__[name]

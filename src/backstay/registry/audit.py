@@ -77,7 +77,8 @@ def audit(ledger: Ledger, registry: Registry, events: EventStore, progress: Prog
 
     look("the ledger", lambda: ledger.verify(entries.append))
     versions = list(_versions(ledger, registry, look))
-    files = {digest: (one, name) for one in versions for name, digest in one.manifest.files.items()}
+    kept = [one for one in versions if registry.retired(one.model, one.number) is None]
+    files = {digest: (one, name) for one in kept for name, digest in one.manifest.files.items()}
     tables = {
         (source, one.manifest.dataset.sources[source], seal)
         for one in versions

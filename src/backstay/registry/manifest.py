@@ -94,10 +94,26 @@ class Scoring(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     code: bool = False
 
 
+class Signature(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What goes in and what comes out, with types: of a request, of the model's files, and of an answer.
+
+    keys, fields: what a request has, by name
+    vector:       the inputs of the files, in order, all of type `dtype`
+    outputs:      what an answer has, by name
+    """
+
+    keys: dict[str, str]
+    fields: dict[str, str]
+    vector: list[str]
+    dtype: str
+    outputs: dict[str, str]
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """What made a model version.
 
     files:  name to SHA-256
+    tuned:  those of `parameters` that were set otherwise than the model's definition has them
     cutoff: microseconds; the last moment at which anything in the training set became known. Rows that judge the
             model are asked after it.
     """
@@ -117,6 +133,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     base_rate: float
     threshold: float
     note: str = ""
+    signature: Signature | None = None
+    tuned: dict[str, Any] = {}
 
     def canonical(self) -> bytes:
         """The manifest's canonical JSON: what is stored, and what the digest is of."""
@@ -170,5 +188,6 @@ def missing_lineage(manifest: Manifest) -> list[str]:
         "code.interpreter": code.interpreter,
         "code.packages": code.packages,
         "scorer.rows": manifest.scorer.rows,
+        "signature": manifest.signature,
     }
     return [path for path, value in parts.items() if not value]

@@ -24,7 +24,7 @@ from backstay.registry.manifest import Manifest, missing_lineage, read_manifest
 from backstay.storage.chain import check_entry
 from backstay.storage.ports import Artifacts, Entry, Ledger
 
-_VERSION, _ALIAS = "version", "alias"
+_VERSION, _ALIAS, RETIRED = "version", "alias", "retired"
 _ATTEMPTS = 100  # each attempt lost means that somebody else's version was registered
 
 
@@ -34,6 +34,7 @@ class ModelVersion(Shown):
 
     author: who made it: registered it here, or in the project that it came from
     origin: of one that came from another project, which, and by what; see `lifecycle.environments`
+    machine: what it was trained on: CPU, cores, memory, system, Python; None if it was not told
     """
 
     model: str
@@ -44,6 +45,7 @@ class ModelVersion(Shown):
     entry_id: int
     author: str
     origin: Mapping[str, Any] | None = None
+    machine: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -54,6 +56,7 @@ class ModelVersion(Shown):
             "entry_id": self.entry_id,
             "author": self.author,
             "origin": self.origin,
+            "machine": self.machine,
             "manifest": msgspec.to_builtins(self.manifest),
         }
 
@@ -92,12 +95,14 @@ class Registry:
         strict: bool = False,
         trust_code: bool = False,
         origin: Mapping[str, Any] | None = None,
+        machine: Mapping[str, Any] | None = None,
     ) -> ModelVersion:
         """Store the files and the manifest and give the version the next number of its model.
 
         Registering the same manifest again returns the version that exists. `origin` says where it came from, if not
-        from a training of this project. With `strict`, a manifest with incomplete
-        lineage is refused, naming every part that is missing. One whose files are code is refused without `trust_code`.
+        from a training of this project; `machine` what it was trained on, which the manifest leaves out. With `strict`,
+        a manifest with incomplete lineage is refused, naming every part that is missing. One whose files are code is
+        refused without `trust_code`.
         """
         check_name(manifest.model, "model")
         document = manifest.canonical()
@@ -118,7 +123,8 @@ class Registry:
             )
         for data in files.values():
             self._artifacts.put(data)
-        return self._numbered(manifest, self._artifacts.put(document), at, actor, origin)
+        more = {name: dict(one) for name, one in (("origin", origin), ("machine", machine)) if one is not None}
+        return self._numbered(manifest, self._artifacts.put(document), at, actor, more)
 
     def keep(self, data: bytes) -> str:
         """Store a document that an entry of the ledger names; its SHA-256."""
@@ -128,18 +134,14 @@ class Registry:
         """A document that an entry of the ledger names, verified."""
         return self._content(digest, f"document {digest[:12]}")
 
-    def _numbered(
-        self, manifest: Manifest, digest: str, at: int, actor: str, origin: Mapping[str, Any] | None
-    ) -> ModelVersion:
+    def _numbered(self, manifest: Manifest, digest: str, at: int, actor: str, more: Mapping[str, Any]) -> ModelVersion:
         for _ in range(_ATTEMPTS):
             entries = self._entries(manifest.model)
             for entry in entries:
                 if entry.body["manifest"] == digest:
                     return self._version(entry)
             number = len(entries) + 1
-            body: dict[str, Any] = {"number": number, "manifest": digest}
-            if origin is not None:
-                body["origin"] = dict(origin)
+            body = {"number": number, "manifest": digest, **more}
             expect = entries[-1].id if entries else 0
             try:
                 entry = self._ledger.append(_VERSION, manifest.model, body, at=at, actor=actor, expect=expect)
@@ -187,7 +189,20 @@ class Registry:
                 where=f"{version.model}/{version.number}",
                 expected=f"one of {sorted(version.manifest.files)}",
             )
-        return self._content(version.manifest.files[name], f"{version.model}/{version.number}/{name}")
+        try:
+            return self._content(version.manifest.files[name], f"{version.model}/{version.number}/{name}")
+        except IntegrityError:
+            if (entry := self.retired(version.model, version.number)) is None:
+                raise
+            raise NotFoundError(
+                f"{version.model}/{version.number} was retired by {entry.actor}, and its files were removed",
+                where=f"ledger entry {entry.id}",
+                expected="a version that is not retired",
+            ) from None
+
+    def retired(self, model: str, number: int) -> Entry | None:
+        """The entry by which a version was retired; None if it was not."""
+        return self._ledger.last(RETIRED, f"{model}/{number}")
 
     def alias(self, model: str, name: str, *, as_of: int | None = None) -> AliasMove | None:
         """Where an alias points, now or at a moment; None if it had not been set."""
@@ -251,7 +266,8 @@ class Registry:
         origin = entry.body.get("origin")
         author = entry.actor if origin is None else origin["author"]
         number, digest = entry.body["number"], entry.body["manifest"]
-        return ModelVersion(entry.subject, number, digest, manifest, entry.at, entry.id, author, origin)
+        machine = entry.body.get("machine")
+        return ModelVersion(entry.subject, number, digest, manifest, entry.at, entry.id, author, origin, machine)
 
     def _content(self, digest: str, where: str) -> bytes:
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,28 @@ class OnnxScorer:
 
     def close(self) -> None:
         self._session = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One input or output of a file: its name, numpy's name of its type, and its shape (-1: any number)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def tensors(model: bytes) -> tuple[list[Tensor], list[Tensor]]:
+    """What an ONNX file takes, and what it makes."""
+    session = _session(model)
+    return [_tensor(one) for one in session.get_inputs()], [_tensor(one) for one in session.get_outputs()]
+
+
+def _tensor(value: Any) -> Tensor:
+    kind = value.type.removeprefix("tensor(").removesuffix(")")
+    names = {"float": "float32", "double": "float64", "float16": "float16", "string": "str"}
+    shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
+    return Tensor(value.name, names.get(kind, kind), shape)
 
 
 def _session(model: bytes) -> Any:

@@ -45,9 +45,14 @@ _TIMES = (pl.Date, pl.Time, pl.Datetime, pl.Duration)
 _AS_TEXT = (pl.Categorical, pl.Enum, pl.Decimal, pl.Int128)
 
 
+def is_digest(text: object) -> bool:
+    """Whether it is a SHA-256 in hexadecimal."""
+    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
+
+
 def check_digest(digest: str) -> None:
     """Refuse what is not a SHA-256 in hexadecimal."""
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+    if not is_digest(digest):
         raise InputError(f"{digest!r} is not a digest", where="digest", expected="64 lower-case hexadecimal digits")
 
 

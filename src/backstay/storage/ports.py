@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from backstay.storage.counts import Counted
 from backstay.storage.predictions import Prediction
+from backstay.storage.runs import KeptRun, Metric, RunRecord
 
 if TYPE_CHECKING:
     import polars as pl
@@ -205,6 +206,48 @@ class CountLog(Protocol):
         ...
 
 
+class RunLog(Protocol):
+    """The runs record: what was tried, and what was measured meanwhile. Any number of processes use it side by side.
+
+    What is told or logged is written (write(2)) when the call returns, so that a killed process loses nothing; what
+    cannot be is a `BackstayError`, and nothing of it is stored.
+    """
+
+    def begin(self, run: RunRecord) -> None:
+        """Begin a run, whose status is running. This process holds it until it tells that it has ended, or is gone.
+
+        An id that was used before is a `ConflictError`.
+        """
+        ...
+
+    def tell(self, told: RunRecord) -> None:
+        """Add to a run what a document says of it; a status in it (finished or failed) ends the run.
+
+        Anybody may add to any run; only who holds it may end it. A run there never was is a `NotFoundError`.
+        """
+        ...
+
+    def log(self, run: str, metrics: Sequence[Metric]) -> None:
+        """Append measurements to a run that this process holds: all of them or none."""
+        ...
+
+    def scan(self) -> list[KeptRun]:
+        """Every run as it is now, in the order in which they began; the caller's own copies.
+
+        One that never ended and is held by nobody is killed. Torn tails (a writer killed in mid-write) are passed over;
+        damage anywhere else is an `IntegrityError` that names the file and offset.
+        """
+        ...
+
+    def metrics(self, run: str) -> list[Metric]:
+        """What a run has logged, in order. A run there never was is a `NotFoundError`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of every run that is held; closing again does nothing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the ledger. `id` counts from 1 without gaps; `digest` chains it to the entry before."""
@@ -259,6 +302,15 @@ class Ledger(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One stored file: its digest, its size in bytes, and when it was last stored (storing it again counts)."""
+
+    digest: str
+    size: int
+    at: int
+
+
 class Artifacts(Protocol):
     """Files by content: the name is the SHA-256, so a file cannot change under its name unnoticed."""
 
@@ -268,6 +320,17 @@ class Artifacts(Protocol):
 
     def get(self, digest: str) -> bytes:
         """The content, verified: `IntegrityError` if it no longer has this digest, `NotFoundError` if absent."""
+        ...
+
+    def stored(self) -> Iterator[Stored]:
+        """What is there, in no particular order."""
+        ...
+
+    def remove(self, digest: str, *, before: int) -> bool:
+        """Remove a file that was last stored before a moment; False if it was stored since, or is not there.
+
+        Whoever stores it at the same moment has it: the two never leave it half there.
+        """
         ...
 
 

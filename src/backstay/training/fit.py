@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,20 +49,28 @@ class Fitted:
     base_rate: float
 
 
-def fit(model: Model, data: TrainingSet, seed: int = 0) -> Fitted:
-    """Train the model's estimator; `files` are those of the model's runtime.
+def silent(_parameters: Mapping[str, Any]) -> None:
+    """Nobody is told."""
 
+
+def fit(
+    model: Model,
+    data: TrainingSet,
+    seed: int = 0,
+    told: Callable[[Mapping[str, Any]], None] = silent,
+    parameters: Mapping[str, Any] | None = None,
+) -> Fitted:
+    """Train the model's estimator; `files` are those of the model's runtime. `told` its parameters before it begins.
+
+    parameters: those that are set otherwise than the model's definition has them, such as tuned ones
     Raises `InputError` for data that nothing can be learned from, and `BackstayError` for an estimator whose files
     cannot be written or score differently.
     """
     names = list(model.features.vector)
     chosen = trusted(model, model.runtime)
     _check_data(model, data, len(names))
-    # Read when OpenMP is loaded with the library: threads that wait by spinning without end take the cores from
-    # whatever else runs (a server beside a retraining); threads that never spin train half as fast on idle cores.
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    estimator = _fresh(model)
-    _set(estimator, seed)
+    estimator = _ready(model, seed, parameters or {})
+    told(plain_parameters(estimator))
     named = {"feature_name": names} if _is_a("lightgbm.LGBMModel", estimator) else {}
     estimator.fit(data.vector, data.outcome, **named)
     files = chosen.write(estimator, names)
@@ -76,6 +85,46 @@ def fit(model: Model, data: TrainingSet, seed: int = 0) -> Fitted:
         scoring=Scoring(model.runtime, difference, rows, TOLERANCE, alone, apart, chosen.tolerance, code=chosen.code),
         base_rate=float(np.mean(data.outcome, dtype=np.float64)),
     )
+
+
+def fold_scores(
+    model: Model,
+    data: TrainingSet,
+    train: npt.NDArray[np.int64],
+    test: npt.NDArray[np.int64],
+    parameters: Mapping[str, Any],
+    seed: int,
+) -> npt.NDArray[np.float64]:
+    """The estimator's probabilities of some rows, trained on others. Nothing is written: for folds, not for serving."""
+    if len(np.unique(data.outcome[train])) < 2:
+        raise InputError(
+            f"the {len(train):,} rows before fold begin with one class only",
+            where=f"training set of model {model.name!r}",
+            expected="both outcomes",
+            fix="ask for a longer history, or fewer folds",
+        )
+    estimator = _ready(model, seed, parameters)
+    estimator.fit(data.vector[train], data.outcome[train])
+    found: npt.NDArray[np.float64] = np.asarray(estimator.predict_proba(data.vector[test])[:, 1], np.float64)
+    return found
+
+
+def _ready(model: Model, seed: int, parameters: Mapping[str, Any]) -> Any:
+    """An estimator that is ready to be fitted."""
+    # Read when OpenMP is loaded with the library: threads that wait by spinning without end take the cores from
+    # whatever else runs (a server beside a retraining); threads that never spin train half as fast on idle cores.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    estimator = _fresh(model)
+    unknown = sorted(set(parameters) - set(estimator.get_params()))
+    if unknown:
+        raise DefinitionError(
+            f"{type(estimator).__name__} has no parameter {unknown[0]!r}",
+            where=f"model {model.name!r}",
+            expected=f"one of {', '.join(sorted(estimator.get_params()))}",
+        )
+    estimator.set_params(**parameters)
+    _set(estimator, seed)
+    return estimator
 
 
 def _is_a(name: str, estimator: Any) -> bool:

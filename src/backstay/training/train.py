@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from backstay.core.identity import sha256
 from backstay.definitions import FeatureSet, Model
+from backstay.definitions.sources import type_name
 from backstay.features.trainingset import TrainingSet
 from backstay.registry import Dataset, Environment, Features, Manifest
-from backstay.registry.manifest import DIFF
+from backstay.registry.manifest import DIFF, Signature
 from backstay.storage.digest import frame_digest
-from backstay.training.fit import fit
+from backstay.training.fit import fit, silent
 
 
 def train(
@@ -27,15 +28,18 @@ def train(
     note: str = "",
     cutoff: int | None = None,
     attach: Mapping[str, bytes] | None = None,
+    told: Callable[[Mapping[str, Any]], None] = silent,
+    tuned: Mapping[str, Any] | None = None,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Fit the model, and assemble its manifest and files, ready for `Registry.register`.
 
     `as_of`, `since` and `until` are those that `data` was made with. `cutoff` is the last moment at which anything in
     it became known: `as_of`, unless later rows were held out. `attach` adds files to the version. `metrics` are the
-    caller's, from rows that were held out. The training set itself is not among the files: its digest and the versions
-    of its sources say how to make it again.
+    caller's, from rows that were held out. `told` is handed the estimator's parameters before it is fitted. `tuned`
+    are parameters that are set otherwise than the model's definition has them. The
+    training set itself is not among the files: its digest and the versions of its sources say how to make it again.
     """
-    fitted = fit(model, data, seed)
+    fitted = fit(model, data, seed, told, tuned)
     files = {**fitted.files, **(attach or {})}
     if environment.diff is not None:
         files[DIFF] = environment.diff
@@ -55,8 +59,22 @@ def train(
         base_rate=fitted.base_rate,
         threshold=model.threshold,
         note=note,
+        signature=_signature(model),
+        tuned=dict(tuned or {}),
     )
     return manifest, files
+
+
+def _signature(model: Model) -> Signature:
+    sources = {key: view.source for view in model.features.views for key in view.entity.keys}
+    sources |= {model.label.key: model.label.source}
+    return Signature(
+        keys={key: type_name(sources[key].schema[key]) for key in model.keys},
+        fields={feature.name: type_name(feature.dtype) for feature in model.features.requests},
+        vector=list(model.features.vector),
+        dtype="float32",
+        outputs={"score": "float64", "decision": "bool"},
+    )
 
 
 def _features(features: FeatureSet) -> Features:

@@ -3,6 +3,7 @@
     events       a Delta table a source, numbered under a lock
     predictions  framed, checksummed segment files, one series a writer, compacted into a Delta table
     counts       framed, checksummed files, one a day and process
+    runs         a framed, checksummed index, and a file of metrics a run
     ledger       SQLite in WAL mode, append-only by trigger, hash-chained; its heads in a file of their own
     artifacts    files named by their SHA-256
     online       LMDB
@@ -22,8 +23,18 @@ if TYPE_CHECKING:
     from backstay.storage.backends.local.ledger import LocalLedger
     from backstay.storage.backends.local.online import LocalOnline
     from backstay.storage.backends.local.predictions import LocalPredictions
+    from backstay.storage.backends.local.runs import LocalRuns
 
-__all__ = ["Anchored", "LocalArtifacts", "LocalCounts", "LocalEvents", "LocalLedger", "LocalOnline", "LocalPredictions"]
+__all__ = [
+    "Anchored",
+    "LocalArtifacts",
+    "LocalCounts",
+    "LocalEvents",
+    "LocalLedger",
+    "LocalOnline",
+    "LocalPredictions",
+    "LocalRuns",
+]
 
 
 def __getattr__(name: str) -> object:

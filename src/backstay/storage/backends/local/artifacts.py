@@ -7,13 +7,15 @@ hashed again before it is returned.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 from backstay.core.errors import IntegrityError, NotFoundError
 from backstay.core.identity import sha256
-from backstay.storage.backends.local.files import failures, sync, write_all
-from backstay.storage.digest import check_digest
+from backstay.storage.backends.local.files import failures, locked, sync, write_all
+from backstay.storage.digest import check_digest, is_digest
+from backstay.storage.ports import Stored
 
 
 class LocalArtifacts:
@@ -26,16 +28,18 @@ class LocalArtifacts:
         digest = sha256(data)
         path = self._path(digest)
         with failures(path):
-            try:
-                if path.stat().st_size == len(data):
-                    return digest  # stored before; a file cut short is stored anew
-            except FileNotFoundError:
-                pass
             shelf = path.parent
             if not shelf.exists():
                 shelf.mkdir(parents=True, exist_ok=True)
                 sync(self._directory)
-            _write(path, data)
+            with locked(shelf):  # against `remove`
+                try:
+                    if path.stat().st_size == len(data):  # stored before; a file cut short is stored anew
+                        os.utime(path)
+                        return digest
+                except FileNotFoundError:
+                    pass
+                _write(path, data)
             sync(shelf)
         return digest
 
@@ -55,6 +59,30 @@ class LocalArtifacts:
                 fix="restore the file from a backup; do not serve it",
             )
         return data
+
+    def stored(self) -> Iterator[Stored]:
+        with failures(self._directory):
+            for path in sorted(self._directory.glob("??/*")):
+                digest = path.parent.name + path.name
+                if is_digest(digest):
+                    state = path.stat()
+                    yield Stored(digest, state.st_size, state.st_mtime_ns // 1_000)
+
+    def remove(self, digest: str, *, before: int) -> bool:
+        check_digest(digest)
+        path = self._path(digest)
+        with failures(path):
+            if not path.parent.exists():
+                return False
+            with locked(path.parent):
+                try:
+                    if path.stat().st_mtime_ns // 1_000 >= before:
+                        return False
+                    path.unlink()
+                except FileNotFoundError:
+                    return False
+            sync(path.parent)
+        return True
 
     def _path(self, digest: str) -> Path:
         return self._directory / digest[:2] / digest[2:]

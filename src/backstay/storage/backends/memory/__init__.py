@@ -10,5 +10,14 @@ from backstay.storage.backends.memory.events import MemoryEvents
 from backstay.storage.backends.memory.ledger import MemoryLedger
 from backstay.storage.backends.memory.online import MemoryOnline
 from backstay.storage.backends.memory.predictions import MemoryPredictions
+from backstay.storage.backends.memory.runs import MemoryRuns
 
-__all__ = ["MemoryArtifacts", "MemoryCounts", "MemoryEvents", "MemoryLedger", "MemoryOnline", "MemoryPredictions"]
+__all__ = [
+    "MemoryArtifacts",
+    "MemoryCounts",
+    "MemoryEvents",
+    "MemoryLedger",
+    "MemoryOnline",
+    "MemoryPredictions",
+    "MemoryRuns",
+]
