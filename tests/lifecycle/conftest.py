@@ -11,6 +11,8 @@ from backstay.project import Project
 from backstay.replay.world import World
 from tests.serving import shop
 
+collect_ignore = ["clients"]  # they run in environments of their own
+
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -72,6 +72,7 @@ def test_what_arrived_is_served_and_traced(development: Project, production: Pro
     development.send(1, "production", "late")
     production.ingest()
     production.backfill(until=shop.SECOND)
+    production.close()
     with shop.Server(production.path, "--replay") as server:
         status, answer = server.ask("POST", "/v1/models/late/predict", json.dumps(shop.request()).encode())
     assert status == 200

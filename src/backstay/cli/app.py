@@ -33,6 +33,7 @@ from backstay.cli import (
     routes,
     runs,
     serving,
+    signing,
     tuning,
     watching,
 )
@@ -173,6 +174,7 @@ _add(_access, "list", access.listed, None, "access list")
 _add(_access, "token", access.token, None, "access token scoring")
 app.add_typer(_access, name="access", rich_help_panel=_RECORD)
 _add(app, "architecture", architecture.architecture, _RECORD, "architecture --out architecture.html")
+_add(app, "sign", signing.sign, _RECORD, "sign 3 --key private.pem")
 _add(app, "retire", retention.retire, _RECORD, "retire 3 --why superseded")
 _add(app, "collect", retention.collect, _RECORD, "collect --dry-run")
 _add(app, "doctor", doctor.doctor, _RECORD, "doctor")

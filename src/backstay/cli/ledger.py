@@ -62,6 +62,8 @@ def _told(kind: str, body: Any) -> str:
         return f"PASS: {rows}" if decision["verdict"] == "PASS" else f"{decision['verdict']}: {decision['reason']}"
     if kind == "approval":
         return f"{'approved' if body['decision'] == 'approve' else 'rejected'}: {body['why']}"
+    if kind == "signature":
+        return f"signed, bundle {body['bundle'][:12]}"
     if kind == "retired":
         return f"retired: {body['why']}"
     if kind == "collected":

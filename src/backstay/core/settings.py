@@ -52,6 +52,12 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "the file that keeps the ledger's heads, relative to the project; else ledger.anchors in the home",
     ),
+    Setting(
+        "registry.public_key",
+        None,
+        "load only versions that were signed with this key's private one, PEM, relative to the project",
+    ),
+    Setting("training.cache", False, "take a fit from the last one of the same data, code, parameters and lock file"),
     Setting("features.memory", 0, "bytes that a source's events may take at once in a training set; 0: no bound"),
     Setting(
         "predictions.mode",

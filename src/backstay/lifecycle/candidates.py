@@ -58,6 +58,7 @@ def train_candidate(
         manifest, files = train(
             model, data, environment=environment, as_of=as_of, since=since, until=cutoff, cutoff=cutoff, seed=seed,
             note=note, attach={REFERENCE: reference(data.vector)}, told=run.parameters, tuned=tuned,
+            steps=records.steps,
         )  # fmt: skip
         run.parameters({"dataset.digest": manifest.dataset.digest, "estimator.class": manifest.estimator})
         version = records.registry.register(

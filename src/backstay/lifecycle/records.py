@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from backstay.core.clock import Clock
 from backstay.definitions import Model
 from backstay.registry.experiments import Runs
+from backstay.registry.steps import Steps
 from backstay.registry.versions import ModelVersion, Registry
 from backstay.runtimes import Scorer, load
 from backstay.storage.ports import EventStore, Ledger, PredictionLog
@@ -24,8 +24,10 @@ class Records:
     runs: Runs
     clock: Clock
     actor: str
+    steps: Steps | None = None
+    """what trainings made before, if they may use it"""
 
     def scorer(self, model: Model, version: ModelVersion) -> Scorer:
         """A version's files, verified and loaded in the runtime that serves them."""
-        read = partial(self.registry.file, version)
+        read = self.registry.reader(version)
         return load(model, version.manifest.scorer.format, read, where=f"{version.model}/{version.number}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from backstay.core.clock import SystemClock
 from backstay.core.times import duration
@@ -13,12 +14,13 @@ from backstay.project.permits import Permits
 from backstay.project.services import Services
 from backstay.registry.audit import Audit, audit
 from backstay.registry.retention import Collected, collect, retire
+from backstay.registry.signing import sign
 from backstay.storage.chain import check_head
 from backstay.storage.ports import Entry
 
 
 class Archive:
-    """`project.archive`: audit, retire, collect."""
+    """`project.archive`: audit, sign, retire, collect."""
 
     def __init__(self, services: Services, records: Records, definitions: Definitions, permits: Permits) -> None:
         self._services, self._records, self._definitions, self._permits = services, records, definitions, permits
@@ -30,6 +32,16 @@ class Archive:
             check_head(services.ledger, head)
         told = partial(progress, "reading files and tables")
         return audit(services.ledger, self._records.registry, services.events, told)
+
+    def sign(self, number: int, key: str | Path, model: str | None = None, *, password: str | None = None) -> Entry:
+        """Sign a version with a private key in PEM (OpenSSF model signing); the ledger has the signature."""
+        chosen, records = self._definitions.model(model), self._records
+        self._permits.model(chosen, "sign versions of", "promote")
+        version = records.registry.get(chosen.name, number)
+        return sign(
+            records.ledger, records.registry, version, Path(key), password=password, at=records.clock.now(),
+            actor=records.actor,
+        )  # fmt: skip
 
     def retire(self, number: int, model: str | None = None, *, why: str) -> Entry:
         """Let the files of a version go that nothing needs; `InputError` names what does."""

@@ -31,6 +31,7 @@ from backstay.project.services import Services
 from backstay.registry.access import Authority
 from backstay.registry.environment import Environment, capture
 from backstay.registry.experiments import Run, Runs
+from backstay.registry.steps import Steps
 from backstay.registry.versions import Registry
 
 
@@ -49,7 +50,7 @@ class Context:
         self.settings: Mapping[str, Any] = read_settings(self.path)
         self.name = self.settings["project.name"] or self.path.name
         place = Path(home).resolve() if home else self.path / self.settings["project.home"]
-        anchors = self.settings["ledger.anchors"]
+        anchors, key = self.settings["ledger.anchors"], self.settings["registry.public_key"]
         self.services = Services(
             place,
             name=self.name,
@@ -58,6 +59,7 @@ class Context:
             predictions_mode=self.settings["predictions.mode"],
             ledger_url=expanded(self.settings["ledger.url"], "ledger.url"),
             ledger_anchors=None if anchors is None else self.path / anchors,
+            public_key=None if key is None else self.path / key,
         )
         self.clock = clock or SystemClock()
         self.actor = actor or getpass.getuser()
@@ -71,9 +73,10 @@ class Context:
     def records(self) -> Records:
         """The three records, the clock and the actor."""
         services = self.services
-        registry = Registry(services.ledger, services.artifacts)
+        registry = Registry(services.ledger, services.artifacts, services.verifier)
+        steps = Steps(services.home / "steps", services.artifacts) if self.settings["training.cache"] else None
         return Records(
-            services.events, services.predictions, services.ledger, registry, self.runs, self.clock, self.actor
+            services.events, services.predictions, services.ledger, registry, self.runs, self.clock, self.actor, steps
         )
 
     @cached_property

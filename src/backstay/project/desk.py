@@ -43,7 +43,7 @@ def parts(
     replay: bool,
 ) -> Parts:
     """Everything a server works with; nothing is loaded yet."""
-    registry = Registry(services.ledger, services.artifacts)
+    registry = Registry(services.ledger, services.artifacts, services.verifier)
     models = definitions.models
     routes = {name: Route(model) for name, model in models.items()}
     cache = Cache(settings["serving.cache_bytes"]) if settings["serving.cache_bytes"] else None

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from backstay.core.errors import IntegrityError
+from backstay.registry.signing import Verifier
 from backstay.storage.backends.local import (
     Anchored,
     LocalArtifacts,
@@ -40,10 +41,12 @@ class Services:
         predictions_mode: str = "durable",
         ledger_url: str | None = None,
         ledger_anchors: Path | None = None,
+        public_key: Path | None = None,
     ) -> None:
         self._online_timeout = online_timeout
         self.home, self._name, self._online_url, self._predictions_mode = home, name, online_url, predictions_mode
         self._ledger_url, self._ledger_anchors = ledger_url, ledger_anchors or home / "ledger.anchors"
+        self._public_key = public_key
 
     @cached_property
     def events(self) -> EventStore:
@@ -69,6 +72,11 @@ class Services:
 
         schema = re.sub(r"[^a-z0-9_]", "_", f"backstay_{self._name or 'project'}".lower())[:63]
         return Anchored(PostgresLedger(self._ledger_url, schema), self._ledger_anchors)
+
+    @cached_property
+    def verifier(self) -> Verifier | None:
+        """What verifies the signatures of versions, where the project names a public key."""
+        return None if self._public_key is None else Verifier(self.ledger, self._public_key)
 
     @cached_property
     def artifacts(self) -> Artifacts:

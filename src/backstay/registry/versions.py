@@ -10,9 +10,10 @@ down, and the registry itself keeps nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import msgspec
 
@@ -79,11 +80,17 @@ class AliasMove(Shown):
     entry_id: int
 
 
+class Verifying(Protocol):
+    """What decides whether a version may be loaded; see `registry.signing`."""
+
+    def check(self, registry: Registry, version: ModelVersion) -> None: ...
+
+
 class Registry:
     """Versions and aliases over a ledger and artifacts; any number of processes may use the same ones."""
 
-    def __init__(self, ledger: Ledger, artifacts: Artifacts) -> None:
-        self._ledger, self._artifacts = ledger, artifacts
+    def __init__(self, ledger: Ledger, artifacts: Artifacts, verifier: Verifying | None = None) -> None:
+        self._ledger, self._artifacts, self._verifier = ledger, artifacts, verifier
 
     def register(
         self,
@@ -199,6 +206,12 @@ class Registry:
                 where=f"ledger entry {entry.id}",
                 expected="a version that is not retired",
             ) from None
+
+    def reader(self, version: ModelVersion) -> Callable[[str], bytes]:
+        """What a runtime reads a version's files by. Signed versions only, where the registry has a verifier."""
+        if self._verifier is not None:
+            self._verifier.check(self, version)
+        return partial(self.file, version)
 
     def retired(self, model: str, number: int) -> Entry | None:
         """The entry by which a version was retired; None if it was not."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from functools import partial
 
 from backstay.core.errors import BackstayError, IntegrityError
 from backstay.definitions import Model
@@ -52,7 +51,7 @@ class Champions:
             return known
         model, version = self._models[name], self._registry.get(name, number)
         honoured(model, version)
-        read = partial(self._registry.file, version)
+        read = self._registry.reader(version)
         scorer = load(model, version.manifest.scorer.format, read, where=f"{name}/{version.number}")
         cost = Cost.measured(scorer, len(model.features.vector))
         return ServedModel(model, version, scorer, self._lookups[name], version.manifest.threshold, cost)

@@ -25,6 +25,7 @@ from backstay.definitions import Model
 from backstay.features.trainingset import TrainingSet
 from backstay.registry import Scoring
 from backstay.runtimes import Scorer, load, trusted
+from backstay.training.cached import FitCache
 from backstay.training.parameters import plain_parameters, qualified_name
 
 TOLERANCE = 1e-5
@@ -59,10 +60,12 @@ def fit(
     seed: int = 0,
     told: Callable[[Mapping[str, Any]], None] = silent,
     parameters: Mapping[str, Any] | None = None,
+    cache: FitCache | None = None,
 ) -> Fitted:
     """Train the model's estimator; `files` are those of the model's runtime. `told` its parameters before it begins.
 
     parameters: those that are set otherwise than the model's definition has them, such as tuned ones
+    cache:      where the same fit is taken from if it was made before
     Raises `InputError` for data that nothing can be learned from, and `BackstayError` for an estimator whose files
     cannot be written or score differently.
     """
@@ -70,7 +73,12 @@ def fit(
     chosen = trusted(model, model.runtime)
     _check_data(model, data, len(names))
     estimator = _ready(model, seed, parameters or {})
-    told(plain_parameters(estimator))
+    given, kind = plain_parameters(estimator), qualified_name(estimator)
+    told(given)
+    key = "" if cache is None else cache.key(model, kind, given, seed)
+    if cache is not None and (before := cache.get(key)) is not None:
+        files, scoring, base_rate = before
+        return Fitted(files, given, kind, scoring, base_rate)
     named = {"feature_name": names} if _is_a("lightgbm.LGBMModel", estimator) else {}
     estimator.fit(data.vector, data.outcome, **named)
     files = chosen.write(estimator, names)
@@ -78,13 +86,11 @@ def fit(
     difference, rows = _compare(model, estimator, scorer, data.vector)
     apart, alone = _alone(model, scorer, data.vector, chosen.tolerance)
     scorer.close()
-    return Fitted(
-        files=files,
-        parameters=plain_parameters(estimator),
-        estimator=qualified_name(estimator),
-        scoring=Scoring(model.runtime, difference, rows, TOLERANCE, alone, apart, chosen.tolerance, code=chosen.code),
-        base_rate=float(np.mean(data.outcome, dtype=np.float64)),
-    )
+    scoring = Scoring(model.runtime, difference, rows, TOLERANCE, alone, apart, chosen.tolerance, code=chosen.code)
+    base_rate = float(np.mean(data.outcome, dtype=np.float64))
+    if cache is not None:
+        cache.put(key, files, scoring, base_rate)
+    return Fitted(files, plain_parameters(estimator), kind, scoring, base_rate)
 
 
 def fold_scores(

@@ -11,8 +11,10 @@ from backstay.definitions.sources import type_name
 from backstay.features.trainingset import TrainingSet
 from backstay.registry import Dataset, Environment, Features, Manifest
 from backstay.registry.manifest import DIFF, Signature
+from backstay.registry.steps import Steps
 from backstay.storage.digest import frame_digest
-from backstay.training.fit import fit, silent
+from backstay.training.cached import FitCache
+from backstay.training.fit import Fitted, fit, silent
 
 
 def train(
@@ -30,23 +32,25 @@ def train(
     attach: Mapping[str, bytes] | None = None,
     told: Callable[[Mapping[str, Any]], None] = silent,
     tuned: Mapping[str, Any] | None = None,
+    steps: Steps | None = None,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Fit the model, and assemble its manifest and files, ready for `Registry.register`.
 
-    `as_of`, `since` and `until` are those that `data` was made with. `cutoff` is the last moment at which anything in
-    it became known: `as_of`, unless later rows were held out. `attach` adds files to the version. `metrics` are the
-    caller's, from rows that were held out. `told` is handed the estimator's parameters before it is fitted. `tuned`
-    are parameters that are set otherwise than the model's definition has them. The
-    training set itself is not among the files: its digest and the versions of its sources say how to make it again.
+    `as_of`, `since` and `until` are those that `data` was made with; `cutoff` is the last moment at which anything in
+    it became known: `as_of`, unless later rows were held out. `attach` adds files. `metrics` are of rows that were held
+    out. `told` is handed the parameters before the fit, `tuned` are those that the model's definition has otherwise,
+    `steps` is where a fit that was made before is taken from. The training set is not among the files: its digest and
+    the versions of its sources say how to make it again.
     """
-    fitted = fit(model, data, seed, told, tuned)
-    files = {**fitted.files, **(attach or {})}
-    if environment.diff is not None:
-        files[DIFF] = environment.diff
+    digest = frame_digest(data.frame)
+    cache = FitCache(steps, environment.code, digest) if steps else None
+    fitted = _fitted(model, data, seed, told, tuned, cache)
+    code = {} if environment.diff is None else {DIFF: environment.diff}
+    files = {**fitted.files, **(attach or {}), **code}
     manifest = Manifest(
         model=model.name,
         files={name: sha256(content) for name, content in files.items()},
-        dataset=_dataset(data, as_of, since, until),
+        dataset=_dataset(data, digest, as_of, since, until),
         cutoff=as_of if cutoff is None else cutoff,
         feature_set=_features(model.features),
         label=model.label.canonical(),
@@ -63,6 +67,20 @@ def train(
         tuned=dict(tuned or {}),
     )
     return manifest, files
+
+
+def _fitted(
+    model: Model,
+    data: TrainingSet,
+    seed: int,
+    told: Callable[[Mapping[str, Any]], None],
+    tuned: Mapping[str, Any] | None,
+    cache: FitCache | None,
+) -> Fitted:
+    fitted = fit(model, data, seed, told, tuned, cache)
+    if cache is not None and cache.hit:
+        told({"fit": "taken from the step cache"})
+    return fitted
 
 
 def _signature(model: Model) -> Signature:
@@ -88,9 +106,9 @@ def _features(features: FeatureSet) -> Features:
     )
 
 
-def _dataset(data: TrainingSet, as_of: int, since: int | None, until: int | None) -> Dataset:
+def _dataset(data: TrainingSet, digest: str, as_of: int, since: int | None, until: int | None) -> Dataset:
     return Dataset(
-        digest=frame_digest(data.frame),
+        digest=digest,
         rows=data.rows,
         asked=data.asked,
         void=data.void,

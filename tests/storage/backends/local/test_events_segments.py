@@ -246,3 +246,23 @@ def test_readers_beside_compactions_see_one_moment(tmp_path: Path, monkeypatch: 
     for counts in seen.values():
         assert len(counts) > 20
         assert counts == sorted(counts)
+
+
+def test_a_segment_that_is_begun_while_a_reader_looks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a writer of the same process, between the reader's look at the file and its last look at the table."""
+    store = LocalEvents(tmp_path)
+    store.append("s", frame(0))
+    store.compact("s")
+    table = store._source("s")._table
+    looked, view = [0], table.view
+
+    def slow() -> object:
+        looked[0] += 1
+        if looked[0] == 2:
+            store.append("s", frame(1))
+        return view()
+
+    monkeypatch.setattr(table, "view", slow)
+    assert known(store) in ([0], [0, 1])
+    assert looked[0] >= 2
+    assert known(store) == [0, 1]

@@ -1,33 +1,16 @@
-"""The ledger in SQLite: many processes, and hands that should not be in it."""
+"""The ledger in SQLite: hands that should not be in it. Many processes: `tests/contract/test_ledger_processes.py`."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from backstay.core.errors import IntegrityError
 from backstay.storage.backends.local import LocalLedger
-
-WRITER = """
-import sys
-from backstay.core.errors import ConflictError
-from backstay.storage.backends.local import LocalLedger
-sys.stdin.readline()
-ledger, me = LocalLedger(sys.argv[1]), sys.argv[2]
-for n in range(10):
-    ledger.append("note", me, {"n": n}, at=n, actor=me)
-try:
-    ledger.append("alias", "champion", {"by": me}, at=0, actor=me, expect=0)
-    print("won")
-except ConflictError:
-    print("lost")
-ledger.close()
-"""
 
 
 @pytest.fixture
@@ -41,22 +24,6 @@ def ledger(path: Path) -> Iterator[LocalLedger]:
     for n in range(5):
         ledger.append("k", "s", {"n": n}, at=n, actor="ann")
     yield ledger
-    ledger.close()
-
-
-def test_sixteen_processes_open_a_fresh_ledger_and_one_wins(
-    path: Path, start: Any, outcome: Callable[..., str]
-) -> None:
-    processes = [start(WRITER, path, f"writer {n}") for n in range(16)]
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    results = sorted(outcome(process).strip() for process in processes)
-    assert results == ["lost"] * 15 + ["won"]
-    ledger = LocalLedger(path)
-    assert ledger.verify() == ledger.revision() == 16 * 10 + 1
-    for n in range(16):
-        assert [entry.body["n"] for entry in ledger.entries(subject=f"writer {n}")] == list(range(10))
     ledger.close()
 
 

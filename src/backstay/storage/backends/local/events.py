@@ -220,10 +220,11 @@ class _Source:
                 segment = self._segments.after(last)
                 if segment.look():
                     return view, segment
-                ahead, begun = self._segments.ahead(last), segment.path.exists()
-                if begun or self._table.view() is not view:
+                # What was held is asked before the file: a writer of this process may begin the segment at any moment.
+                ahead, held = self._segments.ahead(last), segment.last
+                if segment.path.exists() or self._table.view() is not view:
                     continue  # begun, or compacted, between the two looks
-            if ahead is not None or segment.last > last:
+            if ahead is not None or held > last:
                 raise IntegrityError(
                     f"the table of {self._name!r} ends with {last}, and the segment that follows it is gone",
                     where=str(segment.path if ahead is None else ahead),
