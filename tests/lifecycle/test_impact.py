@@ -12,6 +12,7 @@ from backstay.core.times import DAY, instant
 from backstay.lifecycle.impact import Impact, reached_features
 from backstay.project import Project
 from backstay.storage.predictions import Prediction
+from tests.serving import shop
 
 DAYS = [("2024-02-21", "2024-02-22"), ("2024-02-18", "2024-02-19"), ("2024-01-03", "2024-01-04")]
 
@@ -73,6 +74,11 @@ def test_versions_that_were_trained_with_them(life: Path) -> None:
     assert [one.number for one in found(project, "orders", "2024-01-03", "2024-01-04").versions] == [1, 2]
     assert [one.number for one in found(project, "orders", "2024-02-16", "2024-02-17").versions] == [2]
     assert found(project, "orders", "2024-02-25", "2024-02-26").versions == ()
+    told = found(project, "orders", "2024-01-03", "2024-01-04").as_dict()["trained_with"]
+    assert told == [
+        {"version": "late/1", "champion": [[f"{shop.FIRST}T00:00:00Z", None]]},
+        {"version": "late/2", "champion": []},
+    ]
     nothing = found(project, "orders", "2020-01-01", "2020-01-02")
     assert (nothing.events, nothing.versions, nothing.used[0].used) == (0, (), 0)
     project.close()

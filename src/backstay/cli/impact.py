@@ -56,10 +56,19 @@ def impact(
             shell.next("trace", first)
 
 
+def _trained(found: Impact) -> list[str]:
+    """Each version that was trained with the events, and when it was champion."""
+    out = []
+    for version, spans in zip(found.versions, found.deployed, strict=True):
+        told = [f"{when(begin)} to {'now' if end is None else when(end)}" for begin, end in spans]
+        out.append(f"{version.model}/{version.number}, {'champion ' + ', '.join(told) if told else 'never champion'}")
+    return out
+
+
 def _show(shell: Shell, found: Impact) -> None:
     facts = {
         "events": f"{count(found.events)} of {found.source}, {when(found.since)} to {when(found.until)}",
-        "trained with them": ", ".join(f"{one.model}/{one.number}" for one in found.versions) or "no version",
+        "trained with them": "; ".join(_trained(found)) or "no version",
     }
     rows = [
         (

@@ -90,6 +90,7 @@ class Impact(Shown):
 
     events:   how many there are
     versions: those that were trained with them
+    deployed: of each of those, when it was champion: [from, until), in microseconds; None: still
     used:     by model, the predictions that used them
     """
 
@@ -99,13 +100,17 @@ class Impact(Shown):
     until: int
     events: int
     versions: tuple[ModelVersion, ...]
+    deployed: tuple[tuple[tuple[int, int | None], ...], ...]
     used: tuple[Used, ...]
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "source": self.source, "column": self.column, "since": instant_text(self.since),
             "until": instant_text(self.until), "events": self.events,
-            "trained_with": [f"{one.model}/{one.number}" for one in self.versions],
+            "trained_with": [
+                {"version": f"{one.model}/{one.number}", "champion": [[_text(at) for at in span] for span in spans]}
+                for one, spans in zip(self.versions, self.deployed, strict=True)
+            ],
             "models": [one.as_dict() for one in self.used],
         }  # fmt: skip
 
@@ -127,10 +132,23 @@ def impact(records: Records, models: Sequence[Model], wrong: Wrong) -> Impact:
             used.append(_used(records, model, wrong, reached, events))
         elif reached:
             used.append(Used(model.name, reached))
+    trained = tuple(_trained(records, models, wrong, events))
+    deployed = tuple(tuple(_periods(records, one)) for one in trained)
     return Impact(
-        wrong.source.name, wrong.column, wrong.since, wrong.until, events.height,
-        tuple(_trained(records, models, wrong, events)), tuple(used),
-    )  # fmt: skip
+        wrong.source.name, wrong.column, wrong.since, wrong.until, events.height, trained, deployed, tuple(used)
+    )
+
+
+def _text(at: int | None) -> str | None:
+    return None if at is None else instant_text(at)
+
+
+def _periods(records: Records, version: ModelVersion) -> Iterator[tuple[int, int | None]]:
+    """When a version was champion."""
+    moves = records.registry.history(version.model, "champion")
+    for place, move in enumerate(moves):
+        if move.to == version.number:
+            yield move.at, moves[place + 1].at if place + 1 < len(moves) else None
 
 
 def reached_features(features: FeatureSet, source: EventSource, column: str | None) -> list[str]:
