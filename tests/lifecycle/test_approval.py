@@ -67,6 +67,13 @@ def test_the_evidence_that_was_there_to_see_is_kept(opened: Opened) -> None:
     assert bundle["gates"][-1]["decision"]["verdict"] == "PASS"
     assert bundle["manifest"]["dataset"]["digest"] == version.manifest.dataset.digest
     assert bob.archive.audit().sound
+    with bob.run("late") as run:
+        attached = run.attach("notes.txt", b"what was seen")
+    for digest in (approval.bundle, attached):
+        shop.tamper(bob.services.home / "artifacts" / digest[:2] / digest[2:])
+    told = [one.what for one in bob.archive.audit().problems]
+    assert len(told) == 2
+    assert all(any(digest[:12] in what for what in told) for digest in (approval.bundle, attached))
 
 
 def test_a_rejection_stands_until_it_is_taken_back(opened: Opened) -> None:

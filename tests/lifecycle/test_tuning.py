@@ -78,7 +78,7 @@ def test_again_is_no_more_and_further_is_the_same_search(tuned: Path) -> None:
     assert (other.trials, other.fresh) == (1, 1)
 
 
-def test_a_search_that_was_killed_goes_on_and_asks_what_it_would_have_asked(tuned: Path, tmp_path: Path) -> None:
+def test_a_search_that_was_killed_goes_on_and_begins_as_an_undisturbed_one(tuned: Path, tmp_path: Path) -> None:
     twin = shop.copied(tuned, tmp_path / "twin")
     undisturbed = search(twin, 6)
     for _ in range(2):

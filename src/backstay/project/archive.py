@@ -31,7 +31,8 @@ class Archive:
         if head is not None:
             check_head(services.ledger, head)
         told = partial(progress, "reading files and tables")
-        return audit(services.ledger, self._records.registry, services.events, told)
+        kept = self._records.runs.referenced()
+        return audit(services.ledger, self._records.registry, services.events, told, others=kept)
 
     def sign(self, number: int, key: str | Path, model: str | None = None, *, password: str | None = None) -> Entry:
         """Sign a version with a private key in PEM (OpenSSF model signing); the ledger has the signature."""

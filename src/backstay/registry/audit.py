@@ -7,7 +7,7 @@ stops the audit: it names all that is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -63,8 +63,18 @@ class Audit(Shown):
         }  # fmt: skip
 
 
-def audit(ledger: Ledger, registry: Registry, events: EventStore, progress: Progress = lambda *_: None) -> Audit:
-    """Look at everything; `progress` is told how many files and tables were read, and of how many."""
+def audit(
+    ledger: Ledger,
+    registry: Registry,
+    events: EventStore,
+    progress: Progress = lambda *_: None,
+    *,
+    others: Iterable[str] = (),
+) -> Audit:
+    """Look at everything; `progress` is told how many files and tables were read, and of how many.
+
+    others: digests of files that records outside the ledger name, such as those of runs
+    """
     entries: list[Entry] = []
     problems: dict[Problem, None] = {}
 
@@ -85,15 +95,20 @@ def audit(ledger: Ledger, registry: Registry, events: EventStore, progress: Prog
         if one.origin is None  # the tables of others are in the project that they came from
         for source, seal in one.manifest.dataset.seals.items()
     }
-    total = len(files) + len(tables)
+    # Evidence and signatures, parcels, files of runs: what stands in no manifest.
+    documents = [one for one in dict.fromkeys([*_documents(entries), *others]) if one not in files]
+    total = len(files) + len(tables) + len(documents)
     for done, (one, name) in enumerate(files.values(), 1):
         look(f"{one.model}/{one.number}/{name}", partial(registry.file, one, name))
         progress(done, total)
     for done, (source, version, seal) in enumerate(sorted(tables), len(files) + 1):
         look(f"source {source!r}", partial(_check_sealed, events, source, version, seal))
         progress(done, total)
+    for done, digest in enumerate(documents, len(files) + len(tables) + 1):
+        look(f"document {digest[:12]}", partial(registry.kept, digest))
+        progress(done, total)
     head = f"{entries[-1].id}:{entries[-1].digest}" if entries else ""
-    return Audit(len(entries), head, len(versions), len(files), len(tables), tuple(problems))
+    return Audit(len(entries), head, len(versions), len(files) + len(documents), len(tables), tuple(problems))
 
 
 def _versions(ledger: Ledger, registry: Registry, look: Look) -> Iterator[ModelVersion]:
@@ -103,6 +118,13 @@ def _versions(ledger: Ledger, registry: Registry, look: Look) -> Iterator[ModelV
             version = look(f"{model}/{number}", partial(registry.get, model, number))
             if version is not None:
                 yield version
+
+
+def _documents(entries: Iterable[Entry]) -> Iterator[str]:
+    """The documents that entries name: the evidence of approvals, signatures, parcels from other projects."""
+    for one in entries:
+        for body in (one.body, one.body.get("origin") or {}, one.body.get("evidence") or {}):
+            yield from (body[name] for name in ("bundle", "parcel") if name in body)
 
 
 def _check_sealed(events: EventStore, source: str, version: int, seal: str) -> None:
