@@ -10,26 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from backstay.core.drawing import LETTER, WIDTH, Scale, Span, lanes, log_ticks, percent, signed, ticks
 from backstay.core.times import DAY, instant
-from backstay.replay.charts import (
-    LETTER,
-    WIDTH,
-    Bin,
-    Mark,
-    Row,
-    Scale,
-    Span,
-    Week,
-    forest,
-    histogram,
-    lanes,
-    log_ticks,
-    percent,
-    share,
-    signed,
-    ticks,
-    weeks,
-)
+from backstay.replay.charts import Bin, Mark, Row, Week, forest, histogram, share, weeks
 
 HOSTILE = "</title><script>x</script> & \"'\x00"
 START = instant("2013-04-01")

@@ -21,12 +21,14 @@ Everything here is pure (arrays in, numbers out) and does not depend on the orde
 """
 
 from backstay.evaluation.clustered import auc_interval, mean_interval, paired_difference
-from backstay.evaluation.interval import Interval, NotEnough
+from backstay.evaluation.interval import Estimate, Insufficient, Interval, NotEnough, estimated
 from backstay.evaluation.metrics import auc, brier, log_loss, log_losses
-from backstay.evaluation.student import student_quantile
+from backstay.evaluation.quantiles import student_quantile
 from backstay.evaluation.units import Obstacle, ScaleShift, obstacle, unit_mismatch
 
 __all__ = [
+    "Estimate",
+    "Insufficient",
     "Interval",
     "NotEnough",
     "Obstacle",
@@ -34,6 +36,7 @@ __all__ = [
     "auc",
     "auc_interval",
     "brier",
+    "estimated",
     "log_loss",
     "log_losses",
     "mean_interval",

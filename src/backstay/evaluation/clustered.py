@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from backstay.core.errors import InputError
 from backstay.evaluation.interval import Interval, NotEnough
 from backstay.evaluation.metrics import Bools, Floats, Placements, as_numbers, brier_losses, log_losses, placements
-from backstay.evaluation.student import student_quantile
+from backstay.evaluation.quantiles import student_quantile
 
 ROW_LOSSES: dict[str, Callable[[ArrayLike, ArrayLike], Floats]] = {"log_loss": log_losses, "brier": brier_losses}
 """The metrics that are a mean over rows, by name; the AUC is not one and goes its own way."""

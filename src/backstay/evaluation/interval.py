@@ -2,12 +2,13 @@
 
 It carries what it rests on, the rows and the clusters, because a narrow interval from three days is worth less than a
 wide one from a hundred. An interval that could not be computed does not exist: there is none with NaN in it, and
-`NotEnough` is raised in its place.
+`NotEnough` is raised in its place. A report, which has other numbers to show, keeps the reason as `Insufficient`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from backstay.core.errors import InputError
@@ -64,3 +65,36 @@ class Interval:
             "n": self.n,
             "clusters": self.clusters,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Insufficient:
+    """What stands where an interval would: the rows can't tell, and why.
+
+    >>> print(Insufficient("no row has outcome 1", n=40))
+    INSUFFICIENT: no row has outcome 1
+    """
+
+    reason: str
+    n: int = 0
+
+    def __str__(self) -> str:
+        return f"INSUFFICIENT: {self.reason}"
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The same as plain values, for a record or JSON."""
+        return {"insufficient": self.reason, "n": self.n}
+
+
+Estimate = Interval | Insufficient
+
+
+def estimated(ask: Callable[[], Interval], n: int = 0) -> Estimate:
+    """What `ask` answers, or, where it raises `NotEnough`, the reason; `n` are the rows that there were.
+
+    Every other error goes on: a wrong input is no state of the evidence.
+    """
+    try:
+        return ask()
+    except NotEnough as error:
+        return Insufficient(error.what, n)

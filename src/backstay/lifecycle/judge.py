@@ -11,18 +11,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from backstay.core.errors import InputError
 from backstay.core.show import Shown
-from backstay.core.times import DAY, duration, duration_text, instant_text
+from backstay.core.times import duration, duration_text, instant_text
 from backstay.definitions import Model
-from backstay.features.labels import join_labels
-from backstay.features.offline import feature_rows
-from backstay.features.trainingset import asked_rows
 from backstay.lifecycle.approval import approved, as_evidence
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.references import reference_sample
+from backstay.lifecycle.scored import LabelledRows, labelled_rows
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Check, Decision, Verdict, better_than_champion, better_than_constant, trained_as_served
 
@@ -59,13 +56,6 @@ class Judgement(Shown):
         return None
 
 
-@dataclass(slots=True)
-class _Rows:
-    vector: npt.NDArray[np.float32]
-    outcome: npt.NDArray[np.int8]
-    day: npt.NDArray[np.int64]
-
-
 def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgement:
     """Judge a version as of a moment, against the champion, or against the base rate where there is none."""
     version = records.registry.get(model.name, number)
@@ -78,7 +68,7 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
         )
     champion = None if move is None else records.registry.get(model.name, move.to)
     start, end = period(model, version, champion, as_of)
-    rows = _rows(records, model, start, min(end, as_of), as_of)
+    rows = labelled_rows(records, model, since=start, until=min(end, as_of), as_of=as_of)
     final = as_of >= end + model.label.maturity or champion is None
     checks = [_sight(model, start, end, as_of, final)]
     if final:  # an early look would be one more chance to be fooled: it is not taken
@@ -91,7 +81,7 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
         "start": start,
         "end": end,
         "as_of": as_of,
-        "rows": len(rows.outcome),
+        "rows": rows.rows,
         "final": final,
         "decision": decision.as_dict(),
     }
@@ -102,7 +92,7 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
         against=against,
         start=start,
         end=end,
-        rows=len(rows.outcome),
+        rows=rows.rows,
         metric=model.gate.metric,
         margin=model.gate.margin,
         final=final,
@@ -119,18 +109,6 @@ def period(model: Model, version: ModelVersion, champion: ModelVersion | None, a
     return start, as_of if champion is None else start + duration(model.gate.judge_after)
 
 
-def _rows(records: Records, model: Model, start: int, until: int, as_of: int) -> _Rows:
-    asked = asked_rows(model, records.events, since=start, until=until, as_of=as_of)
-    labelled = join_labels(asked, model.label, records.events, as_of=as_of)
-    usable = labelled.filter(pl.col("mature") & pl.col("label").is_not_null())
-    features = feature_rows(model.features, usable, records.events, known_until=as_of)
-    return _Rows(
-        features.rows.vector(),
-        usable.get_column("label").cast(pl.Int8).to_numpy(),
-        usable.get_column("at").to_numpy() // DAY,
-    )
-
-
 def _sight(model: Model, start: int, end: int, as_of: int, final: bool) -> Check:
     evidence = {"start": start, "end": end, "as_of": as_of}
     if final:
@@ -145,13 +123,13 @@ def _sight(model: Model, start: int, end: int, as_of: int, final: bool) -> Check
     return Check("period_mature", Verdict.INSUFFICIENT, text, evidence)
 
 
-def _units(records: Records, model: Model, version: ModelVersion, rows: _Rows) -> Check:
+def _units(records: Records, model: Model, version: ModelVersion, rows: LabelledRows) -> Check:
     served = {name: rows.vector[:, place] for place, name in enumerate(model.features.vector)}
     return trained_as_served(reference_sample(records, version), served)
 
 
 def _comparison(
-    records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None, rows: _Rows
+    records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None, rows: LabelledRows
 ) -> Check:
     scores = _scores(records, model, version, rows)
     if champion is None:
@@ -159,7 +137,7 @@ def _comparison(
     return better_than_champion(rows.outcome, _scores(records, model, champion, rows), scores, rows.day, model.gate)
 
 
-def _scores(records: Records, model: Model, version: ModelVersion, rows: _Rows) -> npt.NDArray[np.float64]:
+def _scores(records: Records, model: Model, version: ModelVersion, rows: LabelledRows) -> npt.NDArray[np.float64]:
     return records.scorer(model, version).score(rows.vector)
 
 

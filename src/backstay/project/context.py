@@ -22,6 +22,7 @@ from backstay.lifecycle.tuning import Tuned, tune
 from backstay.project.architecture import Architecture, architecture
 from backstay.project.archive import Archive
 from backstay.project.catalog import Catalog
+from backstay.project.evaluations import Evaluations
 from backstay.project.loading import Definitions, load_definitions
 from backstay.project.objectives import Objectives
 from backstay.project.papers import Papers
@@ -132,6 +133,11 @@ class Context:
         lock = self.settings["project.lock"]
         where = None if lock is None else self.path / lock
         return Papers(self.name, self.records, self.definitions, self.permits, where)
+
+    @cached_property
+    def evaluations(self) -> Evaluations:
+        """How good versions are, and how sure of that we may be: everything here is shown, nothing is decided."""
+        return Evaluations(self.records, self.definitions, self.permits)
 
     def architecture(self) -> Architecture:
         """What is deployed now, and on what, from what is recorded."""

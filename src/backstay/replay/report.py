@@ -23,9 +23,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from backstay.core.drawing import Span, percent, signed
 from backstay.core.times import DAY, instant, instant_datetime
 from backstay.replay import charts
-from backstay.replay.charts import Bin, Mark, Row, Span, Week
+from backstay.replay.charts import Bin, Mark, Row, Week
 
 LATENCY_BAR_MS = 25.0
 """What the p99 is held against."""
@@ -84,7 +85,7 @@ def _decimal(value: object, decimals: int = 4) -> str:
 
 def _percent(value: object) -> str:
     number = _number(value)
-    return NONE if number is None else charts.percent(number)
+    return NONE if number is None else percent(number)
 
 
 def _ms(value: object) -> str:
@@ -233,7 +234,7 @@ def _interval(span: Span) -> str:
 
 
 def _gain(span: Span | None) -> str:
-    return f"{charts.signed(span.estimate)} [{charts.signed(span.low)}, {charts.signed(span.high)}]" if span else ""
+    return f"{signed(span.estimate)} [{signed(span.low)}, {signed(span.high)}]" if span else ""
 
 
 def _candidates(summary: Summary) -> dict[str, Any]:
