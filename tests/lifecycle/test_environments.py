@@ -61,6 +61,22 @@ def test_a_version_arrives_with_its_evidence(development: Project, production: P
     assert production.archive.audit().sound
 
 
+def test_the_rule_in_force_comes_along_and_serves_there(development: Project, production: Project) -> None:
+    project = Project(development.path, clock=ReplayClock(instant("2024-02-25")), actor="ann")
+    project.rules.calibrate(1, "late", kind="isotonic")
+    made = project.rules.calibrate(1, "late", kind="platt")
+    project.rules.threshold(1, "late", calibration=2, cost=(1, 5))
+    project.rules.put(1, "late", calibration=2, threshold=1, why="a missed one costs five")
+    project.send(1, "production", "late")
+    there = production.rules.show(1, "late")
+    assert (there.name, there.why) == ("c1 t1", "as in shop: a missed one costs five")
+    assert there.calibration is not None
+    assert (there.calibration.digest, there.threshold) == (made.artefact.digest, 1 / 6)
+    project.send(1, "production", "late")
+    assert len(production.rules.history(1, "late")) == 1
+    assert production.archive.audit().sound
+
+
 def test_twice_is_once(development: Project, production: Project) -> None:
     first = development.send(1, "production", "late")
     again = development.send(1, str(production.path), "late")

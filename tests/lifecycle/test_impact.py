@@ -49,7 +49,7 @@ def naive(project: Project, since: str, until: str, column: str | None = None) -
 
 
 def found(project: Project, source: str, since: str, until: str) -> Impact:
-    return project.impact(source, since=since, until=until)
+    return project.archive.impact(source, since=since, until=until)
 
 
 @pytest.mark.parametrize("column", [None, "late", "size", "shop", "counter"])

@@ -11,6 +11,7 @@ import pytest
 
 from backstay.core.clock import SystemClock
 from backstay.definitions import FeatureSet, Request
+from backstay.evaluation.calibration.rule import Rule
 from backstay.registry.routing import Part, Routing
 from backstay.registry.versions import Registry
 from backstay.serving.core import Core
@@ -34,7 +35,7 @@ class _Model:
 def _served(number: int, score: float) -> Any:
     features = FeatureSet("f", [Request(size="float")])
     return SimpleNamespace(
-        model=SimpleNamespace(name="m", features=features), scorer=_Model(score), threshold=0.5,
+        model=SimpleNamespace(name="m", features=features), scorer=_Model(score), rule=Rule(0.5),
         version=SimpleNamespace(digest=f"d{number}", number=number),
     )  # fmt: skip
 

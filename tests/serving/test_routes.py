@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from backstay.core.clock import SystemClock
+from backstay.evaluation.calibration.rule import Rule
 from backstay.project import Project
 from backstay.registry.routing import BUCKETS, Part, RouteEntry, allocate
 from backstay.serving.admission import Limiter
@@ -163,7 +164,7 @@ def _entry(*parts: Part) -> RouteEntry:
 
 
 def _served(digest: str) -> Any:
-    return SimpleNamespace(version=SimpleNamespace(digest=digest, number=int(digest[1:])), threshold=0.5)
+    return SimpleNamespace(version=SimpleNamespace(digest=digest, number=int(digest[1:])), rule=Rule(0.5))
 
 
 def test_propensities_are_the_shares_of_versions_and_sum_to_one() -> None:
@@ -205,7 +206,7 @@ class _Scorer:
 
 
 def _shown(scorer: _Scorer, count: int) -> list[Shown]:
-    served: Any = SimpleNamespace(scorer=scorer, threshold=0.5, version=SimpleNamespace(digest="d9"))
+    served: Any = SimpleNamespace(scorer=scorer, rule=Rule(0.5), version=SimpleNamespace(digest="d9"))
     choice = Choice(served, "shadow", 1.0)
     return [Shown(choice, np.zeros(3, np.float32), prediction(number)) for number in range(count)]
 

@@ -31,6 +31,7 @@ from backstay.cli import (
     reproduce,
     retention,
     routes,
+    rules,
     runs,
     serving,
     signing,
@@ -145,6 +146,9 @@ _add(app, "judge", models.judge, _MODEL, "judge 1 --as-of 2013-04-01")
 _add(app, "approve", approvals.approve, _MODEL, "approve 3 --why slices-looked-at")
 _add(app, "reject", approvals.reject, _MODEL, "reject 3 --why worse-at-night")
 _add(app, "promote", models.promote, _MODEL, "promote 1 --as-of 2013-04-01")
+_add(app, "calibrate", rules.calibrate, _MODEL, "calibrate 3")
+_add(app, "threshold", rules.threshold, _MODEL, "threshold 3 --cost 1:20 --calibration 1")
+_add(app, "rule", rules.rule, _MODEL, "rule 3 --calibration 1 --threshold 1 --why a-missed-case-costs-20-reviews")
 _add(app, "tick", models.tick, _MODEL, "tick")
 _add(app, "reproduce", reproduce.reproduce, _MODEL, "reproduce 3")
 _add(app, "card", papers.card, _MODEL, "card 3 --out card.html")

@@ -46,7 +46,7 @@ def impact(
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("looking at what was served"):
-            found = shell.project.impact(source, since=since, until=until, by_known_time=known)
+            found = shell.project.archive.impact(source, since=since, until=until, by_known_time=known)
             if out is not None:
                 out.write_text("".join(f"{one}\n" for used in found.used for one in used.ids), encoding="ascii")
         _show(shell, found)

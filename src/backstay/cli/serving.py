@@ -171,7 +171,7 @@ def trace(
             found = shell.project.trace(prediction_id).as_dict()
         shell.show(
             found, _prediction(found["prediction"], found["label"]), "", _features(found["features"]), "",
-            _version(found["version"]), "", _evidence(found["promotion"], found["gate"]),
+            _version(found["version"], found["rule"]), "", _evidence(found["promotion"], found["gate"]),
         )  # fmt: skip
         shell.next("features", "verify")
 
@@ -206,7 +206,7 @@ def _features(features: list[dict[str, Any]]) -> Any:
     return table(("feature", "~>value", "status", "last event", ">age"), rows, title="features")
 
 
-def _version(version: dict[str, Any]) -> Any:
+def _version(version: dict[str, Any], rule: dict[str, Any] | None) -> Any:
     data, code = version["dataset"], version["code"]
     shown = ("n_estimators", "num_leaves", "learning_rate", "max_depth")
     told = {name: version["parameters"][name] for name in shown if name in version["parameters"]}
@@ -220,6 +220,10 @@ def _version(version: dict[str, Any]) -> Any:
         "parameters": f"{keys(told)} ({len(version['parameters'])} in all: --json)",
         "seed": version["seed"],
     }
+    if rule is not None:
+        named = (("calibration", rule["calibration"]), ("threshold", rule["chosen"]))
+        made = "; ".join(f"{what} {one['number']}, by {one['by']}" for what, one in named if one)
+        facts["rule"] = f"{rule['name']}: true from {rule['threshold']:g} ({made})"
     if version["note"]:
         facts["note"] = version["note"]
     return block(facts, title=f"version {version['number']}")

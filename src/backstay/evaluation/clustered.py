@@ -44,7 +44,7 @@ def mean_interval(values: ArrayLike, clusters: ArrayLike, level: float = 0.95) -
     v = as_numbers(values, "values")
     if not np.isfinite(v).all():
         raise InputError(f"{np.count_nonzero(~np.isfinite(v))} values are not finite", where="values")
-    codes, groups = _coded(clusters, rows=v.size)
+    codes, groups = coded(clusters, rows=v.size)
     order = np.lexsort((v, codes))  # one fixed order: by cluster, then by value
     starts = np.searchsorted(codes[order], np.arange(groups))
     mean = math.fsum(v.tolist()) / v.size
@@ -66,7 +66,7 @@ def auc_interval(outcome: ArrayLike, score: ArrayLike, clusters: ArrayLike, leve
     +0.8333 [+0.0053, +1.0000]
     """
     placed = placements(outcome, score)
-    codes, groups = _coded(clusters, rows=placed.outcome.size)
+    codes, groups = coded(clusters, rows=placed.outcome.size)
     pairs = 2 * placed.cases * placed.controls
     variance, df = _placement_variance(placed.outcome, placed.wins, codes, groups)
     whole = _around(placed.area, variance / pairs**2, level, df=df, n=placed.outcome.size, clusters=groups)
@@ -104,7 +104,7 @@ def paired_difference(
 def _auc_difference(champion: Placements, candidate: Placements, clusters: ArrayLike, level: float) -> Interval:
     """The variance is a form in the placements, so that of a difference is the form in the placements' difference."""
     rows = champion.outcome.size
-    codes, groups = _coded(clusters, rows=rows)
+    codes, groups = coded(clusters, rows=rows)
     gained = candidate.wins - champion.wins
     pairs = 2 * champion.cases * champion.controls
     estimate = int(gained[champion.outcome].sum()) / pairs
@@ -136,8 +136,8 @@ def _placement_variance(
     return max(case_part + control_part + both_part, 0.0), min(held) - 1
 
 
-def _coded(clusters: ArrayLike, *, rows: int) -> tuple[NDArray[np.intp], int]:
-    """Each row's cluster as a number from 0, and how many there are; at least two."""
+def coded(clusters: ArrayLike, *, rows: int) -> tuple[NDArray[np.intp], int]:
+    """Each row's cluster as a number from 0, and how many there are; `NotEnough` with fewer than two."""
     labels = np.asarray(clusters)
     if labels.ndim != 1 or labels.size != rows:
         raise InputError(

@@ -21,6 +21,7 @@ from backstay.lifecycle.judge import GATE
 from backstay.lifecycle.records import Records
 from backstay.registry.manifest import Manifest, missing_lineage
 from backstay.registry.routing import BUCKETS, ROUTE, Routing
+from backstay.registry.rules import InForce
 from backstay.registry.versions import ModelVersion
 from backstay.storage.chain import check_entry
 from backstay.storage.ports import Entry
@@ -35,6 +36,7 @@ class About:
     approvals: what people decided about it
     reigns:    when it was champion; `until` is None while it is
     routes:    how its share of the requests was set
+    rule:      the calibration and threshold in force
     limits:    what its record shows against it, or does not show
     entries:   how many entries of the ledger are about it, and when the last of them was written
     """
@@ -48,6 +50,7 @@ class About:
     approvals: list[dict[str, Any]]
     reigns: list[dict[str, Any]]
     routes: list[dict[str, Any]]
+    rule: InForce
     limits: list[str]
     entries: int
     last: int
@@ -81,6 +84,7 @@ def about(records: Records, project: str, model: Model, number: int) -> About:
         approvals=approvals,
         reigns=reigns,
         routes=routes,
+        rule=records.rules.in_force(version),
         limits=list(_limits(records, model, version, gates)),
         entries=len(moments),
         last=max(moments),

@@ -34,7 +34,7 @@ from backstay.storage.tables import Table
 
 LINEAGE = (
     "prediction_id", "row", "at", "score", "decision", "error", "model", "version", "version_digest", "feature_set",
-    "scored_at",
+    "rule", "scored_at",
 )  # fmt: skip
 """The columns that every row of the output has."""
 
@@ -130,7 +130,7 @@ class _Batch:
         self._kept = _kept(table, run)
         self._engine = RowEngine(model.features)
         self._events = _Pinned(records.events, run.watermark, keep=memory is None)
-        self._scorer = records.scorer(model, version)
+        self._scorer, self._rule = records.scorer(model, version), records.rule(version, run.asked.get("rule", ""))
 
     def scored(self, frame: pl.DataFrame, begin: int) -> pl.DataFrame:
         """A part of the table, whose first row has the number `begin`, with its predictions."""
@@ -149,7 +149,7 @@ class _Batch:
             base = [feature.name for feature in self._features if feature.kind != "derived"]
             check_rowwise(self._features, rows.frame().select(base))
         scores = np.full(frame.height, np.nan)
-        scores[places.to_numpy()] = self._scorer.score(rows.vector())
+        scores[places.to_numpy()] = self._rule.scores(self._scorer.score(rows.vector()))
         out = frame.select(self._kept).with_columns(self._lineage(asked, error, scores, begin))
         return self._with_features(out, rows, places) if self._run.asked["features"] else out
 
@@ -165,12 +165,13 @@ class _Batch:
             row,
             asked.get_column("at").cast(UTC),
             score,
-            (score >= version.manifest.threshold).alias("decision"),
+            (score >= self._rule.threshold).alias("decision"),
             error,
             pl.lit(version.model).alias("model"),
             pl.lit(version.number).cast(pl.Int64).alias("version"),
             pl.lit(version.digest).alias("version_digest"),
             pl.lit(self._features.hash).alias("feature_set"),
+            pl.lit(self._rule.name).alias("rule"),
             pl.lit(self._clock.now()).cast(UTC).alias("scored_at"),
         ]
 

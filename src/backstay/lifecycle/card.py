@@ -126,7 +126,8 @@ def _question(told: About) -> Section:
         "within": duration_text(label["horizon"]),
         "voided by": label["void"] or "nothing",
         "asked": f"{duration_text(model.ask.before)} before each of {model.ask.source.name}",
-        "answer": f"the probability of {label['name']}; true from {told.manifest.threshold:g}",
+        "answer": f"the probability of {label['name']}; true from {told.rule.threshold:g}",
+        "calibration and threshold": _rule(told),
         "base rate": f"{told.manifest.base_rate:.4f} of the training rows",
         "stakes": model.stakes,
         "objective": None if objective is None else str(objective),
@@ -135,6 +136,15 @@ def _question(told: About) -> Section:
     said = "Intended use, when it is asked, stakes and objective are those that the project declares today."
     changed = [] if told.same_label else ["The project's label is another one today."]
     return Section("What it answers", [Facts(facts), said, *changed])
+
+
+def _rule(told: About) -> str | None:
+    """What is in force beside the version's files."""
+    if not told.rule.name:
+        return "as it was trained"
+    made = (one for one in (told.rule.calibration, told.rule.chosen) if one is not None)
+    named = ", ".join(f"{one.kind} {one.number} ({one.digest[:12]})" for one in made)
+    return f"{named}, put in force by {told.rule.by}: {told.rule.why}"
 
 
 def _limits(told: About) -> Section:

@@ -23,6 +23,7 @@ from backstay.definitions import Model
 from backstay.lifecycle.approval import APPROVAL, ApprovalNeeded, approved, as_evidence
 from backstay.lifecycle.records import Records
 from backstay.registry.manifest import read_manifest
+from backstay.registry.rules import RULE, Kind, rule_name
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.storage.chain import check_entry
 from backstay.storage.ports import Entry
@@ -50,6 +51,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a parcel says of itself: the project and version it is, and what its ledger says about that.
 
     head: number and digest of the other ledger's last entry when the parcel was made
+    rule: the documents of the calibration and the threshold in force, and why they are; None: as it was trained
     """
 
     form: str
@@ -59,6 +61,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     manifest: str
     entries: list[Sent]
     head: str
+    rule: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +88,15 @@ def packed(records: Records, project: str, model: str, number: int) -> Parcel:
     about = [
         one
         for one in records.ledger.entries()
-        if (one.kind in ("gate", APPROVAL) and one.subject in subjects)
+        if (one.kind in ("gate", APPROVAL, "calibration", "threshold", RULE) and one.subject in subjects)
         or (one.kind == "version" and one.id == version.entry_id)
         or (one.kind == "alias" and one.body["to"] == number and one.subject.startswith(f"{model}/"))
     ]
     last = records.ledger.entries(after=records.ledger.revision() - 1)[-1]
     document = Document(
-        _FORM, project, model, number, version.digest, [_sent(one) for one in about], f"{last.id}:{last.digest}"
-    )
+        _FORM, project, model, number, version.digest, [_sent(one) for one in about], f"{last.id}:{last.digest}",
+        _rule(records, version),
+    )  # fmt: skip
     files = {name: records.registry.file(version, name) for name in version.manifest.files}
     return Parcel(canonical_json(msgspec.to_builtins(document)), version.manifest.canonical(), files)
 
@@ -117,6 +121,7 @@ def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
         manifest, parcel.files, at=records.clock.now(), actor=records.actor, trust_code=model.trust_code, origin=origin
     )
     records.scorer(model, version).close()  # it can be served
+    _put_in_force(records, version, document)
     decision = gate.body["decision"]
     evidence = {
         "from": {"project": document.project, "number": document.number, "gate": gate.id, "digest": gate.digest},
@@ -131,6 +136,33 @@ def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
             expect=None if move is None else move.entry_id,
         ),
     )  # fmt: skip
+
+
+def _rule(records: Records, version: ModelVersion) -> dict[str, Any] | None:
+    found = records.rules.in_force(version)
+    pair = {"calibration": found.calibration, "threshold": found.chosen}
+    told = {kind: None if one is None else dict(one.document) for kind, one in pair.items()}
+    return {**told, "why": found.why} if found.name else None
+
+
+def _put_in_force(records: Records, version: ModelVersion, document: Document) -> None:
+    """The rule that came along, before the version serves; nothing where it is in force already."""
+    if document.rule is None:
+        return
+    rules, now, actor = records.rules, records.clock.now(), records.actor
+    told = {one.body["bundle"] for one in document.entries if one.kind in ("calibration", "threshold")}
+    numbers: dict[Kind, int | None] = {"calibration": None, "threshold": None}
+    for kind in numbers:
+        if (came := document.rule[kind]) is not None:
+            if sha256(canonical_json(came)) not in told:
+                raise IntegrityError(
+                    f"the {kind} is not one that was registered", where=f"the rule of {document.project}"
+                )
+            numbers[kind] = rules.keep(kind, version, came, at=now, actor=actor).number
+    calibration, threshold = numbers["calibration"], numbers["threshold"]
+    if rules.in_force(version).name != rule_name(calibration, threshold):
+        why = f"as in {document.project}: {document.rule['why']}"
+        rules.put(version, calibration, threshold, why=why, at=now, actor=actor)
 
 
 def _verified(model: Model, parcel: Parcel) -> tuple[Document, Entry, str]:

@@ -1,7 +1,7 @@
 """Judging a version: evidence from rows that neither model has seen, and the gate's answer, into the ledger.
 
 The rows are those asked after both models' training cut-offs plus an embargo, whose labels are mature. Both models are
-scored on them by the files that serve, in the runtime that serves.
+scored on them by the files that serve, in the runtime that serves, with the calibration that is in force.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _comparison(
 
 
 def _scores(records: Records, model: Model, version: ModelVersion, rows: LabelledRows) -> npt.NDArray[np.float64]:
-    return records.scorer(model, version).score(rows.vector)
+    return records.rule(version).scores(records.scorer(model, version).score(rows.vector))
 
 
 def promote(records: Records, model: Model, judgement: Judgement) -> AliasMove:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from backstay.core.clock import Clock
 from backstay.definitions import Model
+from backstay.evaluation.calibration.rule import Rule
 from backstay.registry.experiments import Runs
+from backstay.registry.rules import Rules
 from backstay.registry.steps import Steps
 from backstay.registry.versions import ModelVersion, Registry
 from backstay.runtimes import Scorer, load
@@ -31,3 +33,13 @@ class Records:
         """A version's files, verified and loaded in the runtime that serves them."""
         read = self.registry.reader(version)
         return load(model, version.manifest.scorer.format, read, where=f"{version.model}/{version.number}")
+
+    @property
+    def rules(self) -> Rules:
+        """The calibrations and thresholds of versions."""
+        return Rules(self.ledger, self.registry)
+
+    def rule(self, version: ModelVersion, name: str | None = None) -> Rule:
+        """What makes a version's answers of its scores: the rule in force, or the one of a name that was logged."""
+        found = self.rules.in_force(version) if name is None else self.rules.named(version, name)
+        return Rule.of(found.threshold, found.calibrator, found.name)

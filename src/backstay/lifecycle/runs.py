@@ -117,6 +117,8 @@ def taken_up(
         "keep": None if wanted.keep is None else list(wanted.keep),
         "features": wanted.features,
     }
+    if rule := records.rules.in_force(version).name:
+        asked["rule"] = rule
     if run is None:
         run = _begun(records, model, wanted, table, asked)
     else:

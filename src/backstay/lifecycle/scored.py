@@ -15,6 +15,7 @@ import polars as pl
 from backstay.core.errors import InputError
 from backstay.core.times import DAY, duration, instant_text
 from backstay.definitions import Model
+from backstay.evaluation.calibration.rule import Rule
 from backstay.features.labels import join_labels
 from backstay.features.offline import feature_rows
 from backstay.features.trainingset import asked_rows
@@ -56,14 +57,26 @@ class LabelledRows:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
-    """Labelled rows with one version's scores of them (float64, one a row), asked in [since, until)."""
+    """Labelled rows with one version's scores of them (float64, one a row), asked in [since, until).
+
+    raw:   what its files say
+    score: what it answers: after the calibration in force
+    rule:  the rule in force; from its `threshold` on, a score is the decision `true`
+    """
 
     version: ModelVersion
     labelled: LabelledRows
+    raw: npt.NDArray[np.float64]
     score: npt.NDArray[np.float64]
+    rule: Rule
     since: int
     until: int
     as_of: int
+
+    @property
+    def decision(self) -> npt.NDArray[np.bool_]:
+        """What is decided on each row."""
+        return np.asarray(self.score >= self.rule.threshold, np.bool_)
 
 
 def labelled_rows(records: Records, model: Model, *, since: int, until: int, as_of: int) -> LabelledRows:
@@ -112,4 +125,5 @@ def scored_rows(
             f"label as of {instant_text(as_of)}",
             where=f"{model.name}/{number}", fix="wait for labels, or ask as of a later moment",
         )  # fmt: skip
-    return ScoredRows(version, labelled, records.scorer(model, version).score(labelled.vector), begin, end, as_of)
+    raw, rule = records.scorer(model, version).score(labelled.vector), records.rule(version)
+    return ScoredRows(version, labelled, raw, rule.scores(raw), rule, begin, end, as_of)

@@ -33,6 +33,8 @@ class Trace(Shown):
     prediction: dict[str, Any]
     features: list[dict[str, Any]]
     version: dict[str, Any]
+    rule: dict[str, Any] | None
+    """the calibration and threshold that made the answer; None: the version as it was trained"""
     promotion: dict[str, Any] | None
     gate: dict[str, Any] | None
     label: dict[str, Any]
@@ -70,11 +72,13 @@ def trace(records: Records, model: Model, prediction: Prediction) -> Trace:
             "degraded": prediction.degraded,
             "score": prediction.score,
             "decision": prediction.decision,
+            "rule": prediction.rule,
             "keys": prediction.keys,
             "watermark": prediction.watermark,
         },
         features=_features(model.features, prediction, rows),
         version=_version(version),
+        rule=_rule(records, version, prediction.rule),
         promotion=promotion,
         gate=_gate(records, promotion),
         label=_label(records, model, prediction),
@@ -131,6 +135,17 @@ def _version(version: ModelVersion) -> dict[str, Any]:
         "seed": manifest.seed,
         "note": manifest.note,
     }
+
+
+def _rule(records: Records, version: ModelVersion, name: str) -> dict[str, Any] | None:
+    if not name:
+        return None
+    found = records.rules.named(version, name)
+    made = {
+        what: one and {"number": one.number, "digest": one.digest, "by": one.by, "at": instant_text(one.at)}
+        for what, one in (("calibration", found.calibration), ("chosen", found.chosen))
+    }
+    return {"name": name, "threshold": found.threshold, **made}
 
 
 def _promotion(records: Records, model: Model, prediction: Prediction, version: ModelVersion) -> dict[str, Any] | None:

@@ -117,7 +117,7 @@ def verify(
 ) -> ParityReport:
     """Compute predictions again and compare. With `max_stale`, parity holds only if no larger share is stale."""
     report, chosen = ParityReport(model.name, max_stale=max_stale), chosen or Chosen()
-    groups: dict[tuple[str, str], list[Prediction]] = {}
+    groups: dict[tuple[str, str, str], list[Prediction]] = {}
 
     def counted() -> Iterator[Prediction]:
         for prediction in records.predictions.scan(model=model.name, since=chosen.since, until=chosen.until):
@@ -131,8 +131,8 @@ def verify(
                 yield prediction
 
     for prediction in chosen.of(counted()):
-        groups.setdefault((prediction.version, prediction.feature_set), []).append(prediction)
-    for (version, feature_set), group in sorted(groups.items()):
+        groups.setdefault((prediction.version, prediction.feature_set, prediction.rule), []).append(prediction)
+    for (version, feature_set, _rule), group in sorted(groups.items()):
         if feature_set != model.features.hash:
             report.other_definition += len(group)
             continue
@@ -161,7 +161,8 @@ def _compare(records: Records, model: Model, digest: str, group: list[Prediction
         model.features, asked_frame(model, group), [p.watermark for p in group], records.events, live=live
     )
     version = records.registry.by_digest(digest)
-    scores = records.scorer(model, version).score(again.read.rows.vector())
+    rule, raw = records.rule(version, group[0].rule), records.scorer(model, version).score(again.read.rows.vector())
+    scores = rule.scores(raw)
     differs: dict[int, dict[str, Any]] = {}
     stale = np.zeros(len(group), bool)
     for name, rows, told, old in _features(model, group, again, report):
@@ -170,10 +171,11 @@ def _compare(records: Records, model: Model, digest: str, group: list[Prediction
             differs.setdefault(place, {})[name] = told(place)
     logged = np.array([p.score for p in group])
     if allowed := version.manifest.scorer.batch_tolerance:  # a runtime whose scores move with the rows beside
-        scores = np.where(np.abs(logged - scores) <= allowed, logged, scores)
+        near = (rule.scores(raw - allowed) <= logged) & (logged <= rule.scores(raw + allowed))
+        scores = np.where(near, logged, scores)
     for place in np.flatnonzero(logged.view(np.int64) != scores.view(np.int64)).tolist():
         differs.setdefault(place, {})["score"] = {"logged": float(logged[place]), "recomputed": float(scores[place])}
-    decisions = scores >= version.manifest.threshold
+    decisions = scores >= rule.threshold
     for place, prediction in enumerate(group):
         if prediction.decision != decisions[place]:
             told_ = {"logged": prediction.decision, "recomputed": bool(decisions[place])}

@@ -1,4 +1,5 @@
-"""The archive: all that a project has written. Hold it against what was written, and let go of what nothing needs."""
+"""The archive: all that a project has written. Hold it against what was written, follow what came of it, and let go of
+what nothing needs."""
 
 from __future__ import annotations
 
@@ -6,8 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from backstay.core.clock import SystemClock
-from backstay.core.times import duration
+from backstay.core.errors import InputError
+from backstay.core.times import duration, instant
 from backstay.features.backfill import Progress
+from backstay.lifecycle.impact import Impact, Wrong, impact
 from backstay.lifecycle.records import Records
 from backstay.project.loading import Definitions
 from backstay.project.permits import Permits
@@ -20,7 +23,7 @@ from backstay.storage.ports import Entry
 
 
 class Archive:
-    """`project.archive`: audit, sign, retire, collect."""
+    """`project.archive`: audit, impact, sign, retire, collect."""
 
     def __init__(self, services: Services, records: Records, definitions: Definitions, permits: Permits) -> None:
         self._services, self._records, self._definitions, self._permits = services, records, definitions, permits
@@ -43,6 +46,19 @@ class Archive:
             records.ledger, records.registry, version, Path(key), password=password, at=records.clock.now(),
             actor=records.actor,
         )  # fmt: skip
+
+    def impact(self, source: str, *, since: str | int, until: str | int, by_known_time: bool = False) -> Impact:
+        """What rests on the events of a source (`SOURCE` or `SOURCE.COLUMN`) in [since, until): see `Impact`."""
+        name, _, column = source.partition(".")
+        sources = self._definitions.sources
+        if name not in sources:
+            raise InputError(f"there is no source {name!r}", where="source", expected=f"one of {', '.join(sources)}")
+        models = list(self._definitions.models.values())
+        for model in models:
+            self._permits.model(model, "look at predictions of", "read_offline")
+        begin, end = instant(since, where="since"), instant(until, where="until")
+        wrong = Wrong(sources[name], begin, end, column or None, by_known_time)
+        return impact(self._records, models, wrong)
 
     def retire(self, number: int, model: str | None = None, *, why: str) -> Entry:
         """Let the files of a version go that nothing needs; `InputError` names what does."""

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from backstay.core.clock import Clock, SystemClock
-from backstay.core.errors import InputError
 from backstay.core.settings import expanded, read_settings
 from backstay.core.times import instant
 from backstay.features.backfill import Progress
 from backstay.lifecycle.approval import Approval, Decision, decide
 from backstay.lifecycle.environments import Arrived, arrive, packed
-from backstay.lifecycle.impact import Impact, Wrong, impact
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.reproduce import Reproduction, reproduce
 from backstay.lifecycle.tuning import Tuned, tune
@@ -28,6 +26,7 @@ from backstay.project.objectives import Objectives
 from backstay.project.papers import Papers
 from backstay.project.permits import Permits
 from backstay.project.routes import Routes
+from backstay.project.rulings import Rulings
 from backstay.project.services import Services
 from backstay.registry.access import Authority
 from backstay.registry.environment import Environment, capture
@@ -128,6 +127,11 @@ class Context:
         return Routes(self.records, self.definitions, self.permits)
 
     @cached_property
+    def rules(self) -> Rulings:
+        """Calibrations and thresholds of versions: make them, and put them in force."""
+        return Rulings(self.records, self.definitions, self.permits)
+
+    @cached_property
     def papers(self) -> Papers:
         """What a version goes out with: its model card, its bill of materials, and its exports."""
         lock = self.settings["project.lock"]
@@ -197,19 +201,6 @@ class Context:
             return arrive(other.records, there, packed(self.records, self.name, chosen.name, number))
         finally:
             other.close()
-
-    def impact(self, source: str, *, since: str | int, until: str | int, by_known_time: bool = False) -> Impact:
-        """What rests on the events of a source (`SOURCE` or `SOURCE.COLUMN`) in [since, until): see `Impact`."""
-        name, _, column = source.partition(".")
-        sources = self.definitions.sources
-        if name not in sources:
-            raise InputError(f"there is no source {name!r}", where="source", expected=f"one of {', '.join(sources)}")
-        models = list(self.definitions.models.values())
-        for model in models:
-            self.permits.model(model, "look at predictions of", "read_offline")
-        begin, end = instant(since, where="since"), instant(until, where="until")
-        wrong = Wrong(sources[name], begin, end, column or None, by_known_time)
-        return impact(self.records, models, wrong)
 
     def close(self) -> None:
         """Release the stores."""

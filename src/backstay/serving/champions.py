@@ -13,11 +13,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from backstay.core.errors import BackstayError, IntegrityError
 from backstay.definitions import Model
+from backstay.evaluation.calibration.rule import Rule
 from backstay.features.lookup import OnlineLookup
 from backstay.registry.routing import RouteEntry, Routing
+from backstay.registry.rules import Rules
 from backstay.registry.versions import ModelVersion, Registry
 from backstay.runtimes import load
 from backstay.serving.routes import Cost, Route, ServedModel, Snapshot
@@ -33,7 +36,7 @@ class Champions:
     def __init__(self, models: Mapping[str, Model], registry: Registry, ledger: Ledger, online: OnlineState) -> None:
         self._models, self._registry, self._ledger = models, registry, ledger
         self._lookups = {name: OnlineLookup(model.features, online) for name, model in models.items()}
-        self._routing = Routing(ledger, registry)
+        self._routing, self._rules = Routing(ledger, registry), Rules(ledger, registry)
         self._warm: dict[str, dict[int, ServedModel]] = {name: {} for name in models}
         """By model and number, every loaded version."""
         self._turns = {name: asyncio.Lock() for name in models}
@@ -45,16 +48,21 @@ class Champions:
         self._errors: dict[str, Exception] = {}
 
     def load(self, name: str, number: int) -> ServedModel:
-        """A version of a model, verified file by file; the one in memory, if it is there."""
+        """A version of a model, verified file by file (the one in memory, if it is there), with the rule in force."""
         known = self._warm[name].get(number)
         if known is not None:
-            return known
+            rule = self._rule(known.version)
+            return known if known.rule.name == rule.name else replace(known, rule=rule)
         model, version = self._models[name], self._registry.get(name, number)
         honoured(model, version)
         read = self._registry.reader(version)
         scorer = load(model, version.manifest.scorer.format, read, where=f"{name}/{version.number}")
         cost = Cost.measured(scorer, len(model.features.vector))
-        return ServedModel(model, version, scorer, self._lookups[name], version.manifest.threshold, cost)
+        return ServedModel(model, version, scorer, self._lookups[name], self._rule(version), cost)
+
+    def _rule(self, version: ModelVersion) -> Rule:
+        found = self._rules.in_force(version)
+        return Rule.of(found.threshold, found.calibrator, found.name)
 
     def start(self, routes: Mapping[str, Route]) -> None:
         """Load every version that answers. A champion that cannot be trusted stops the start."""
@@ -142,7 +150,9 @@ def _told(problems: dict[str, str], name: str, error: Exception, number: int) ->
 def _same(snapshot: Snapshot, entry: RouteEntry | None, loaded: Mapping[str, ServedModel]) -> bool:
     """Whether a snapshot is already what this route says, with these versions."""
     before = None if snapshot.entry is None else snapshot.entry.entry_id
-    return before == (None if entry is None else entry.entry_id) and snapshot.loaded == set(loaded)
+    if before != (None if entry is None else entry.entry_id) or snapshot.loaded.keys() != loaded.keys():
+        return False
+    return all(snapshot.loaded[digest] is served for digest, served in loaded.items())
 
 
 SERVING = "serving"

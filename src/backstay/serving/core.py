@@ -143,7 +143,8 @@ class Core:
         records: list[Prediction],
     ) -> list[tuple[Asking, Scored]]:
         """The answers of one version, and their records, which are added to `records`."""
-        decided: list[bool] = (scores >= served.threshold).tolist()
+        scores, decisions = served.rule(scores)
+        decided: list[bool] = decisions.tolist()
         told: list[float] = scores.tolist()
         ids, now = new_ids(len(told)), self._clock.now()
         out, begin = [], 0
@@ -175,6 +176,7 @@ class Core:
                     replayed=self._replay,
                     given=job.asked is None,
                     degraded=degraded,
+                    rule=served.rule.name,
                 )
                 records.append(record)
             answer.statuses = statuses

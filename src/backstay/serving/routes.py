@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from backstay.definitions import Model
+from backstay.evaluation.calibration.rule import Rule
 from backstay.features.lookup import OnlineLookup
 from backstay.registry.routing import BUCKETS, RouteEntry
 from backstay.registry.versions import ModelVersion
@@ -59,7 +60,7 @@ class ServedModel:
     version: ModelVersion
     scorer: Scorer
     lookup: OnlineLookup
-    threshold: float
+    rule: Rule
     cost: Cost
 
 
@@ -99,7 +100,7 @@ class Snapshot:
             for one in parts
             if one.shadow and one.digest in loaded
         )
-        self.entry, self.loaded = entry, set(loaded)
+        self.entry, self.loaded = entry, dict(loaded)
         table = bytearray(BUCKETS)
         for place, one in enumerate(shares, 1):
             for begin, end in one.spans:

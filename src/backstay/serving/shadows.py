@@ -109,14 +109,16 @@ class Shadows:
     def _score(self, rows: Sequence[Shown]) -> None:
         choice = rows[0].choice
         served = choice.served
-        scores = served.scorer.score(np.stack([one.vector for one in rows]))
-        decided, now = (scores >= served.threshold).tolist(), self._clock.now()
+        scores, decided = served.rule(served.scorer.score(np.stack([one.vector for one in rows])))
+        now = self._clock.now()
         records = [
             msgspec.structs.replace(
                 one.record, id=new, served_at=now, version=served.version.digest, route=choice.route,
-                propensity=choice.propensity, score=score, decision=decision,
+                propensity=choice.propensity, score=score, decision=decision, rule=served.rule.name,
             )
-            for one, new, score, decision in zip(rows, new_ids(len(rows)), scores.tolist(), decided, strict=True)
+            for one, new, score, decision in zip(
+                rows, new_ids(len(rows)), scores.tolist(), decided.tolist(), strict=True
+            )
         ]  # fmt: skip
         written = self._log.submit(records)
         if written is not None:

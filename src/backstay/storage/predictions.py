@@ -37,6 +37,7 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     propensity: the probability with which the route chose this version
     given:      whether the client gave the model's inputs itself: then nothing was looked up, only those features that
                 are inputs have a value, and keys are those that the client added
+    rule:       the calibration and threshold in force, such as "c1 t2", see `registry.rules`; "": as it was trained
     degraded:   "last_known" or "defaults" where the online state could not be asked, by that policy; else ""
     """
 
@@ -58,6 +59,7 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     replayed: bool = False
     given: bool = False
     degraded: str = ""
+    rule: str = ""
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True):

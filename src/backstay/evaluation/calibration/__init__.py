@@ -14,5 +14,16 @@ training, and each has a number, evidence and a history.
 from backstay.evaluation.calibration.calibrator import Calibrator
 from backstay.evaluation.calibration.fitting import KINDS, fit_calibrator
 from backstay.evaluation.calibration.rule import Rule
+from backstay.evaluation.calibration.thresholds import Threshold, by_capacity, by_constraint, by_cost, fixed
 
-__all__ = ["KINDS", "Calibrator", "Rule", "fit_calibrator"]
+__all__ = [
+    "KINDS",
+    "Calibrator",
+    "Rule",
+    "Threshold",
+    "by_capacity",
+    "by_constraint",
+    "by_cost",
+    "fit_calibrator",
+    "fixed",
+]
