@@ -45,6 +45,12 @@ def half_width(interval: Any) -> float:
     return float(interval.high - interval.estimate)
 
 
+def log_odds_half_width(interval: Any) -> float:
+    """Of an interval made on the log-odds scale, in the unit of the metric."""
+    low, high = np.log([interval.low / (1 - interval.low), interval.high / (1 - interval.high)])
+    return float((high - low) / 2 * interval.estimate * (1 - interval.estimate))
+
+
 def test_mean_of_independent_rows_is_the_t_interval() -> None:
     values = np.random.default_rng(1).normal(3, 2, size=50)
     ours = mean_interval(values, np.arange(50), level=0.9)
@@ -80,7 +86,7 @@ def test_auc_of_independent_rows_is_delong() -> None:
     rows = np.arange(outcome.size)
     one = auc_interval(outcome, candidate, rows)
     assert one.estimate == auc(outcome, candidate)
-    assert half_width(one) == pytest.approx(t * math.sqrt(covariance[1, 1]), rel=1e-9)
+    assert log_odds_half_width(one) == pytest.approx(t * math.sqrt(covariance[1, 1]), rel=1e-9)
     both = paired_difference(outcome, champion, candidate, rows, "auc")
     assert both.estimate == pytest.approx(auc(outcome, candidate) - auc(outcome, champion), rel=1e-12)
     gain = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
@@ -96,7 +102,8 @@ def test_clustered_auc_is_obuchowski() -> None:
     m, n = outcome.sum(), (~outcome).sum()
     s10, s01, s11 = (groups / (groups - 1) * np.array([x @ x / m, y @ y / n, x @ y])).tolist()
     error = math.sqrt(s10 / m + s01 / n + 2 * s11 / (m * n))
-    assert half_width(auc_interval(outcome, score, day)) == pytest.approx(stats.t.ppf(0.975, 11) * error, rel=1e-9)
+    ours = auc_interval(outcome, score, day)
+    assert log_odds_half_width(ours) == pytest.approx(stats.t.ppf(0.975, 11) * error, rel=1e-9)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -151,7 +158,8 @@ def test_ties_give_an_interval_or_not_enough(rows: list[tuple[bool, int, int]]) 
         interval = auc_interval(outcome, score, clusters)
     except NotEnough:
         held = {(y, c) for y, _, c in rows}
-        assert min(len([1 for y, _ in held if y]), len([1 for y, _ in held if not y])) < 2
+        few = min(len([1 for y, _ in held if y]), len([1 for y, _ in held if not y])) < 2
+        assert few or len({s for _, s, _ in rows}) == 1
     else:
         assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
 

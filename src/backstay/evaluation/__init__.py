@@ -20,7 +20,8 @@ both raise `NotEnough`, so that whoever asked has to say what they do without an
 Everything here is pure (arrays in, numbers out) and does not depend on the order of the rows, to the last bit.
 """
 
-from backstay.evaluation.clustered import auc_interval, mean_interval, paired_difference
+from backstay.evaluation.areas import auc_interval
+from backstay.evaluation.clustered import mean_interval, paired_difference, share_interval
 from backstay.evaluation.interval import Estimate, Insufficient, Interval, NotEnough, estimated
 from backstay.evaluation.metrics import auc, brier, log_loss, log_losses
 from backstay.evaluation.quantiles import student_quantile
@@ -42,6 +43,7 @@ __all__ = [
     "mean_interval",
     "obstacle",
     "paired_difference",
+    "share_interval",
     "student_quantile",
     "unit_mismatch",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backstay.core.errors import InputError
-from backstay.evaluation.clustered import coded
+from backstay.evaluation.influence import cluster_codes
 from backstay.evaluation.interval import NotEnough
 from backstay.evaluation.metrics import as_outcome, as_scores
 
@@ -67,7 +67,8 @@ def decision_curve(
     p = as_scores(probability, "probability", rows=y.size)
     if not y.any() or y.all():
         raise NotEnough(f"{int(y.sum())} of {y.size} rows have outcome 1", where="outcome", expected="both outcomes")
-    codes, groups = coded(clusters, rows=y.size)
+    codes, groups = cluster_codes(clusters, rows=y.size)
+    assert codes is not None
     if groups > BUNDLES:
         codes = codes % BUNDLES
     bundles, grid = min(groups, BUNDLES), np.unique([*_grid(y, p), *also])
