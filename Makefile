@@ -6,7 +6,7 @@ PIP = .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKS = requirements.lock examples/flights/requirements.lock
 READY = .venv/ready
 
-.PHONY: help demo test bench-features bench-serving bench-registry lock clean .venv
+.PHONY: help demo test bench-features bench-serving bench-registry bench-evaluation lock clean .venv
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -63,6 +63,18 @@ $(BENCH_REGISTRY): bench/requirements-registry.lock
 	@.venv-bench-registry/bin/python -m pip --quiet --disable-pip-version-check --no-input install --no-deps --require-hashes -r $<
 	@touch $@
 
+BENCH_EVALUATION = .venv-bench-evaluation/ready
+
+bench-evaluation: $(READY) $(BENCH_EVALUATION) ## metrics and their intervals beside scikit-learn and Fairlearn; how often intervals cover
+	@$(PYTHON) -m bench.evaluation
+
+$(BENCH_EVALUATION): bench/requirements-evaluation.lock
+	@if [ -f $@ ]; then rm $@; else rm -rf .venv-bench-evaluation; fi
+	@echo "making .venv-bench-evaluation, with what ours is compared with"
+	@$(PYTHON) -m venv .venv-bench-evaluation
+	@.venv-bench-evaluation/bin/python -m pip --quiet --disable-pip-version-check --no-input install --no-deps --require-hashes -r $<
+	@touch $@
+
 $(BENCH_SERVING): bench/requirements-serving.lock
 	@if [ -f $@ ]; then rm $@; else rm -rf .venv-bench-serving; fi
 	@echo "making .venv-bench-serving, with what ours is compared with"
@@ -86,11 +98,12 @@ lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lo
 	$(COMPILE) $(UPGRADE) bench/requirements-peers.in -o bench/requirements-peers.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-serving.in -o bench/requirements-serving.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-registry.in -o bench/requirements-registry.lock
+	$(COMPILE) $(UPGRADE) bench/requirements-evaluation.in -o bench/requirements-evaluation.lock
 	for client in tritonclient kserve; do \
 	    $(COMPILE) $(UPGRADE) tests/serving/clients/$$client.in -o tests/serving/clients/$$client.lock || exit; done
 	$(COMPILE) $(UPGRADE) tests/lifecycle/clients/formats.in -o tests/lifecycle/clients/formats.lock
 	$(COMPILE) $(UPGRADE) --no-deps tests/lifecycle/clients/discovery.in -o tests/lifecycle/clients/discovery.lock
 
 clean: ## remove the environment, caches and the demo's output
-	rm -rf .venv .venv-bench .venv-bench-serving .venv-bench-registry .venv-clients bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-bench-serving .venv-bench-registry .venv-bench-evaluation .venv-clients bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,19 @@ import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("backstay", "polars", "duckdb", "feast", "dask", "redis", "hiredis", "lmdb", "deltalake")
+PACKAGES = (
+    "backstay",
+    "polars",
+    "duckdb",
+    "feast",
+    "dask",
+    "redis",
+    "hiredis",
+    "lmdb",
+    "deltalake",
+    "sklearn",
+    "fairlearn",
+)
 
 
 def main() -> None:

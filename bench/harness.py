@@ -105,7 +105,7 @@ def limited(
     return Result(bar, best, least, unit, best / least, _spread(mine), best >= least, versions)
 
 
-_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "MB": 1e6, "1/s": 1.0, "x": 1.0}
+_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "MB": 1e6, "1/s": 1.0, "x": 1.0, "share": 1.0}
 
 
 def _spread(figures: Sequence[float]) -> float:

@@ -14,6 +14,7 @@ _GENERATED = {
     ".venv",
     ".venv-bench",
     ".venv-bench-registry",
+    ".venv-bench-evaluation",
     ".venv-bench-serving",
     ".venv-clients",
     ".data",

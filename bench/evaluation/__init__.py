@@ -1,0 +1,1 @@
+"""Evaluations: how fast their metrics are, beside scikit-learn and Fairlearn, and how often their intervals cover."""

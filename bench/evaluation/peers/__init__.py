@@ -1,0 +1,1 @@
+"""What ours is compared with; each runs in the peers' environment."""
