@@ -14,6 +14,7 @@ from backstay.core.clock import ReplayClock
 from backstay.core.errors import IntegrityError
 from backstay.core.identity import digest_of
 from backstay.core.times import instant
+from backstay.lifecycle import training_rows
 from backstay.project import Project
 from backstay.registry.steps import Steps
 from backstay.storage.backends.memory import MemoryArtifacts
@@ -60,6 +61,30 @@ def test_the_same_fit_is_taken_and_another_is_made(cached: Path) -> None:
     assert first[0] == again[0]
     other = trained(cached, seed=4)
     assert other[1] is False
+
+
+def test_the_same_training_set_is_taken_and_is_the_same(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    whole = training_rows.training_set
+    monkeypatch.setattr(training_rows, "training_set", lambda *args, **more: made.append(1) or whole(*args, **more))
+    project = Project(cached, clock=ReplayClock(instant(shop.SECOND)), actor="ann")
+    args = project.records, project.model("late"), project.environment
+    first, again = (training_rows.training_rows(*args, as_of=instant(shop.SECOND), since=None) for _ in range(2))
+    assert len(made) == 1
+    assert again.frame.equals(first.frame)
+    assert again.frame.schema == first.frame.schema
+    assert (again.vector.tobytes(), again.outcome.tolist()) == (first.vector.tobytes(), first.outcome.tolist())
+    rest = [
+        [getattr(one, name) for name in ("versions", "seals", "asked", "void", "immature", "unlabelled", "tags")]
+        for one in (first, again)
+    ]
+    assert rest[0] == rest[1]
+    training_rows.training_rows(*args, as_of=instant(shop.SECOND) - 1, since=None)
+    assert len(made) == 2
+    ingested = project.services.events.read("orders").drop("sequence").tail(1)
+    project.services.events.append("orders", ingested)
+    training_rows.training_rows(*args, as_of=instant(shop.SECOND), since=None)
+    assert len(made) == 3
 
 
 @pytest.mark.parametrize("change", ["code", "uncommitted", "lock", "parameter"])

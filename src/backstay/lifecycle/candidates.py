@@ -13,11 +13,12 @@ from backstay.core.machine import machine
 from backstay.core.times import duration, duration_text, instant_text
 from backstay.definitions import Model
 from backstay.features.rows import RowEngine
-from backstay.features.trainingset import TrainingSet, training_set
+from backstay.features.trainingset import TrainingSet
 from backstay.lifecycle.data_checks import check_data
 from backstay.lifecycle.measured import measured
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.references import REFERENCE, reference
+from backstay.lifecycle.training_rows import training_rows
 from backstay.registry.environment import Environment
 from backstay.registry.versions import ModelVersion
 from backstay.training.train import train
@@ -50,7 +51,7 @@ def train_candidate(
     with records.runs.begin(model.name, parameters=asked, note=note) as run, measured(run):
         cutoff, window = as_of - holdout, model.retrain.window
         since = None if window is None else cutoff - duration(window)
-        data = _data(records, model, as_of, cutoff, since)
+        data = _data(records, model, environment, as_of, cutoff, since)
         check_data(records, model, data, as_of=as_of, accept=accept)
         if alter is not None:
             data = _altered(model, data, alter)
@@ -73,9 +74,11 @@ def _shown(span: int) -> str:
     return duration_text(span) if span else "0s"
 
 
-def _data(records: Records, model: Model, as_of: int, cutoff: int, since: int | None) -> TrainingSet:
+def _data(
+    records: Records, model: Model, environment: Environment, as_of: int, cutoff: int, since: int | None
+) -> TrainingSet:
     """The rows whose labels were mature at the cut-off."""
-    data = training_set(model, records.events, as_of=as_of, since=since)
+    data = training_rows(records, model, environment, as_of=as_of, since=since)
     if cutoff < as_of:
         data = data.before(cutoff, model.label.maturity)
         if not data.rows:
