@@ -8,12 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as theirs
 
 from backstay.core.errors import InputError
 from backstay.evaluation.cuts import all_cuts, curve, precision_recall_curve, roc_curve
 from backstay.evaluation.interval import NotEnough
-from backstay.evaluation.ranked import average_precision, precision_at, recall_at
+from backstay.evaluation.ranked import (
+    average_precision,
+    average_precision_interval,
+    linear_average_precision,
+    linear_precision_at,
+    linear_recall_at,
+    precision_at,
+    precision_at_interval,
+    recall_at,
+    recall_at_interval,
+)
 
 RNG = np.random.default_rng(11)
 OUTCOME = RNG.random(3000) < 0.1
@@ -103,3 +114,80 @@ def test_cuts_count_each_row_once() -> None:
     cuts = all_cuts(OUTCOME, SCORE)
     assert np.bincount(cuts.run).tolist() == np.diff(cuts.flagged, prepend=0).tolist()
     assert (cuts.threshold[cuts.run] == SCORE).all()
+
+
+def moved(metric: Any, outcome: Any, score: Any, row: int, step: float = 1e-6) -> float:
+    """How a metric of weighted rows moves as one of them counts for more, by the difference quotient."""
+    weight = np.ones(outcome.size)
+    weight[row] += step
+    return (metric(outcome, score, weight) - metric(outcome, score, np.ones(outcome.size))) / step
+
+
+@pytest.mark.parametrize("row", [0, 7, 100, 299])
+def test_influence_is_the_derivative_of_the_weighted_metric(row: int) -> None:
+    """scikit-learn's average precision takes weights, so its derivative is what ours must be."""
+    outcome, score = OUTCOME[:300], SCORE[:300]
+    ours = linear_average_precision(outcome, score)
+
+    def weighted(y: Any, s: Any, w: Any) -> float:
+        return float(theirs.average_precision_score(y, s, sample_weight=w))
+
+    assert ours.influence[row] == pytest.approx(moved(weighted, outcome, score, row), abs=1e-7)
+    assert ours.influence.sum() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_influence_at_k_sums_to_nothing() -> None:
+    for linear in (linear_recall_at(OUTCOME, SCORE, 100), linear_precision_at(OUTCOME, SCORE, 100)):
+        assert linear.influence.sum() == pytest.approx(0.0, abs=1e-12)
+    assert recall_at_interval(OUTCOME, SCORE, 100).estimate == recall_at(OUTCOME, SCORE, 100)
+    assert precision_at_interval(OUTCOME, SCORE, 100).estimate == precision_at(OUTCOME, SCORE, 100)
+
+
+def test_covers_at_five_percent_with_fifty_cases() -> None:
+    """Two normal scores an AUC of 0.9 apart; the truths by numerical integration. 2,000 of each are in the bench."""
+    apart, share, k, times = np.sqrt(2) * stats.norm.ppf(0.9), 0.05, 100, 300
+    at = np.linspace(-8, 10, 100_001)
+    tp, flagged = stats.norm.sf(at - apart), share * stats.norm.sf(at - apart) + (1 - share) * stats.norm.sf(at)
+    here = int(np.argmin(np.abs(flagged - k / 1000)))
+    truths = (
+        np.trapezoid(share * tp / flagged * stats.norm.pdf(at - apart), at), tp[here], share * tp[here] / flagged[here]
+    )  # fmt: skip
+    rng, held = np.random.default_rng(8), []
+    for _ in range(times):
+        y = rng.random(1000) < share
+        s = rng.normal(size=1000) + apart * y
+        made = (average_precision_interval(y, s), recall_at_interval(y, s, k), precision_at_interval(y, s, k))
+        held.append([one.low <= truth <= one.high for one, truth in zip(made, truths, strict=True)])
+    assert (np.mean(held, axis=0) >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / times)).all()
+
+
+@pytest.mark.parametrize(
+    "interval",
+    [average_precision_interval, lambda y, s: recall_at_interval(y, s, 2), lambda y, s: precision_at_interval(y, s, 2)],
+)
+def test_what_ranks_nothing_has_no_interval(interval: Any) -> None:
+    with pytest.raises(NotEnough, match="same score"):
+        interval([0, 1, 1, 0], [0.5] * 4)
+    with pytest.raises(InputError, match="NaN"):
+        interval([0, 1, 1, 0], [0.5, 0.1, 0.2, float("nan")])
+
+
+def test_a_ranking_without_a_mistake_has_no_interval_of_one_to_one() -> None:
+    with pytest.raises(NotEnough, match="without a mistake"):
+        average_precision_interval([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4])
+    one = precision_at_interval([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], 2)
+    assert (one.estimate, one.high) == (1.0, 1.0)
+    assert one.low < 0.2
+
+
+def test_days_that_are_alike_widen_it() -> None:
+    y, s = np.tile(OUTCOME[:300], 10), np.tile(SCORE[:300], 10)
+    row, day = average_precision_interval(y, s), average_precision_interval(y, s, np.tile(np.arange(300), 10))
+    assert day.high - day.low > 2.5 * (row.high - row.low)
+
+
+def test_one_class_only() -> None:
+    for interval in (average_precision_interval, lambda y, s: recall_at_interval(y, s, 2)):
+        with pytest.raises(NotEnough):
+            interval([0, 0, 0], [0.5, 0.1, 0.2])
+    assert precision_at_interval([0, 0, 0], [0.5, 0.1, 0.2], 2).high == pytest.approx(0.842, abs=1e-3)  # 0 of 2, exact

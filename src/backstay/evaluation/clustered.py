@@ -77,17 +77,26 @@ def share_interval(hit: ArrayLike, clusters: ArrayLike | None = None, level: flo
     if clusters is None:
         return whole
     share = hits / n
-    variance, df, groups = linear_variance(Linear(share, (y - share) / n), clusters)
+    return share_by_influence(Linear(share, (y - share) / n), n, clusters, level)
+
+
+def share_by_influence(metric: Linear, n: int, clusters: ArrayLike | None = None, level: float = 0.95) -> Interval:
+    """The same for a share of `n` rows whose influence is known, such as the recall at k, whose threshold is found too.
+
+    The rows that it is a share of may be fewer than those of the influence: `n` is what its spread is held against.
+    """
+    share, rows = metric.estimate, metric.influence.size
+    variance, df, groups = linear_variance(metric, clusters)
     low, high = level_tails(level)
-    if hits in (0, n):
-        trials = float(groups)
+    if share in (0.0, 1.0):
+        trials = float(min(df + 1, n))
     else:
         trials = float(n) if not variance else min(share * (1.0 - share) / variance, float(n))
         if trials < n:
             trials *= (student_quantile(high, n - 1) / student_quantile(high, df)) ** 2
-    least = beta_quantile(low, share * trials, (1.0 - share) * trials + 1.0) if hits else 0.0
-    most = beta_quantile(high, share * trials + 1.0, (1.0 - share) * trials) if hits < n else 1.0
-    return Interval(share, least, most, level, n, groups)
+    least = beta_quantile(low, share * trials, (1.0 - share) * trials + 1.0) if share > 0.0 else 0.0
+    most = beta_quantile(high, share * trials + 1.0, (1.0 - share) * trials) if share < 1.0 else 1.0
+    return Interval(share, min(least, share), max(most, share), level, rows, groups)
 
 
 def paired_difference(

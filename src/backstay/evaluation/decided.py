@@ -6,7 +6,8 @@ is said by the four counts, and by what each mistake costs:
     ok       expected_cost(outcome, flagged, Costs(false_positive=1, false_negative=20))
     not ok   the accuracy: of outcomes that are 1 in 1,000 rows, never flagging anything is right in 99.9%
 
-So the accuracy is told beside `constant`, what always giving the commoner answer gets.
+So the accuracy is told beside `constant`, what always giving the commoner answer gets. Two rules for the same rows are
+held against each other by the rows on which they differ (`mcnemar`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from numpy.typing import ArrayLike
 
 from backstay.core.errors import InputError
 from backstay.core.show import Shown
+from backstay.evaluation.clustered import mean_interval, share_interval
 from backstay.evaluation.cuts import POINTS, Curve, all_cuts, curve
-from backstay.evaluation.interval import NotEnough
-from backstay.evaluation.metrics import Bools, as_numbers, as_outcome
+from backstay.evaluation.influence import Linear, linear_interval
+from backstay.evaluation.interval import Interval, NotEnough
+from backstay.evaluation.metrics import Bools, Floats, as_numbers, as_outcome
+from backstay.evaluation.quantiles import binomial_tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,99 @@ def expected_cost(outcome: ArrayLike, decision: ArrayLike, costs: Costs) -> floa
     5.25
     """
     return confusion(outcome, decision).cost(costs)
+
+
+def row_costs(outcome: ArrayLike, decision: ArrayLike, costs: Costs) -> Floats:
+    """What each row costs, shape (rows,); errors as for `confusion`.
+
+    >>> row_costs([1, 1, 0, 0], [1, 0, 1, 0], Costs(false_positive=1, false_negative=20)).tolist()
+    [0.0, 20.0, 1.0, 0.0]
+    """
+    y, d = outcome_and_decision(outcome, decision)
+    flagged = np.where(y, costs.true_positive, costs.false_positive)
+    return np.asarray(np.where(d, flagged, np.where(y, costs.false_negative, costs.true_negative)), np.float64)
+
+
+def cost_interval(
+    outcome: ArrayLike, decision: ArrayLike, costs: Costs, clusters: ArrayLike | None = None, level: float = 0.95
+) -> Interval:
+    """The expected cost of a row with its interval, by `mean_interval`."""
+    return mean_interval(row_costs(outcome, decision, costs), clusters, level)
+
+
+def linear_f_beta(outcome: ArrayLike, decision: ArrayLike, beta: float = 1.0) -> Linear:
+    """The F measure and the influence of each row: ((1 + β²) y d - F (β² y + d)) / ((1 + β²) tp + β² fn + fp)."""
+    y, d = outcome_and_decision(outcome, decision)
+    value, square = confusion(y, d).f_beta(beta), beta * beta
+    whole = square * np.count_nonzero(y) + np.count_nonzero(d)
+    return Linear(value, ((1 + square) * (y & d) - value * (square * y + d)) / whole, "log_odds", among=y | d)
+
+
+def f_beta_interval(
+    outcome: ArrayLike, decision: ArrayLike, beta: float = 1.0, clusters: ArrayLike | None = None, level: float = 0.95
+) -> Interval:
+    """The F measure with its interval, on log-odds.
+
+    An F of 0 or 1 shows no spread. F grows with the share that is right among the rows flagged or missed, so then it
+    has the bound of that share's exact interval, whichever of the two mistakes weighs more.
+
+    >>> print(f_beta_interval([1, 1, 0, 1, 0, 1], [1, 0, 1, 1, 0, 1]))
+    +0.7500 [+0.1574, +0.9797]
+    """
+    metric = linear_f_beta(outcome, decision, beta)
+    if 0.0 < metric.estimate < 1.0:
+        return linear_interval(metric, clusters, level)
+    y, d = outcome_and_decision(outcome, decision)
+    some = y | d
+    share = share_interval((y & d)[some], None if clusters is None else np.asarray(clusters)[some], level)
+    square = beta * beta
+
+    def at(right: float, weight: float) -> float:
+        return (1 + square) * right / ((1 + square) * right + weight * (1 - right))
+
+    low, high = at(share.low, max(square, 1.0)), at(share.high, min(square, 1.0))
+    return Interval(metric.estimate, low, high, level, y.size, share.clusters)
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar(Shown):
+    """Two rules on the same rows (McNemar 1947): only rows that one of them gets right say which is better.
+
+    gained, lost: rows that only the candidate, only the champion gets right
+    p_value:      two-sided and exact: how often a fair coin parts gained + lost so unevenly; rows taken as independent
+    difference:   of the shares that are right, with its interval over clusters: POSITIVE = the candidate is better
+    """
+
+    gained: int
+    lost: int
+    p_value: float
+    difference: Interval
+
+
+def mcnemar(
+    outcome: ArrayLike,
+    champion: ArrayLike,
+    candidate: ArrayLike,
+    clusters: ArrayLike | None = None,
+    level: float = 0.95,
+) -> McNemar:
+    """Compare the decisions of two rules. `NotEnough` where they are right on the very same rows.
+
+    The p-value takes each row for itself; where rows lean on each other, go by the interval.
+
+    >>> found = mcnemar([1, 1, 0, 0, 1, 0], [1, 0, 1, 0, 0, 1], [1, 1, 0, 0, 1, 1])
+    >>> found.gained, found.lost, found.p_value
+    (3, 0, 0.25)
+    """
+    y, first = outcome_and_decision(outcome, champion)
+    _, second = outcome_and_decision(outcome, candidate)
+    gained = int(np.count_nonzero((second == y) & (first != y)))
+    lost = int(np.count_nonzero((first == y) & (second != y)))
+    if not gained + lost:
+        raise NotEnough("both are right on the very same rows", where="candidate", expected="rows where one is wrong")
+    p_value = min(1.0, 2.0 * binomial_tail(max(gained, lost), gained + lost))
+    right = (second == y).astype(np.float64) - (first == y)
+    return McNemar(gained, lost, p_value, mean_interval(right, clusters, level))
 
 
 def cost_curve(outcome: ArrayLike, score: ArrayLike, costs: Costs, points: int = POINTS) -> Curve:

@@ -55,12 +55,14 @@ class Linear:
     influence: shape (rows,), in the metric's unit: what one more row like this adds to it, so that they sum to 0
     scale:     "plain", "log" (above 0) or "log_odds" (between 0 and 1): where its interval is made
     among:     the rows that the metric is about, shape (rows,): their clusters are the degrees of freedom; None: all
+    bias:      by how much the estimate is expected to be too high; its interval is made around the rest
     """
 
     estimate: float
     influence: Floats
     scale: str = "plain"
     among: Bools | None = None
+    bias: float = 0.0
 
 
 def linear_interval(metric: Linear, clusters: ArrayLike | None = None, level: float = 0.95) -> Interval:
@@ -78,8 +80,9 @@ def linear_interval(metric: Linear, clusters: ArrayLike | None = None, level: fl
         found = f"all {groups} clusters show the very same" if groups < rows else f"all {rows} rows show the very same"
         raise NotEnough(found, where="clusters", expected="rows that differ")
     there, back, steep = SCALES[metric.scale]
-    reach = student_quantile(level_tails(level)[1], df) * math.sqrt(variance) * steep(metric.estimate)
-    middle = there(metric.estimate)
+    centre = metric.estimate - metric.bias
+    reach = student_quantile(level_tails(level)[1], df) * math.sqrt(variance) * steep(centre)
+    middle = there(centre)
     low, high = min(back(middle - reach), metric.estimate), max(back(middle + reach), metric.estimate)
     return Interval(metric.estimate, low, high, level, rows, groups)
 

@@ -36,7 +36,7 @@ def log_losses(outcome: ArrayLike, probability: ArrayLike) -> Floats:
     >>> log_losses([1, 0], [0.5, 0.1]).round(4).tolist()
     [0.6931, 0.1054]
     """
-    y, p = _outcome_and_probability(outcome, probability)
+    y, p = outcome_and_probability(outcome, probability)
     p = np.clip(p, CLIP, 1.0 - CLIP)
     losses = np.negative(np.where(y, np.log(p), np.log1p(-p)))
     return np.asarray(losses, dtype=np.float64)
@@ -48,7 +48,7 @@ def brier_losses(outcome: ArrayLike, probability: ArrayLike) -> Floats:
     >>> brier_losses([1, 0], [0.5, 0.1]).round(4).tolist()
     [0.25, 0.01]
     """
-    y, p = _outcome_and_probability(outcome, probability)
+    y, p = outcome_and_probability(outcome, probability)
     return np.square(p - y)
 
 
@@ -173,7 +173,7 @@ def as_numbers(values: ArrayLike, name: str) -> Floats:
     return numbers
 
 
-def _outcome_and_probability(outcome: ArrayLike, probability: ArrayLike) -> tuple[Bools, Floats]:
+def outcome_and_probability(outcome: ArrayLike, probability: ArrayLike) -> tuple[Bools, Floats]:
     y = as_outcome(outcome)
     p = as_scores(probability, "probability", rows=y.size)
     wrong = np.flatnonzero((p < 0.0) | (p > 1.0))

@@ -79,6 +79,16 @@ def binomial_tail(successes: int, trials: int, share: float = 0.5) -> float:
     return 1.0 if successes <= 0 else float(_special().bdtrc(successes - 1, trials, share))
 
 
+def binomial_quantiles(probability: float, trials: ArrayLike, share: ArrayLike) -> Floats:
+    """The fewest successes that so many trials have at most with this probability, for many distributions."""
+    special, n, p = _special(), np.asarray(trials).astype(np.int64), np.asarray(share, np.float64)
+    inside = np.clip(p, 1e-300, 1.0 - 1e-16)
+    found = np.ceil(special.bdtrik(probability, n, inside))
+    less = np.maximum(found - 1.0, 0.0)
+    found = np.where(special.bdtr(less, n, inside) >= probability, less, found)
+    return np.asarray(np.where(p <= 0.0, 0.0, np.where(p >= 1.0, n, found)), np.float64)
+
+
 def _probability(probability: float) -> float:
     if not 0.0 < probability < 1.0:
         raise InputError(f"the probability is {probability}", where="probability", expected="between 0 and 1")
