@@ -19,6 +19,32 @@ from typing import NamedTuple
 
 WIDTH, LINE, LETTER = 760, 14, 6.8
 """In a chart's own units: how wide each is, how high a line of text, and how wide a letter at the most on average."""
+STYLE = """:root{color-scheme:light dark;--paper:#fdfcfa;--ink:#1c2733;--muted:#5c6975;--line:#e3e5e4;--wash:#f4f4f1;
+--pass:#17764a;--fail:#b23326;--insufficient:#876512;--s0:#1b6291;--s1:#b4460f;--s2:#17764a;--s3:#7a3e9d;--s4:#8a6d00;
+--s5:#0a7a7a}
+@media screen and (prefers-color-scheme:dark){:root{--paper:#11161b;--ink:#e3e8ec;--muted:#97a4af;--line:#2a333b;
+--wash:#1a2128;--pass:#5cc490;--fail:#f28476;--insufficient:#d8b45e;--s0:#71b7e6;--s1:#f0a071;--s2:#5cc490;--s3:#c79be6;
+--s4:#d8b45e;--s5:#5fc9c9}}
+body{background:var(--paper);color:var(--ink)}td,th{border-color:var(--line)}th,.dim{color:var(--muted)}
+section{border-color:var(--line)}.good{color:var(--pass)}.bad{color:var(--fail)}
+figure{margin:.8rem 0 1.6rem}figcaption{color:var(--muted);font-size:13px;max-width:46rem}
+.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));gap:0 2rem}
+.chart{display:block;width:100%;height:auto;overflow:visible}
+.chart text{font-size:11px;fill:var(--ink);font-variant-numeric:tabular-nums}
+.chart .tick,.chart .axis{fill:var(--muted)}.chart .name{font-weight:600}
+.chart .flag{paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
+.chart .grid{stroke:var(--line)}.chart .rule{stroke:var(--muted);stroke-dasharray:4 3;fill:none}
+.chart .zero{stroke:var(--ink)}.chart .hover{fill:transparent}.chart g:hover>.hover{fill:var(--wash)}
+.chart .curve{fill:none;stroke-width:1.8;stroke-linejoin:round}.chart .band{stroke:none;opacity:.16}
+.chart .bar{stroke-width:2.2;stroke-linecap:round;opacity:.65}.chart .count{opacity:.5;stroke:none}
+.chart .pass{fill:var(--pass);stroke:var(--pass)}.chart .fail{fill:var(--fail);stroke:var(--fail)}
+.chart .insufficient{fill:var(--insufficient);stroke:var(--insufficient)}
+.chart .s0{stroke:var(--s0)}.chart .s1{stroke:var(--s1)}.chart .s2{stroke:var(--s2)}.chart .s3{stroke:var(--s3)}
+.chart .s4{stroke:var(--s4)}.chart .s5{stroke:var(--s5)}
+.chart .f0{fill:var(--s0)}.chart .f1{fill:var(--s1)}.chart .f2{fill:var(--s2)}.chart .f3{fill:var(--s3)}
+.chart .f4{fill:var(--s4)}.chart .f5{fill:var(--s5)}
+@media print{*{-webkit-print-color-adjust:exact;print-color-adjust:exact}figure,tr{break-inside:avoid}}"""
+"""The style sheet of pages with drawings: `s0` to `s5` colour lines, `f0` to `f5` areas; light, dark and on paper."""
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -24,10 +24,13 @@ class Html(str):
     __slots__ = ()
 
 
-def document(title: str, *parts: str, refresh: int = 0) -> str:
-    """A whole page. `parts` are HTML; refresh: after how many seconds a browser loads it again (0: never)."""
+def document(title: str, *parts: str, refresh: int = 0, style: str = "") -> str:
+    """A whole page. `parts` are HTML; refresh: after how many seconds a browser loads it again (0: never).
+
+    style: a style sheet beside the page's own, such as that of drawings
+    """
     again = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
-    head = f'<meta charset="utf-8">{again}<title>{escape(title)}</title><style>{_STYLE}</style>'
+    head = f'<meta charset="utf-8">{again}<title>{escape(title)}</title><style>{_STYLE}{style}</style>'
     view = '<meta name="viewport" content="width=device-width">'
     return f'<!doctype html><html lang="en"><head>{head}{view}</head><body>{"".join(parts)}</body></html>'
 

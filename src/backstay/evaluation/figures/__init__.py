@@ -1,0 +1,6 @@
+"""Figures of evaluations: plain data in, the text of one `<svg>` out, drawn with `core.drawing`.
+
+plane        curves, bands and marks over two axes: what the others are made of
+curves       precision and recall with the prevalence, cost by threshold, the ROC curve
+reliability  how often it happened, by what was said, with the band that chance would fill
+"""
