@@ -13,7 +13,7 @@ from backstay.evaluation.areas import auc_interval, perfect
 from backstay.evaluation.clustered import share_interval
 from backstay.evaluation.interval import Interval, NotEnough
 
-TIMES = 300
+TIMES = 200
 """Repetitions here; `bench/evaluation` has 2,000 of each."""
 CHANCE = 3 * math.sqrt(0.95 * 0.05 / TIMES)
 """Three standard errors of a share of 95% in that many."""
@@ -42,7 +42,7 @@ def test_covers_where_rows_of_a_day_are_alike() -> None:
         shift, skill = rng.normal(size=count)[day], rng.normal(size=day.size)
         return rng.random(day.size) < 1 / (1 + np.exp(1.5 - skill - shift)), skill + 0.8 * shift, day
 
-    truth = auc_interval(*days(20_000)[:2]).estimate
+    truth = auc_interval(*days(10_000)[:2]).estimate
     made = [auc_interval(*days(25)) for _ in range(TIMES)]
     assert np.mean([one.low <= truth <= one.high for one in made]) >= 0.95 - CHANCE
 

@@ -21,13 +21,19 @@ Everything here is pure (arrays in, numbers out) and does not depend on the orde
 """
 
 from backstay.evaluation.areas import auc_interval
+from backstay.evaluation.binary import BinaryEvaluation, evaluate
 from backstay.evaluation.clustered import mean_interval, paired_difference, share_interval
+from backstay.evaluation.comparison import Comparison, compare
+from backstay.evaluation.decided import Costs
 from backstay.evaluation.interval import Estimate, Insufficient, Interval, NotEnough, estimated
 from backstay.evaluation.metrics import auc, brier, log_loss, log_losses
 from backstay.evaluation.quantiles import student_quantile
 from backstay.evaluation.units import Obstacle, ScaleShift, obstacle, unit_mismatch
 
 __all__ = [
+    "BinaryEvaluation",
+    "Comparison",
+    "Costs",
     "Estimate",
     "Insufficient",
     "Interval",
@@ -37,7 +43,9 @@ __all__ = [
     "auc",
     "auc_interval",
     "brier",
+    "compare",
     "estimated",
+    "evaluate",
     "log_loss",
     "log_losses",
     "mean_interval",

@@ -99,6 +99,35 @@ def share_by_influence(metric: Linear, n: int, clusters: ArrayLike | None = None
     return Interval(share, min(least, share), max(most, share), level, rows, groups)
 
 
+def share_difference(
+    champion: ArrayLike, candidate: ArrayLike, clusters: ArrayLike | None = None, level: float = 0.95
+) -> Interval:
+    """By how much a share is larger for the candidate than for the champion, each 0 or 1 on the same rows.
+
+    The interval of the mean difference with half a row gained and half a one lost added (Agresti and Min 2005): two
+    rules that agree on ten rows do not agree on all. Where clusters spread more than rows would, what is added is that
+    many times a row, at most a cluster. Errors as for `share_interval`.
+
+    >>> print(share_difference([0, 0, 1, 1], [0, 0, 1, 1]))
+    +0.0000 [-0.5304, +0.5304]
+    """
+    first, second = as_outcome(champion), as_outcome(candidate)
+    if first.size != second.size:
+        found = f"there are {first.size} rows of one and {second.size} of the other"
+        raise InputError(found, where="candidate", expected="the same rows")
+    plain = mean_interval(second.astype(np.float64) - first, clusters, level)
+    reach = student_quantile(level_tails(level)[1], plain.clusters - 1)
+    error = (plain.high - plain.low) / 2.0 / reach
+    differ = int(np.count_nonzero(first != second)) / plain.n
+    apart, each = (differ - plain.estimate**2) / plain.n, plain.n / plain.clusters
+    if apart > 0.0:
+        each = min(max(error**2 / apart, 1.0), max(each, 1.0))
+    centre = plain.estimate * plain.n / (plain.n + 2.0 * each)
+    away = reach * math.sqrt((error * plain.n) ** 2 + each**2) / (plain.n + 2.0 * each)
+    low, high = max(centre - away, -1.0), min(centre + away, 1.0)
+    return Interval(plain.estimate, min(low, plain.estimate), max(high, plain.estimate), level, plain.n, plain.clusters)
+
+
 def paired_difference(
     outcome: ArrayLike,
     champion: ArrayLike,

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from backstay.core.errors import InputError
 from backstay.core.show import Shown
-from backstay.evaluation.clustered import mean_interval, share_interval
+from backstay.evaluation.clustered import mean_interval, share_difference, share_interval
 from backstay.evaluation.cuts import POINTS, Curve, all_cuts, curve
 from backstay.evaluation.influence import Linear, linear_interval
 from backstay.evaluation.interval import Interval, NotEnough
@@ -262,8 +262,14 @@ def mcnemar(
     if not gained + lost:
         raise NotEnough("both are right on the very same rows", where="candidate", expected="rows where one is wrong")
     p_value = min(1.0, 2.0 * binomial_tail(max(gained, lost), gained + lost))
-    right = (second == y).astype(np.float64) - (first == y)
-    return McNemar(gained, lost, p_value, mean_interval(right, clusters, level))
+    return McNemar(gained, lost, p_value, share_difference(first == y, second == y, clusters, level))
+
+
+def linear_precision(outcome: ArrayLike, decision: ArrayLike) -> Linear:
+    """The precision and the influence of each row, d (y - P) / flagged; `NotEnough` where nothing was flagged."""
+    y, d = outcome_and_decision(outcome, decision)
+    precision = confusion(y, d).precision
+    return Linear(precision, d * (y - precision) / np.count_nonzero(d), "log_odds", among=d)
 
 
 def cost_curve(outcome: ArrayLike, score: ArrayLike, costs: Costs, points: int = POINTS) -> Curve:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from backstay.core.errors import InputError
 
@@ -87,9 +88,10 @@ class Insufficient:
 
 
 Estimate = Interval | Insufficient
+Told = TypeVar("Told")
 
 
-def estimated(ask: Callable[[], Interval], n: int = 0) -> Estimate:
+def estimated(ask: Callable[[], Told], n: int = 0) -> Told | Insufficient:
     """What `ask` answers, or, where it raises `NotEnough`, the reason; `n` are the rows that there were.
 
     Every other error goes on: a wrong input is no state of the evidence.
