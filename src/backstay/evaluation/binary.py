@@ -13,6 +13,7 @@ rows can't tell is `Insufficient`, with the reason, and the others stand.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ from backstay.evaluation.cuts import Curve, precision_recall_curve, roc_curve
 from backstay.evaluation.decided import Confusion, Costs, confusion, cost_curve, cost_interval, f_beta_interval
 from backstay.evaluation.influence import cluster_codes
 from backstay.evaluation.interval import Estimate, Insufficient, Interval, NotEnough, estimated
-from backstay.evaluation.metrics import brier_losses, log_losses, outcome_and_probability
+from backstay.evaluation.metrics import Bools, Floats, brier_losses, log_losses, outcome_and_probability
 from backstay.evaluation.ranked import average_precision_interval, precision_at_interval, recall_at_interval
 from backstay.evaluation.reliability import (
     BINS,
@@ -186,43 +187,26 @@ def evaluate(
     """
     y, p = outcome_and_probability(outcome, probability)
     n, positives = y.size, int(np.count_nonzero(y))
-    if not n:
-        raise NotEnough("there are no rows", where="outcome", expected="at least one")
-    if threshold is not None and not np.isfinite(threshold):
-        raise InputError(f"the threshold is {threshold}", where="threshold", expected="a number")
-    if k is not None and not 1 <= k <= n:
-        raise InputError(f"k is {k}", where="k", expected=f"from 1 to the number of rows, which is {n}")
+    _check(n, threshold, k)
     groups, own = _groups(clusters, n)
     prevalence = positives / n
-    both = 0 < positives < n
-    losses = log_losses(y, p)
-    constant = log_losses(y, np.full(n, prevalence)) if both else None
-
-    def told(ask: Callable[[], Interval]) -> Estimate:
-        one = estimated(ask, n)
-        if isinstance(one, Interval) and one.low == one.high:  # no spread is no certainty
-            return Insufficient(f"all {n} rows show the very same", n)
-        return one
-
-    precision = told(lambda: average_precision_interval(y, p, own, level))
-    one_class = Insufficient(f"all {n} rows have outcome {int(prevalence)}", n)
+    precision = _told(lambda: average_precision_interval(y, p, own, level), n)
     at = cost.threshold if threshold is None and cost is not None else threshold
+    loss, constant, gain = _losses(y, p, own, level)
     return BinaryEvaluation(
         n=n, positives=positives, prevalence=prevalence, clusters=groups, level=level,
-        auc=told(lambda: auc_interval(y, p, own, level)),
+        auc=_told(lambda: auc_interval(y, p, own, level), n),
         average_precision=precision,
         lift=None if isinstance(precision, Insufficient) else precision.estimate / prevalence,
-        log_loss=told(lambda: mean_interval(losses, own, level)),
-        constant_log_loss=None if constant is None else float(np.sort(constant).mean()),
-        log_loss_gain=one_class if constant is None else told(lambda: mean_interval(constant - losses, own, level)),
-        brier=told(lambda: mean_interval(brier_losses(y, p), own, level)),
+        log_loss=loss, constant_log_loss=constant, log_loss_gain=gain,
+        brier=_told(lambda: mean_interval(brier_losses(y, p), own, level), n),
         brier_parts=estimated(lambda: brier_parts(y, p, BINS), n),
         calibration=estimated(lambda: recalibration(y, p, own, level), n),
-        calibration_error=told(lambda: calibration_error(y, p, own, BINS, level)),
+        calibration_error=_told(lambda: calibration_error(y, p, own, BINS, level), n),
         decisions=None if at is None else _decisions(y, p >= at, at, cost, own, level),
         at_k=None if k is None else AtK(
-            k, told(lambda: precision_at_interval(y, p, k, own, level)),
-            told(lambda: recall_at_interval(y, p, k, own, level)),
+            k, _told(lambda: precision_at_interval(y, p, k, own, level), n),
+            _told(lambda: recall_at_interval(y, p, k, own, level), n),
         ),
         costs=cost,
         curves=Curves(
@@ -231,6 +215,34 @@ def evaluate(
             reliability_bins(y, p, own, BINS, level) if groups > 1 else (),
         ),
     )  # fmt: skip
+
+
+def _check(rows: int, threshold: float | None, k: int | None) -> None:
+    if not rows:
+        raise NotEnough("there are no rows", where="outcome", expected="at least one")
+    if threshold is not None and not math.isfinite(threshold):
+        raise InputError(f"the threshold is {threshold}", where="threshold", expected="a number")
+    if k is not None and not 1 <= k <= rows:
+        raise InputError(f"k is {k}", where="k", expected=f"from 1 to the number of rows, which is {rows}")
+
+
+def _told(ask: Callable[[], Interval], n: int) -> Estimate:
+    one = estimated(ask, n)
+    if isinstance(one, Interval) and one.low == one.high:  # no spread is no certainty
+        return Insufficient(f"all {n} rows show the very same", n)
+    return one
+
+
+def _losses(y: Bools, p: Floats, clusters: ArrayLike | None, level: float) -> tuple[Estimate, float | None, Estimate]:
+    """The log loss, the constant's, and what is gained on it."""
+    n, losses = y.size, log_losses(y, p)
+    loss = _told(lambda: mean_interval(losses, clusters, level), n)
+    prevalence = np.count_nonzero(y) / n
+    if prevalence in (0.0, 1.0):
+        return loss, None, Insufficient(f"all {n} rows have outcome {prevalence:g}", n)
+    constant = log_losses(y, np.full(n, prevalence))
+    gain = _told(lambda: mean_interval(constant - losses, clusters, level), n)
+    return loss, math.fsum(constant.tolist()) / n, gain
 
 
 def _groups(clusters: ArrayLike | None, rows: int) -> tuple[int, ArrayLike | None]:
@@ -243,8 +255,8 @@ def _groups(clusters: ArrayLike | None, rows: int) -> tuple[int, ArrayLike | Non
 
 
 def _decisions(
-    y: np.ndarray[Any, np.dtype[np.bool_]],
-    flagged: np.ndarray[Any, np.dtype[np.bool_]],
+    y: Bools,
+    flagged: Bools,
     threshold: float,
     costs: Costs | None,
     clusters: ArrayLike | None,
