@@ -45,6 +45,13 @@ def student_quantile(probability: float, df: float) -> float:
     return float(_special().stdtrit(df, _probability(probability)))
 
 
+def student_tail(t: float, df: float) -> float:
+    """The probability that a value of Student's distribution is above t; `df` > 0, infinite: normal."""
+    if not df > 0:
+        raise InputError(f"there are {df} degrees of freedom", where="df", expected="more than 0")
+    return normal_tail(t) if np.isinf(df) else float(_special().stdtr(df, -t))
+
+
 def beta_quantile(probability: float, a: float, b: float) -> float:
     """The x that a Beta(a, b) value lies below with this probability; a and b above 0."""
     if not (a > 0 and b > 0):
