@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from backstay.definitions import Request as Request
     from backstay.definitions import RetrainPolicy as RetrainPolicy
     from backstay.definitions import Share as Share
+    from backstay.definitions import Slice as Slice
     from backstay.definitions import SqlQuery as SqlQuery
     from backstay.definitions import Std as Std
     from backstay.definitions import Sum as Sum
@@ -54,8 +55,8 @@ __version__ = "0.1.0"
 _DEFINITIONS = (
     "Ask", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy", "DeltaTable", "Derived", "Distinct", "Entity",
     "EventSource", "Expect", "FeatureSet", "First", "FloatRange", "GatePolicy", "IntRange", "Label", "Last", "Latest",
-    "Max", "Mean", "Min", "Model", "Objective", "ParquetFiles", "Request", "RetrainPolicy", "Share", "SqlQuery", "Std",
-    "Sum", "Tuning", "Windowed",
+    "Max", "Mean", "Min", "Model", "Objective", "ParquetFiles", "Request", "RetrainPolicy", "Share", "Slice",
+    "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")
 _HOMES |= {"Project": "backstay.project", "BackstayError": "backstay.core.errors"}

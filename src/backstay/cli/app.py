@@ -35,6 +35,7 @@ from backstay.cli import (
     runs,
     serving,
     signing,
+    slices,
     tuning,
     watching,
 )
@@ -167,6 +168,7 @@ _add(app, "impact", impact.impact, _SERVE, "impact weather.wind_speed --since 20
 _add(app, "compact", serving.compact, _SERVE, "compact")
 _add(app, "status", watching.status, _WATCH, "status --as-of 2013-07-01")
 _add(app, "quality", watching.quality, _WATCH, "quality --as-of 2013-07-01")
+_add(app, "slices", slices.slices, _WATCH, "slices 3 --triples")
 _add(app, "objectives", objectives.objectives, _WATCH, "objectives")
 _add(_ledger, "show", ledger.show, None, "ledger show --kind gate")
 _add(_ledger, "verify", ledger.verify, None, "ledger verify")

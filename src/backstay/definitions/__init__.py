@@ -27,6 +27,7 @@ from backstay.definitions.models import Ask, Model
 from backstay.definitions.objectives import Objective
 from backstay.definitions.policies import DataPolicy, GatePolicy, RetrainPolicy
 from backstay.definitions.readers import CsvFiles, DeltaTable, ParquetFiles, Reader, SqlQuery
+from backstay.definitions.slices import Slice
 from backstay.definitions.sources import EventSource
 from backstay.definitions.tuning import Choice, FloatRange, IntRange, Tuning
 from backstay.definitions.views import Value, View
@@ -65,6 +66,7 @@ __all__ = [
     "Request",
     "RetrainPolicy",
     "Share",
+    "Slice",
     "SqlQuery",
     "Std",
     "Sum",

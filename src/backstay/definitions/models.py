@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from backstay.core.errors import DefinitionError
@@ -13,6 +13,7 @@ from backstay.definitions.names import check_name
 from backstay.definitions.objectives import Objective
 from backstay.definitions.places import declared_at, located
 from backstay.definitions.policies import DataPolicy, GatePolicy, RetrainPolicy
+from backstay.definitions.slices import Slice, checked_slices
 from backstay.definitions.sources import EventSource
 from backstay.definitions.tuning import Tuning
 
@@ -41,6 +42,7 @@ class Model:
     tuning:    which parameters of the estimator `backstay tune` searches
     objective: how fast and how reliably it is to answer, and why: servers count whether it does. It is no part of what
                a version is: changing it changes no hash.
+    slices:    where it is looked at, and where the gate lets no candidate be worse; no part of what a version is
     stakes:    "high": a version serves only after another person than its author has approved it
     trust_code: also load versions whose files can hold code, which runs then (pickles): say so only where nobody else
                can write to the records.
@@ -62,6 +64,7 @@ class Model:
         data: DataPolicy | None = None,
         tuning: Tuning | None = None,
         objective: Objective | None = None,
+        slices: Sequence[Slice] = (),
         stakes: str = "low",
         description: str = "",
     ) -> None:
@@ -83,6 +86,7 @@ class Model:
         if stakes not in ("low", "high"):
             raise DefinitionError(f"stakes={stakes!r}", where=self.where, expected='"low" or "high"')
         self.stakes = stakes
+        self.slices = checked_slices(slices, {*features.keys, *(one.name for one in features)}, self.where)
         columns = {*ask.source.schema, "event_time"}
         needed = {*features.keys, label.key, *(ask.fields.get(f.name, f.name) for f in features.requests)}
         missing = sorted(needed - columns)

@@ -18,6 +18,7 @@ class GatePolicy:
     embargo:      distance between a model's training cut-off and the first row that may judge it.
     judge_after:  how much mature time after the embargo a candidate is judged on.
     minimum_rows, minimum_days: with fewer, the answer is INSUFFICIENT.
+    slice_margin: the loss, in the metric's unit, that is put up with on one declared or pinned slice; 0 or more.
     """
 
     metric: str = "log_loss"
@@ -27,12 +28,15 @@ class GatePolicy:
     judge_after: str = "14d"
     minimum_rows: int = 1_000
     minimum_days: int = 7
+    slice_margin: float = 0.01
 
     def __post_init__(self) -> None:
         if self.metric not in ("log_loss", "brier", "auc"):
             raise DefinitionError(f"metric {self.metric!r}", where="GatePolicy", expected="log_loss, brier or auc")
         if not 0.5 <= self.level < 1:
             raise DefinitionError(f"level {self.level}", where="GatePolicy", expected="between 0.5 and 1, such as 0.95")
+        if not 0 <= self.slice_margin < float("inf"):
+            raise DefinitionError(f"slice_margin {self.slice_margin}", where="GatePolicy", expected="0 or more")
         duration(self.embargo, where="GatePolicy.embargo")
         duration(self.judge_after, where="GatePolicy.judge_after")
 

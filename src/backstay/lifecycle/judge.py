@@ -20,8 +20,17 @@ from backstay.lifecycle.approval import approved, as_evidence
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.references import reference_sample
 from backstay.lifecycle.scored import LabelledRows, labelled_rows
+from backstay.lifecycle.slices import watched
 from backstay.registry.versions import AliasMove, ModelVersion
-from backstay.rollout import Check, Decision, Verdict, better_than_champion, better_than_constant, trained_as_served
+from backstay.rollout import (
+    Check,
+    Decision,
+    Verdict,
+    better_than_champion,
+    better_than_constant,
+    holds_on_slices,
+    trained_as_served,
+)
 
 GATE = "gate"
 """The ledger's kind of entry for a gate's answer; its subject is `model/number`."""
@@ -73,6 +82,7 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
     checks = [_sight(model, start, end, as_of, final)]
     if final:  # an early look would be one more chance to be fooled: it is not taken
         checks += [_units(records, model, version, rows), _comparison(records, model, version, champion, rows)]
+        checks += _slices(records, model, version, champion, rows)
     decision = Decision.of(checks)
     against = None if champion is None else champion.number
     body = {
@@ -135,6 +145,17 @@ def _comparison(
     if champion is None:
         return better_than_constant(rows.outcome, scores, rows.day, version.manifest.base_rate, model.gate)
     return better_than_champion(rows.outcome, _scores(records, model, champion, rows), scores, rows.day, model.gate)
+
+
+def _slices(
+    records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None, rows: LabelledRows
+) -> list[Check]:
+    """The check on declared and pinned slices, where there are any, and a champion to be held against."""
+    there = watched(records, model, rows) if champion is not None else {}
+    if champion is None or not there:
+        return []
+    before, now = (_scores(records, model, one, rows) for one in (champion, version))
+    return [holds_on_slices(rows.outcome, before, now, rows.day, there, model.gate)]
 
 
 def _scores(records: Records, model: Model, version: ModelVersion, rows: LabelledRows) -> npt.NDArray[np.float64]:

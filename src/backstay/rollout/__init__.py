@@ -20,6 +20,7 @@ from backstay.rollout.gate import (
     complete,
     trained_as_served,
 )
+from backstay.rollout.slices import SlicePolicy, holds_on_slices
 from backstay.rollout.verdict import Check, Decision, Verdict
 
 __all__ = [
@@ -27,9 +28,11 @@ __all__ = [
     "ComparisonPolicy",
     "Decision",
     "GateRule",
+    "SlicePolicy",
     "Verdict",
     "better_than_champion",
     "better_than_constant",
     "complete",
+    "holds_on_slices",
     "trained_as_served",
 ]

@@ -44,12 +44,12 @@ class Binned:
 
 def binned(
     frame: pl.DataFrame, reference: NDArray[np.bool_], *, bins: int = 8, words: int = 30,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> tuple[list[Binned], dict[str, str]]:  # fmt: skip
     """Every column of a frame in bins that are frozen from its `reference` rows, and the columns that have none.
 
     bins:  about how many of a feature with numbers; words: of how many words each has a bin of its own
-    progress: is told how many columns are done
+    progress: is told what is done, how much of it, and of how much
 
     `InputError` for numbers of bins that are outside 2 to 60, or a reference of another length.
 
@@ -72,7 +72,7 @@ def binned(
             without[name] = made
         else:
             found.append(made)
-        progress(done + 1)
+        progress("features in bins", done + 1, frame.width)
     return found, without
 
 

@@ -126,16 +126,12 @@ def find_slices(
     except NotEnough as error:
         mean = float(told.mean()) if told.size else None
         return Found(told.size, min(told.size, 1), mean, level, effect, order, insufficient=error.what)
-    cluster = np.arange(told.size) if codes is None else codes
-    everything = Losses.of(told, cluster)
+    everything = Losses.of(told, np.arange(told.size) if codes is None else codes)
     blank = Found(told.size, groups, everything.mean, level, effect, order)
     if why := _obstacle(everything, features, least):
         return replace(blank, insufficient=why)
-    finding = (np.random.default_rng(seed).permutation(groups) < groups // 2)[cluster]
-    columns, without = binned(
-        features, finding, bins=bins, words=words,
-        progress=lambda done: progress("features in bins", done, features.width),
-    )  # fmt: skip
+    finding = (np.random.default_rng(seed).permutation(groups) < groups // 2)[everything.cluster]
+    columns, without = binned(features, finding, bins=bins, words=words, progress=progress)
     first, other = (_Half.of(columns, everything, rows, level, effect, least) for rows in (finding, ~finding))
     searched = search(
         first.columns, first.losses.steps, order=order, minimum=least.rows, keep=3 * most,
