@@ -12,7 +12,7 @@ from importlib import import_module
 
 from bench.harness import Result, finish, say
 
-CASES = ("auc", "coverage")
+CASES = ("auc", "coverage", "slices")
 
 
 def main(chosen: Sequence[str]) -> None:

@@ -54,6 +54,7 @@ def test_declared_and_pinned_slices_are_always_shown_and_measured_on_all_rows(pa
     assert one["by_web"].measured.rows == web.sum()
     assert (one["none"].verdict, one["none"].measured.rows) == ("INSUFFICIENT", 0)
     assert json.loads(json.dumps(told.as_dict(), allow_nan=False)) == told.as_dict()
+    assert "by_web: " in told.figure()
 
 
 def test_the_search_is_over_features_and_entity_keys(path: Path) -> None:

@@ -20,6 +20,7 @@ from backstay.core.show import Shown
 from backstay.core.times import instant_text
 from backstay.definitions import Model
 from backstay.definitions.names import check_name
+from backstay.evaluation.figures.forest import ForestRow, slice_forest
 from backstay.evaluation.influence import cluster_codes
 from backstay.evaluation.interval import Insufficient, NotEnough
 from backstay.evaluation.metrics import as_outcome, brier_losses, log_losses
@@ -93,6 +94,13 @@ class SliceReport(Shown):
     known: tuple[NamedSlice, ...]
     found: Found | None
 
+    def figure(self) -> str:
+        """The forest of its slices: declared, pinned, and confirmed by the search."""
+        rows = [ForestRow(one.name, one.measured, one.verdict) for one in self.known]
+        if self.found is not None:
+            rows += [ForestRow(str(one.predicate), one.measured, one.verdict) for one in self.found.confirmed]
+        return slice_forest(rows, self.loss, f"slices of version {self.number} of {self.model}")
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "model": self.model, "number": self.number, "since": instant_text(self.since),
@@ -111,12 +119,12 @@ def slices(
     """Where a version is worse than elsewhere, on the rows it may be evaluated on: see `scored_rows`.
 
     find, order, effect, level, seed: whether slices are searched, and how: see `find_slices`
-    loss:     "log_loss", "brier", or "error" (1 where the decision at the model's threshold is wrong)
+    loss:     "log_loss", "brier", or "error" (1 where the decision by the rule in force is wrong)
     clusters: "day", or a key of the model: the rows that lean on each other
     """
     progress("reading rows", 0, 1)
     rows = scored_rows(records, model, number, as_of=as_of, since=since, until=until)
-    losses, labels = _losses(model, rows, loss), _clusters(model, rows.labelled, clusters)
+    losses, labels = _losses(rows, loss), _clusters(model, rows.labelled, clusters)
     known = _known(records, model, rows.labelled, losses, labels, effect, level)
     found = None
     if find:
@@ -264,14 +272,14 @@ def _verdict(measured: Compared, effect: float) -> str:
     return "not worse" if measured.difference.high <= effect else "cannot tell"
 
 
-def _losses(model: Model, rows: ScoredRows, loss: str) -> npt.NDArray[np.float64]:
+def _losses(rows: ScoredRows, loss: str) -> npt.NDArray[np.float64]:
     outcome = rows.labelled.outcome
     if loss == "log_loss":
         return log_losses(outcome, rows.score)
     if loss == "brier":
         return brier_losses(outcome, rows.score)
     if loss == "error":
-        return np.where(as_outcome(outcome) == (rows.score >= model.threshold), 0.0, 1.0)
+        return np.where(as_outcome(outcome) == rows.decision, 0.0, 1.0)
     raise InputError(f"the loss is {loss!r}", where="loss", expected="log_loss, brier or error")
 
 

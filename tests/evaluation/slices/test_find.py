@@ -198,8 +198,8 @@ def mostly_wrong(rng: np.random.Generator) -> tuple[pl.DataFrame, Any, Any]:
 
 @pytest.mark.parametrize("data", [clustered, independent, mostly_wrong])
 def test_without_any_bad_slice_hardly_a_run_confirms_one(data: Any) -> None:
-    """200 runs of each kind; bench/evaluation/slices.py has more, and more kinds."""
-    runs, wrong = 200, 0
+    """120 runs of each kind; bench/evaluation/slices.py has more, and more kinds."""
+    runs, wrong = 120, 0
     for seed in range(runs):
         features, loss, cluster = data(np.random.default_rng(seed))
         found = find_slices(features, loss, cluster, least=Least(30), seed=seed)

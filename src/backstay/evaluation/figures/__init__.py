@@ -2,5 +2,6 @@
 
 plane        curves, bands and marks over two axes: what the others are made of
 curves       precision and recall with the prevalence, cost by threshold, the ROC curve
+forest       slices, each with how far its loss lies above that of the rest
 reliability  how often it happened, by what was said, with the band that chance would fill
 """

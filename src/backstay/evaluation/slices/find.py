@@ -157,7 +157,8 @@ class _Half:
     def of(
         cls, columns: Sequence[Binned], losses: Losses, rows: Bools, level: float, effect: float, least: Least
     ) -> _Half:
-        return cls([replace(one, codes=one.codes[rows]) for one in columns], losses.only(rows), level, effect, least)
+        some = np.flatnonzero(rows)  # places are taken in a fraction of the time that a mask needs
+        return cls([replace(one, codes=one.codes[some]) for one in columns], losses.only(rows), level, effect, least)
 
     def rows(self, candidate: Candidate) -> Bools:
         masks = [self.columns[feature].codes == place for feature, place in candidate.places]
