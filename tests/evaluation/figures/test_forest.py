@@ -35,7 +35,8 @@ def of_class(svg: ElementTree.Element, class_: str) -> list[ElementTree.Element]
 
 def test_each_slice_has_its_interval_and_is_told_in_words() -> None:
     svg = read(slice_forest([row(), row(-0.05, verdict="not worse")], "log loss", "slices", effect=0.03))
-    assert [len(of_class(svg, one)) for one in ("bar fail", "bar s0", "shape fail", "shape f0", "zero", "rule")] == [1] * 6
+    classes = ("bar fail", "bar s0", "shape fail", "shape f0", "zero", "rule")
+    assert [len(of_class(svg, one)) for one in classes] == [1] * 6
     titles = [item.text or "" for item in svg.iter("title")]
     assert "a = 'b': worse, +0.1000 [+0.0800, +0.1200], 100 rows from 20 clusters" in titles
     zero, estimate = of_class(svg, "zero")[0], of_class(svg, "shape f0")[0]
