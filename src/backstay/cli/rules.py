@@ -137,8 +137,8 @@ def threshold(
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working(f"choosing a threshold of version {number}"):
             made = shell.project.rules.threshold(
-                number, model, calibration=calibration, cost=_cost(cost), top=top, precision=precision, recall=recall,
-                value=value, as_of=as_of, since=since, until=until,
+                number, model, calibration=calibration, cost=costs_of(cost), top=top, precision=precision,
+                recall=recall, value=value, as_of=as_of, since=since, until=until,
             )  # fmt: skip
         found = made.threshold
         facts: dict[str, object] = {
@@ -172,7 +172,8 @@ def _told(told: dict[str, Any]) -> dict[str, object]:
     return out
 
 
-def _cost(text: str | None) -> tuple[float, float] | None:
+def costs_of(text: str | None) -> tuple[float, float] | None:
+    """What `--cost FP:FN` says."""
     if text is None:
         return None
     try:

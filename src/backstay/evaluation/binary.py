@@ -129,25 +129,25 @@ class BinaryEvaluation(Shown):
         told = {
             "rows": f"{self.n:,} in {self.clusters:,} clusters",
             "outcome 1": f"{self.positives:,} ({self.prevalence:.4g})",
-            "average precision": f"{self.average_precision}{lift}",
-            "AUC": str(self.auc),
-            "log loss": f"{self.log_loss}",
-            "better than the constant by": f"{self.log_loss_gain}",
-            "Brier score": f"{self.brier}",
-            "calibration error": f"{self.calibration_error}",
+            "average precision": f"{_level(self.average_precision)}{lift}",
+            "AUC": _level(self.auc),
+            "log loss": _level(self.log_loss),
+            "better than the constant by": str(self.log_loss_gain),
+            "Brier score": _level(self.brier),
+            "calibration error": _level(self.calibration_error),
         }
         if isinstance(self.calibration, Insufficient):
             told["calibration"] = str(self.calibration)
         else:
             told |= {"intercept": str(self.calibration.intercept), "slope": str(self.calibration.slope)}
         if self.at_k is not None:
-            told[f"recall at {self.at_k.k:,}"] = str(self.at_k.recall)
-            told[f"precision at {self.at_k.k:,}"] = str(self.at_k.precision)
+            told[f"recall at {self.at_k.k:,}"] = _level(self.at_k.recall)
+            told[f"precision at {self.at_k.k:,}"] = _level(self.at_k.precision)
         if self.decisions is not None:
             at = f"at {self.decisions.threshold:.4g}"
-            told |= {f"recall {at}": str(self.decisions.recall), f"precision {at}": str(self.decisions.precision)}
+            told |= {f"recall {at}": _level(self.decisions.recall), f"precision {at}": _level(self.decisions.precision)}
             if self.decisions.cost is not None:
-                told[f"cost {at}"] = str(self.decisions.cost)
+                told[f"cost {at}"] = _level(self.decisions.cost)
         return told
 
     def __str__(self) -> str:
@@ -157,6 +157,11 @@ class BinaryEvaluation(Shown):
 
     def _repr_html_(self) -> str:
         return _Summary(self.summary())._repr_html_()
+
+
+def _level(one: Estimate) -> str:
+    """An estimate that is no difference: without the sign of what is above 0."""
+    return str(one).replace("+", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from backstay.core.times import instant
 from backstay.definitions import Model
+from backstay.evaluation.decided import Costs
 from backstay.evaluation.slices import Predicate
+from backstay.lifecycle.evaluating import EvaluationReport, evaluated
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.scored import ScoredRows, scored_rows
 from backstay.lifecycle.slices import DAY, Pin, SliceReport, pin, pins, slices, unpin
@@ -66,6 +68,27 @@ class Evaluations:
     def pinned_slices(self, model: str | None = None) -> list[Pin]:
         """The slices of a model that are watched."""
         return list(pins(self._records, self._model(model, "look at slices of")).values())
+
+    def report(
+        self,
+        number: int,
+        model: str | None = None,
+        *,
+        as_of: Moment = None,
+        since: Moment = None,
+        until: Moment = None,
+        cost: tuple[float, float] | None = None,
+        top: int | None = None,
+    ) -> EvaluationReport:
+        """How good a version is, beside the champion: a record, and a page (`save`).
+
+        cost: of a false alarm and of a missed case; top: how many of the rows can be looked at
+        """
+        chosen = self._model(model, "evaluate")
+        return evaluated(
+            self._records, chosen, number, as_of=self._moment(as_of), since=_instant(since), until=_instant(until),
+            costs=None if cost is None else Costs(*cost), k=top,
+        )  # fmt: skip
 
     def _model(self, model: str | None, what: str) -> Model:
         chosen = self._definitions.model(model)

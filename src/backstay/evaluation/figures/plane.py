@@ -64,10 +64,10 @@ class Plane:
         self._back.append(box)
 
     def across(self, y: float, label: str) -> None:
-        """A dashed horizontal line with its label above it, at the right."""
+        """A dashed horizontal line with its label above it, at the left."""
         at = self.y(y)
         self._back.append(line(self.x.left, at, self.x.right, at, "rule", label))
-        self._front.append(text(self.x.right - 4, at - 5, label, "flag axis", "end"))
+        self._front.append(text(self.x.left + 6, at - 5, label, "flag axis"))
 
     def upright(self, x: float, label: str) -> None:
         """A dashed vertical line with its label at the top."""
