@@ -66,6 +66,11 @@ def beta_quantiles(probability: float, a: ArrayLike, b: ArrayLike) -> Floats:
     return np.asarray(np.where(first <= 0, 0.0, np.where(second <= 0, 1.0, found)), np.float64)
 
 
+def log_beta(a: ArrayLike, b: ArrayLike) -> Floats:
+    """The logarithm of Euler's beta function, for many arguments above 0."""
+    return np.asarray(_special().betaln(a, b), np.float64)
+
+
 def normal_tail(z: float) -> float:
     """The probability that a standard normal value is above z."""
     return float(_special().ndtr(-z))

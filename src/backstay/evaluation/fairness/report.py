@@ -1,0 +1,257 @@
+"""The fairness report: rates of each group and crossing, gaps beside their noise floor, conflicts and the frontier.
+
+    report = fairness_report(outcome, score, {"race": race, "sex": sex}, threshold=0.5, clusters=day)
+
+It says what the rows say and decides nothing. Rows are looked at once for each partition; all else works on counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike
+
+from backstay.core.errors import InputError
+from backstay.core.show import Shown
+from backstay.evaluation.fairness.calibration import calibration_errors, calibration_gap
+from backstay.evaluation.fairness.cells import (
+    Clustered,
+    Floats,
+    Ints,
+    Partition,
+    partitions,
+    states,
+    tally,
+    tally_clusters,
+)
+from backstay.evaluation.fairness.conflict import Conflict, conflict
+from backstay.evaluation.fairness.frontier import Costs, Frontier, frontier, halves
+from backstay.evaluation.fairness.gaps import CRITERIA, Gap, Rule, adjusted, contrast, gap
+from backstay.evaluation.fairness.pooled import pooled
+from backstay.evaluation.fairness.rates import RATES, Shares, shares
+from backstay.evaluation.fairness.scored import Heights, by_step, heights, mean_scores
+from backstay.evaluation.influence import cluster_codes
+from backstay.evaluation.interval import Estimate, Insufficient, NotEnough
+from backstay.evaluation.metrics import Bools, as_outcome, as_scores
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(Shown):
+    """One group or crossing: what it is, its rows, its rates, and the same with what it borrows from the others.
+
+    values:      by attribute
+    rows, positives, selected: how many
+    rates:       by name, with Wilson's interval, or why it can't be told (see `rates`)
+    pooled:      the same, partially pooled; for reading alone, no gap is made of it
+    mean_score:  None where scores are no probabilities
+    calibration: outcomes less the mean score
+    """
+
+    values: Mapping[str, str]
+    rows: int
+    positives: int
+    selected: int
+    rates: Mapping[str, Estimate]
+    pooled: Mapping[str, Estimate]
+    mean_score: float | None
+    calibration: Estimate
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return ", ".join(self.values.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Group(Shown):
+    """One partition of the rows: by an attribute, or by a crossing.
+
+    absent: crossings that no row is in
+    """
+
+    name: str
+    attributes: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    absent: int
+    gaps: tuple[Gap, ...]
+    conflict: Conflict
+
+
+@dataclass(frozen=True, slots=True)
+class FairnessReport(Shown):
+    """What the rows say about fairness, everything counted and nothing dropped.
+
+    groups:   by each attribute and crossing
+    frontier: of the primary criterion over the first attribute, or why there is none
+    clusters: how many the rows are from; None where each row stands for itself
+    looks:    how many gaps were looked at, for which p-values are adjusted
+    """
+
+    rows: int
+    positives: int
+    selected: int
+    threshold: float
+    clusters: int | None
+    criterion: str | None
+    rule: Rule
+    groups: tuple[Group, ...]
+    frontier: Frontier | Insufficient
+    looks: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        names = ("rows", "positives", "selected", "threshold", "clusters", "criterion", "looks")
+        rule = {name: getattr(self.rule, name) for name in self.rule.__slots__}
+        return {
+            **{name: getattr(self, name) for name in names},
+            "rule": rule,
+            "groups": [group.as_dict() for group in self.groups],
+            "frontier": self.frontier.as_dict(),
+        }
+
+    def gaps(self, criterion: str) -> tuple[Gap, ...]:
+        """A criterion's gap in each partition, p-values adjusted for these alone: what a gate asks."""
+        return adjusted((one for group in self.groups for one in group.gaps if one.criterion == criterion), self.rule)
+
+
+def fairness_report(
+    outcome: ArrayLike,
+    score: ArrayLike,
+    attributes: Mapping[str, ArrayLike] | pl.DataFrame,
+    *,
+    threshold: float = 0.5,
+    criterion: str | None = None,
+    rule: Rule | None = None,
+    costs: Costs | None = None,
+    order: int = 2,
+    clusters: ArrayLike | None = None,
+    seed: int = 0,
+) -> FairnessReport:
+    """The fairness of decisions `score >= threshold`, by attributes and by their crossings up to `order`.
+
+    outcome:    0 or 1 a row
+    score:      a number a row; calibration is told of probabilities alone
+    attributes: by name, a group a row; missing ones are a group of their own
+    criterion:  the primary one: the frontier is drawn for it (without one, for equalized odds)
+    clusters:   a day or entity a row: rows of one lean on each other. Without, each row stands for itself
+    seed:       of the noise floors and of the halves; the order of rows plays no part
+
+    Raises `InputError` for NaN scores, lengths that differ and unknown criteria, and `NotEnough` for one class, a
+    constant score or no rows: what every cell lacks is said once.
+
+    >>> rng = np.random.default_rng(0)
+    >>> sex, y = np.where(np.arange(4000) % 2, "f", "m"), rng.random(4000) < 0.4
+    >>> report = fairness_report(y, np.clip(0.3 * y + rng.random(4000) * 0.7, 0, 1), {"sex": sex})
+    >>> [(one.criterion, str(one.finding)) for one in report.gaps("equalized_odds")]
+    [('equalized_odds', 'OK')]
+    """
+    rule = rule or Rule()
+    y = as_outcome(outcome)
+    s = as_scores(score, "score", rows=y.size)
+    _vet(y, s, criterion)
+    parts = partitions(attributes, order)
+    if parts[0].code.size != y.size:
+        raise InputError(f"{parts[0].code.size} attributes for {y.size} outcomes", where="attributes")
+    codes, number = cluster_codes(clusters, rows=y.size)
+    cluster = None if codes is None else (codes, number)
+    decision = s >= threshold
+    look = _Look(y, s, states(y, decision), heights(s, threshold), cluster, rule, seed)
+    groups = [_group(part, look) for part in parts]
+    every = adjusted((one for group in groups for one in group.gaps), rule)
+    each = len(CRITERIA)
+    groups = [replace(group, gaps=every[place * each : (place + 1) * each]) for place, group in enumerate(groups)]
+    return FairnessReport(
+        y.size, int(y.sum()), int(decision.sum()), float(threshold), None if cluster is None else cluster[1],
+        criterion, rule, tuple(groups), _frontier(parts[0], look, threshold, criterion, costs), len(every),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is looked at in every partition alike."""
+
+    outcome: Bools
+    score: Floats
+    state: np.ndarray[Any, np.dtype[np.uint8]]
+    heights: Heights
+    cluster: tuple[np.ndarray[Any, np.dtype[np.intp]], int] | None
+    rule: Rule
+    seed: int
+
+    def clustered(self, part: Partition) -> Clustered | None:
+        return None if self.cluster is None else tally_clusters(part, self.state, *self.cluster)
+
+
+def _vet(outcome: Bools, score: Floats, criterion: str | None) -> None:
+    if criterion is not None and criterion not in CRITERIA:
+        raise InputError(f"the criterion is {criterion!r}", where="criterion", expected=f"one of {', '.join(CRITERIA)}")
+    happened = int(outcome.sum())
+    if not outcome.size:
+        raise NotEnough("there are no rows", where="outcome", expected="at least one")
+    if happened in (0, outcome.size):
+        raise NotEnough(
+            f"all {outcome.size} rows have outcome {1 if happened else 0}", where="outcome", expected="both outcomes"
+        )
+    if score.min() == score.max():
+        raise NotEnough(
+            f"all {score.size} scores are {float(score[0]):g}", where="score",
+            expected="scores that differ: a constant one selects everybody or nobody",
+        )  # fmt: skip
+
+
+def _group(part: Partition, look: _Look) -> Group:
+    counts, steps, clustered = tally(part, look.state), by_step(part, look.outcome, look.heights), look.clustered(part)
+    rule, name, cells = look.rule, part.name, part.cells
+    found = {rate: shares(counts, rate, rule.minimum, clustered, rule.level) for rate in RATES}
+    gaps = [
+        gap(criterion, name, cells, counts, rule, clustered=clustered, seed=look.seed)
+        if rates
+        else calibration_gap(name, cells, steps, found["base_rate"], rule, seed=look.seed)
+        for criterion, rates in CRITERIA.items()
+    ]
+    panel = conflict(name, cells, counts, rule, seed=look.seed, base=contrast(found["base_rate"], rule))
+    return Group(name, part.attributes, _cells(part, counts, found, look), part.absent, tuple(gaps), panel)
+
+
+def _cells(part: Partition, counts: Ints, found: Mapping[str, Shares], look: _Look) -> tuple[Cell, ...]:
+    level = look.rule.level
+    rates = {name: one.estimates(level) for name, one in found.items()}
+    borrowed = {name: pooled(one, level) for name, one in found.items()}
+    mean = mean_scores(part, look.score)
+    errors = calibration_errors(mean, found["base_rate"], level)
+    return tuple(
+        Cell(
+            dict(zip(part.attributes, values, strict=True)), int(counts[place].sum()), int(counts[place, 2:].sum()),
+            int(counts[place, 1::2].sum()), {name: one[place] for name, one in rates.items()},
+            {name: one[place] for name, one in borrowed.items()}, None if mean is None else float(mean[place]),
+            errors[place],
+        )
+        for place, values in enumerate(part.values)
+    )  # fmt: skip
+
+
+def _frontier(
+    part: Partition, look: _Look, threshold: float, criterion: str | None, costs: Costs | None
+) -> Frontier | Insufficient:
+    chosen = criterion or "equalized_odds"
+    if not CRITERIA[chosen]:
+        return Insufficient(f"{chosen} is of the score: no threshold touches it", look.outcome.size)
+    if look.cluster is None:
+        fit, held = halves(by_step(part, look.outcome, look.heights), look.seed)
+    else:  # whole clusters: what is chosen on a day is not measured on that day
+        codes, number = look.cluster
+        first = (np.random.default_rng(look.seed).permutation(number) < (number + 1) // 2)[codes]
+        fit, held = (_half(part, look, rows) for rows in (first, ~first))
+    try:
+        return frontier(chosen, part.name, part.cells, fit, held, look.heights.edges, threshold, costs, look.rule)
+    except NotEnough as error:
+        return Insufficient(error.what, look.outcome.size)
+
+
+def _half(part: Partition, look: _Look, rows: Bools) -> Ints:
+    half = replace(part, code=part.code[rows])
+    return by_step(half, look.outcome[rows], Heights(look.heights.edges, look.heights.step[rows]))
