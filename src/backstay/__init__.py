@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from backstay.definitions import Entity as Entity
     from backstay.definitions import EventSource as EventSource
     from backstay.definitions import Expect as Expect
+    from backstay.definitions import Fairness as Fairness
     from backstay.definitions import FeatureSet as FeatureSet
     from backstay.definitions import First as First
     from backstay.definitions import FloatRange as FloatRange
@@ -54,8 +55,8 @@ __version__ = "0.1.0"
 
 _DEFINITIONS = (
     "Ask", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy", "DeltaTable", "Derived", "Distinct", "Entity",
-    "EventSource", "Expect", "FeatureSet", "First", "FloatRange", "GatePolicy", "IntRange", "Label", "Last", "Latest",
-    "Max", "Mean", "Min", "Model", "Objective", "ParquetFiles", "Request", "RetrainPolicy", "Share", "Slice",
+    "EventSource", "Expect", "Fairness", "FeatureSet", "First", "FloatRange", "GatePolicy", "IntRange", "Label", "Last",
+    "Latest", "Max", "Mean", "Min", "Model", "Objective", "ParquetFiles", "Request", "RetrainPolicy", "Share", "Slice",
     "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")

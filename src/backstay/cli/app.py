@@ -22,6 +22,7 @@ from backstay.cli import (
     data,
     doctor,
     evaluating,
+    fairness,
     impact,
     ledger,
     models,
@@ -146,6 +147,8 @@ _add(app, "runs", runs.runs, _MODEL, "runs --sort seconds --limit 5")
 _add(app, "compare", runs.compare, _MODEL, "compare 5f70bf18 a0860070 --html compare.html")
 _add(app, "judge", models.judge, _MODEL, "judge 1 --as-of 2013-04-01")
 _add(app, "evaluate", evaluating.evaluate, _MODEL, "evaluate 3 --out evaluation.html")
+_add(app, "fairness", fairness.fairness, _MODEL, "fairness 3 --by race,sex --html fairness.html")
+_add(app, "fairness-guide", fairness.fairness_guide, _MODEL, "fairness-guide --kind assistive")
 _add(app, "approve", approvals.approve, _MODEL, "approve 3 --why slices-looked-at")
 _add(app, "reject", approvals.reject, _MODEL, "reject 3 --why worse-at-night")
 _add(app, "promote", models.promote, _MODEL, "promote 1 --as-of 2013-04-01")

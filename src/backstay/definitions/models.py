@@ -7,6 +7,7 @@ from typing import Any
 
 from backstay.core.errors import DefinitionError
 from backstay.core.times import duration
+from backstay.definitions.fairness import Fairness
 from backstay.definitions.features import FeatureSet
 from backstay.definitions.labels import Label
 from backstay.definitions.names import check_name
@@ -43,6 +44,7 @@ class Model:
     objective: how fast and how reliably it is to answer, and why: servers count whether it does. It is no part of what
                a version is: changing it changes no hash.
     slices:    where it is looked at, and where the gate lets no candidate be worse; no part of what a version is
+    fairness:  by which protected attributes its decisions are compared, and what the gate asks; in no hash
     stakes:    "high": a version serves only after another person than its author has approved it
     trust_code: also load versions whose files can hold code, which runs then (pickles): say so only where nobody else
                can write to the records.
@@ -65,6 +67,7 @@ class Model:
         tuning: Tuning | None = None,
         objective: Objective | None = None,
         slices: Sequence[Slice] = (),
+        fairness: Fairness | None = None,
         stakes: str = "low",
         description: str = "",
     ) -> None:
@@ -87,6 +90,14 @@ class Model:
             raise DefinitionError(f"stakes={stakes!r}", where=self.where, expected='"low" or "high"')
         self.stakes = stakes
         self.slices = checked_slices(slices, {*features.keys, *(one.name for one in features)}, self.where)
+        self.fairness = fairness
+        if fairness is not None:
+            fairness.check(self.keys, self.where)
+        self._check_asked()
+
+    def _check_asked(self) -> None:
+        """`DefinitionError` unless the asked rows have what features and label are looked up by."""
+        features, label, ask = self.features, self.label, self.ask
         columns = {*ask.source.schema, "event_time"}
         needed = {*features.keys, label.key, *(ask.fields.get(f.name, f.name) for f in features.requests)}
         missing = sorted(needed - columns)

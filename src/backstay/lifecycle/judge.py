@@ -17,6 +17,7 @@ from backstay.core.show import Shown
 from backstay.core.times import duration, duration_text, instant_text
 from backstay.definitions import Model
 from backstay.lifecycle.approval import approved, as_evidence
+from backstay.lifecycle.fairness import fair_checks
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.references import reference_sample
 from backstay.lifecycle.scored import LabelledRows, labelled_rows
@@ -83,6 +84,9 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
     if final:  # an early look would be one more chance to be fooled: it is not taken
         checks += [_units(records, model, version, rows), _comparison(records, model, version, champion, rows)]
         checks += _slices(records, model, version, champion, rows)
+        if model.fairness is not None:
+            scores = _scores(records, model, version, rows)
+            checks += fair_checks(records, model, version, rows, scores, as_of=as_of)
     decision = Decision.of(checks)
     against = None if champion is None else champion.number
     body = {

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from backstay.core.errors import InputError
 from backstay.core.times import instant
 from backstay.definitions import Model
 from backstay.evaluation.decided import Costs
+from backstay.evaluation.fairness import QUESTIONS, Answers
 from backstay.evaluation.slices import Predicate
 from backstay.lifecycle.evaluating import EvaluationReport, evaluated
+from backstay.lifecycle.fairness import (
+    Chosen,
+    VersionFairness,
+    choose_criterion,
+    criterion_of,
+    declared_fairness,
+    version_fairness,
+)
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.scored import ScoredRows, scored_rows
 from backstay.lifecycle.slices import DAY, Pin, SliceReport, pin, pins, slices, unpin
@@ -89,6 +99,49 @@ class Evaluations:
             self._records, chosen, number, as_of=self._moment(as_of), since=_instant(since), until=_instant(until),
             costs=None if cost is None else Costs(*cost), k=top,
         )  # fmt: skip
+
+    def fairness(
+        self,
+        number: int,
+        model: str | None = None,
+        *,
+        by: Sequence[str] | None = None,
+        as_of: Moment = None,
+        since: Moment = None,
+        until: Moment = None,
+    ) -> VersionFairness:
+        """The fairness of a version's decisions on the rows it may be evaluated on: see `evaluation.fairness`.
+
+        by: some of the attributes, by name or by the end of it (`race` for `person_race`); by default all
+
+        `AccessError` without the role read_offline on the model's feature set and on that of its protected attributes.
+        """
+        chosen = self._model(model, "evaluate")
+        attributes = declared_fairness(chosen).attributes.name
+        self._permits.features(attributes, "read protected attributes of", "read_offline")
+        rows = scored_rows(
+            self._records, chosen, number, as_of=self._moment(as_of), since=_instant(since), until=_instant(until)
+        )
+        return version_fairness(self._records, chosen, rows, by=by)
+
+    def choose_criterion(
+        self, model: str | None = None, *, why: str, criterion: str | None = None, **answers: str
+    ) -> Chosen:
+        """Record the primary criterion of fairness, with the actor's name: it is what the gate asks for from now on.
+
+        answers:   to the questions of `evaluation.fairness.guide`: `kind`, `capacity`, `labels`, `feedback`
+        criterion: another one than the guide proposes for them
+        """
+        one = self._definitions.model(model)
+        self._permits.model(one, "choose the criterion of", "define")
+        if unknown := sorted(answers.keys() - QUESTIONS.keys()):
+            raise InputError(f"there is no question {unknown[0]!r}", expected=f"some of {', '.join(QUESTIONS)}")
+        given = Answers(**{name: answers.get(name, "") for name in QUESTIONS}) if answers else None
+        return choose_criterion(self._records, one, why=why, answers=given, criterion=criterion)
+
+    def criterion(self, model: str | None = None, *, as_of: Moment = None) -> Chosen | None:
+        """The criterion of fairness that was last recorded, and by whom."""
+        return criterion_of(self._records, self._definitions.model(model), as_of=_instant(as_of))
 
     def _model(self, model: str | None, what: str) -> Model:
         chosen = self._definitions.model(model)

@@ -64,6 +64,7 @@ def load_definitions(project: Path, models_file: str) -> Definitions:
     values = list(vars(_import(project, path)).values())
     models = _named([one for one in values if isinstance(one, Model)], "models")
     sets = [model.features for model in models.values()]
+    sets += [model.fairness.attributes for model in models.values() if model.fairness is not None]
     feature_sets = _named([*sets, *(one for one in values if isinstance(one, FeatureSet))], "feature sets")
     sources = [source for one in feature_sets.values() for source in one.sources]
     sources += [source for model in models.values() for source in model.sources]

@@ -31,6 +31,12 @@ class Permits:
         for role in roles:
             self._authority.require(role, [model.features.name], f"{what} model {model.name!r}")
 
+    def judged(self, model: Model, what: str, *roles: Role) -> None:
+        """The same, and to read the model's protected attributes, where its gate looks at them."""
+        self.model(model, what, *roles)
+        if model.fairness is not None:
+            self.features(model.fairness.attributes.name, f"{what} model {model.name!r} by", "read_offline")
+
     def features(self, name: str, what: str, role: Role) -> None:
         """A role on one feature set; what is read online is asked many times a second."""
         self._authority.require(role, [name], f"{what} feature set {name!r}", often=role == "read_online")

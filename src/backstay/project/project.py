@@ -130,7 +130,7 @@ class Project(Context):
 
     def judge(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> Judgement:
         """The gate's answer about a version: PASS, FAIL or INSUFFICIENT, recorded with its evidence."""
-        self.permits.model(self.model(model), "judge", "read_offline")
+        self.permits.judged(self.model(model), "judge", "read_offline")
         return judge(self.records, self.model(model), number, as_of=self._moment(as_of))
 
     def promote(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> AliasMove:
@@ -139,7 +139,7 @@ class Project(Context):
         `ApprovalNeeded` where the model's stakes are high and nobody but its author has approved it.
         """
         one = self.model(model)
-        self.permits.model(one, "promote a version of", "promote")
+        self.permits.judged(one, "promote a version of", "promote")
         approved(self.records, one, self.records.registry.get(one.name, number))
         judgement = judge(self.records, one, number, as_of=self._moment(as_of))
         if judgement.decision.verdict is not Verdict.PASS:
@@ -184,7 +184,7 @@ class Project(Context):
 
     def tick(self, model: str | None = None) -> Ticked:
         """Do what is due now: judge, promote, retrain, and compact the prediction log."""
-        self.permits.model(self.model(model), "tick", "read_offline", "define", "promote")
+        self.permits.judged(self.model(model), "tick", "read_offline", "define", "promote")
         return tick(self.records, self.model(model), self.environment, strict=self.settings["project.strict"])
 
     def status(self, *, as_of: str | int | None = None) -> Status:

@@ -22,6 +22,7 @@ from backstay.evaluation.fairness.conflict import Conflict, Identity, Together, 
 from backstay.evaluation.fairness.frontier import Costs, Frontier, Point, frontier, place
 from backstay.evaluation.fairness.gaps import CRITERIA, Finding, Gap, Rule, adjusted, gap
 from backstay.evaluation.fairness.guide import QUESTIONS, Answers, Proposal, given_up, propose
+from backstay.evaluation.fairness.look import gaps_of
 from backstay.evaluation.fairness.report import Cell, FairnessReport, Group, fairness_report
 from backstay.evaluation.fairness.reweighing import reweighing
 
@@ -49,6 +50,7 @@ __all__ = [
     "fairness_report",
     "frontier",
     "gap",
+    "gaps_of",
     "given_up",
     "identities",
     "partitions",

@@ -95,7 +95,8 @@ class Gap:
     gap:      the largest difference between two cells, with its limits; or why there is none
     floor:    what chance alone would make of it in `level` of cases
     p:        how often chance would make as much; `adjusted`, for all gaps that were looked at
-    highest, lowest: the cells that it is between
+    highest, lowest: the cells that it is between, and `rate` what they differ in
+    surest:   the rate and the two cells that most surely differ, which may be others: larger ones
     told:     the cells that are compared
     untold:   by cell that is not, why; `unseen` is the share of rows in them
     """
@@ -112,6 +113,7 @@ class Gap:
     rate: str = ""
     highest: str = ""
     lowest: str = ""
+    surest: tuple[str, str, str] = ("", "", "")
     told: tuple[str, ...] = ()
     untold: tuple[tuple[str, str], ...] = ()
     unseen: float = 0.0
@@ -249,8 +251,15 @@ def answer(
         rate=widest.rate,
         highest=cells[int(widest.places[int(np.argmax(widest.shares))])],
         lowest=cells[int(widest.places[int(np.argmin(widest.shares))])],
+        surest=_surest(contrasts, cells),
     )
     return judged(replace(made, adjusted=made.p), rule)
+
+
+def _surest(contrasts: Sequence[Contrast], cells: Sequence[str]) -> tuple[str, str, str]:
+    one = max(contrasts, key=lambda one: float(one.low.max()))
+    first, second = np.unravel_index(int(np.argmax(one.low)), one.low.shape)
+    return one.rate, cells[int(one.places[first])], cells[int(one.places[second])]
 
 
 def noise(contrasts: Sequence[Contrast], times: int, rng: np.random.Generator) -> Floats:
@@ -274,7 +283,10 @@ def judged(found: Gap, rule: Rule) -> Gap:
     noted = f"; {found.unseen:.1%} of rows are in cells that can't be told" if found.untold else ""
     if beyond and found.adjusted <= 1 - rule.level:
         finding = Finding.GAP
-        reason = f"{name} of {found.highest} is above that of {found.lowest} by more than {rule.tolerance:g}"
+        rate, first, second = found.surest
+        by = f"{SHORT.get(rate, rate)} of {first} is above that of {second} by more than {rule.tolerance:g}"
+        floor = f"a gap in {name} of {found.gap.estimate:.3f} is more than chance makes ({found.floor:.3f})"
+        reason = by if found.gap.low > rule.tolerance else floor
     elif found.gap.high <= rule.tolerance and found.unseen <= rule.untold:
         finding, reason = Finding.OK, f"no two cells differ in {name} by more than {rule.tolerance:g}{noted}"
     elif found.gap.high <= rule.tolerance:

@@ -52,7 +52,14 @@ OF = {
     "ppv": "selected rows",
 }
 """What each rate is a share of, in words."""
-SHORT = {"selection_rate": "selected", "base_rate": "base rate", "tpr": "TPR", "fnr": "FNR", "fpr": "FPR", "ppv": "PPV"}
+SHORT = {
+    "selection_rate": "selection rate",
+    "base_rate": "base rate",
+    "tpr": "TPR",
+    "fnr": "FNR",
+    "fpr": "FPR",
+    "ppv": "PPV",
+}
 """How a column of a table is headed."""
 
 

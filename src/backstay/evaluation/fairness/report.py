@@ -15,28 +15,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from backstay.core.errors import InputError
 from backstay.core.show import Shown
-from backstay.evaluation.fairness.calibration import calibration_errors, calibration_gap
-from backstay.evaluation.fairness.cells import (
-    Clustered,
-    Floats,
-    Ints,
-    Partition,
-    partitions,
-    states,
-    tally,
-    tally_clusters,
-)
+from backstay.evaluation.fairness.calibration import calibration_errors
+from backstay.evaluation.fairness.cells import Ints, Partition, tally
 from backstay.evaluation.fairness.conflict import Conflict, conflict
 from backstay.evaluation.fairness.frontier import Costs, Frontier, frontier, halves
-from backstay.evaluation.fairness.gaps import CRITERIA, Gap, Rule, adjusted, contrast, gap
+from backstay.evaluation.fairness.gaps import CRITERIA, Gap, Rule, adjusted, contrast
+from backstay.evaluation.fairness.look import Look, check_criterion, looked
 from backstay.evaluation.fairness.pooled import pooled
 from backstay.evaluation.fairness.rates import RATES, Shares, shares
-from backstay.evaluation.fairness.scored import Heights, by_step, heights, mean_scores
-from backstay.evaluation.influence import cluster_codes
+from backstay.evaluation.fairness.scored import Heights, by_step, mean_scores
 from backstay.evaluation.interval import Estimate, Insufficient, NotEnough
-from backstay.evaluation.metrics import Bools, as_outcome, as_scores
+from backstay.evaluation.metrics import Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,75 +139,32 @@ def fairness_report(
     >>> [(one.criterion, str(one.finding)) for one in report.gaps("equalized_odds")]
     [('equalized_odds', 'OK')]
     """
-    rule = rule or Rule()
-    y = as_outcome(outcome)
-    s = as_scores(score, "score", rows=y.size)
-    _vet(y, s, criterion)
-    parts = partitions(attributes, order)
-    if parts[0].code.size != y.size:
-        raise InputError(f"{parts[0].code.size} attributes for {y.size} outcomes", where="attributes")
-    codes, number = cluster_codes(clusters, rows=y.size)
-    cluster = None if codes is None else (codes, number)
-    decision = s >= threshold
-    look = _Look(y, s, states(y, decision), heights(s, threshold), cluster, rule, seed)
+    if criterion is not None:
+        check_criterion(criterion)
+    parts, look = looked(
+        outcome, score, attributes, threshold=threshold, rule=rule, order=order, clusters=clusters, seed=seed
+    )
     groups = [_group(part, look) for part in parts]
-    every = adjusted((one for group in groups for one in group.gaps), rule)
+    every = adjusted((one for group in groups for one in group.gaps), look.rule)
     each = len(CRITERIA)
     groups = [replace(group, gaps=every[place * each : (place + 1) * each]) for place, group in enumerate(groups)]
     return FairnessReport(
-        y.size, int(y.sum()), int(decision.sum()), float(threshold), None if cluster is None else cluster[1],
-        criterion, rule, tuple(groups), _frontier(parts[0], look, threshold, criterion, costs), len(every),
+        look.outcome.size, int(look.outcome.sum()), int(look.decision.sum()), float(threshold),
+        None if look.cluster is None else look.cluster[1], criterion, look.rule, tuple(groups),
+        _frontier(parts[0], look, threshold, criterion, costs), len(every),
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What is looked at in every partition alike."""
-
-    outcome: Bools
-    score: Floats
-    state: np.ndarray[Any, np.dtype[np.uint8]]
-    heights: Heights
-    cluster: tuple[np.ndarray[Any, np.dtype[np.intp]], int] | None
-    rule: Rule
-    seed: int
-
-    def clustered(self, part: Partition) -> Clustered | None:
-        return None if self.cluster is None else tally_clusters(part, self.state, *self.cluster)
-
-
-def _vet(outcome: Bools, score: Floats, criterion: str | None) -> None:
-    if criterion is not None and criterion not in CRITERIA:
-        raise InputError(f"the criterion is {criterion!r}", where="criterion", expected=f"one of {', '.join(CRITERIA)}")
-    happened = int(outcome.sum())
-    if not outcome.size:
-        raise NotEnough("there are no rows", where="outcome", expected="at least one")
-    if happened in (0, outcome.size):
-        raise NotEnough(
-            f"all {outcome.size} rows have outcome {1 if happened else 0}", where="outcome", expected="both outcomes"
-        )
-    if score.min() == score.max():
-        raise NotEnough(
-            f"all {score.size} scores are {float(score[0]):g}", where="score",
-            expected="scores that differ: a constant one selects everybody or nobody",
-        )  # fmt: skip
-
-
-def _group(part: Partition, look: _Look) -> Group:
-    counts, steps, clustered = tally(part, look.state), by_step(part, look.outcome, look.heights), look.clustered(part)
-    rule, name, cells = look.rule, part.name, part.cells
+def _group(part: Partition, look: Look) -> Group:
+    counts, clustered, rule = tally(part, look.state), look.clustered(part), look.rule
     found = {rate: shares(counts, rate, rule.minimum, clustered, rule.level) for rate in RATES}
-    gaps = [
-        gap(criterion, name, cells, counts, rule, clustered=clustered, seed=look.seed)
-        if rates
-        else calibration_gap(name, cells, steps, found["base_rate"], rule, seed=look.seed)
-        for criterion, rates in CRITERIA.items()
-    ]
-    panel = conflict(name, cells, counts, rule, seed=look.seed, base=contrast(found["base_rate"], rule))
-    return Group(name, part.attributes, _cells(part, counts, found, look), part.absent, tuple(gaps), panel)
+    gaps = tuple(look.gap(part, criterion) for criterion in CRITERIA)
+    base = contrast(found["base_rate"], rule)
+    panel = conflict(part.name, part.cells, counts, rule, seed=look.seed, base=base)
+    return Group(part.name, part.attributes, _cells(part, counts, found, look), part.absent, gaps, panel)
 
 
-def _cells(part: Partition, counts: Ints, found: Mapping[str, Shares], look: _Look) -> tuple[Cell, ...]:
+def _cells(part: Partition, counts: Ints, found: Mapping[str, Shares], look: Look) -> tuple[Cell, ...]:
     level = look.rule.level
     rates = {name: one.estimates(level) for name, one in found.items()}
     borrowed = {name: pooled(one, level) for name, one in found.items()}
@@ -235,7 +182,7 @@ def _cells(part: Partition, counts: Ints, found: Mapping[str, Shares], look: _Lo
 
 
 def _frontier(
-    part: Partition, look: _Look, threshold: float, criterion: str | None, costs: Costs | None
+    part: Partition, look: Look, threshold: float, criterion: str | None, costs: Costs | None
 ) -> Frontier | Insufficient:
     chosen = criterion or "equalized_odds"
     if not CRITERIA[chosen]:
@@ -252,6 +199,6 @@ def _frontier(
         return Insufficient(error.what, look.outcome.size)
 
 
-def _half(part: Partition, look: _Look, rows: Bools) -> Ints:
+def _half(part: Partition, look: Look, rows: Bools) -> Ints:
     half = replace(part, code=part.code[rows])
     return by_step(half, look.outcome[rows], Heights(look.heights.edges, look.heights.step[rows]))
