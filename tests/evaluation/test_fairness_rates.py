@@ -67,6 +67,7 @@ def test_the_order_of_rows_moves_no_bit() -> None:
         ["x", None, "y", ""],
         pl.Series(["x", None, "y", None]),
         np.array(["x", None, "y", None], dtype=object),
+        np.array(["x", float("nan"), "y", None], dtype=object),
         pl.Series(["x", None, "y", None], dtype=pl.Categorical),
     ],
 )

@@ -126,8 +126,11 @@ def _texts(name: str, values: ArrayLike) -> pl.Series:
 
 
 def _listed(values: Any) -> Any:
-    """Fixed-width texts of NumPy as objects, which Polars reads in half the time."""
-    return values.astype(object) if isinstance(values, np.ndarray) and values.dtype.kind == "U" else values
+    """Texts and objects as a list, which is read in half the time; a NaN among them is missing."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "U":
+        return values.tolist()
+    listed = values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind == "O" else values
+    return [None if one != one else one for one in listed] if isinstance(listed, list) else listed
 
 
 def _crossed(parts: list[Partition]) -> Partition:
