@@ -15,8 +15,8 @@ from backstay.definitions.fairness import CRITERIA as DECLARED
 from backstay.evaluation.fairness import CRITERIA, MISSING
 from backstay.evaluation.interval import Interval
 from backstay.lifecycle.fairness import attributes_of
+from backstay.lifecycle.fairness_page import render
 from backstay.project import Project
-from backstay.project.fairness_page import render
 from backstay.rollout import Verdict
 from tests.serving import shop
 

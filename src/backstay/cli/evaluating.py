@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,12 @@ from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption
 from backstay.cli.rules import CostOption, SinceOption, UntilOption, costs_of
 from backstay.cli.shell import Shell
 from backstay.cli.tables import block, table
+
+if TYPE_CHECKING:
+    from backstay.lifecycle.slices import SliceReport
+
+SHOWN = 10
+"""Slices in the terminal, at the most."""
 
 
 def evaluate(
@@ -40,10 +46,11 @@ def evaluate(
     Beside the champion, on the same rows. It decides nothing: `judge` does.
     """
     with Shell(ctx, project, home, as_json) as shell:
-        with shell.working(f"evaluating version {number}"):
+        with shell.working(f"evaluating version {number}") as progress:
             found = shell.project.evaluations.report(
-                number, model, as_of=as_of, since=since, until=until, cost=costs_of(cost), top=top
-            )
+                number, model, as_of=as_of, since=since, until=until, cost=costs_of(cost), top=top,
+                progress=progress,
+            )  # fmt: skip
             written = None if out is None else found.save(out)
         told = found.as_dict()
         about = told["about"]
@@ -51,9 +58,34 @@ def evaluate(
         parts: list[Any] = [block(head), "", block(found.evaluation.summary(), title="How good it is")]
         if found.comparison is not None:
             parts += ["", _beside(found.against, told["comparison"])]
+        parts += ["", *_worse(found.slices)]
+        if found.fairness is not None:
+            gaps = [one for group in found.fairness.report.groups for one in group.gaps if str(one.finding) == "GAP"]
+            said = "; ".join(f"{one.criterion.replace('_', ' ')}: {one.reason}" for one in gaps) or "no gap is shown"
+            parts += ["", block({"fairness": said})]
         shell.show(told | {"out": None if out is None else str(out)}, *parts)
         if written is not None:
             shell.note(f"written: {written[0]}, {written[1]}")
+
+
+def _worse(found: SliceReport | None) -> list[Any]:
+    """Slices that are shown to be worse, whether they were known or found."""
+    if found is None:
+        return []
+    bad = [(f"{one.name}: {one.rule}", one.measured) for one in found.known if one.verdict == "worse"]
+    if found.found is not None:
+        bad += [(str(one.predicate), one.measured) for one in found.found.confirmed]
+    rows = [(name, f"{one.rows:,}", str(one.difference)) for name, one in bad[:SHOWN]]
+    more = [f"and {len(bad) - SHOWN} more: backstay slices"] if len(bad) > SHOWN else []
+    return [
+        table(
+            ("~slice", ">rows", "log loss above the rest by"),
+            rows,
+            title="Where it is worse",
+            empty="nowhere that these rows can show",
+        ),
+        *more,
+    ]
 
 
 def _beside(against: int | None, told: dict[str, Any]) -> Any:

@@ -58,7 +58,7 @@ def fairness(
         with shell.working("scoring the rows"):
             found = shell.project.evaluations.fairness(number, model, by=names, as_of=as_of, since=since, until=until)
         if html is not None:
-            from backstay.project.fairness_page import render
+            from backstay.lifecycle.fairness_page import render
 
             _write(html, render(found))
         parts: list[Any] = [_facts(found)]

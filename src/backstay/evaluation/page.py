@@ -30,15 +30,15 @@ SHARES = (
 )  # fmt: skip
 
 
-def page(title: str, told: Told) -> str:
-    """The page of a record: what of `about`, `evaluation`, `comparison` and further parts it has."""
+def page(title: str, told: Told, *more: str) -> str:
+    """The page of a record: what of `about`, `evaluation` and `comparison` it has, and `more` sections, as HTML."""
     parts = [f"<h1>{escape(title)}</h1>"]
     if "about" in told:
         parts.append(facts("", {name: _text(value) for name, value in told["about"].items()}))
     for name, section in SECTIONS.items():
         if told.get(name):
             parts.append(f"<section>{''.join(section(told[name]))}</section>")
-    return document(title, *parts, style=STYLE)
+    return document(title, *parts, *more, style=STYLE)
 
 
 def _evaluation(told: Told) -> Iterator[str]:

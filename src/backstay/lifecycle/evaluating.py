@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from backstay.core.errors import InputError
-from backstay.core.show import Shown
+from backstay.core.show import Shown, plain
 from backstay.core.times import instant_text
 from backstay.definitions import Model
 from backstay.evaluation.binary import BinaryEvaluation, evaluate
 from backstay.evaluation.comparison import Comparison, compare
 from backstay.evaluation.decided import Costs
 from backstay.evaluation.page import page
+from backstay.lifecycle.fairness import VersionFairness, version_fairness
+from backstay.lifecycle.fairness_page import sections
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.scored import ScoredRows, scored_rows
+from backstay.lifecycle.slice_section import slice_section
+from backstay.lifecycle.slices import Progress, SliceReport, sliced
 from backstay.registry.versions import ModelVersion
 
 
@@ -29,12 +33,16 @@ class EvaluationReport(Shown):
 
     against:    the champion that it is compared with on the same rows; None: it is the champion, or there is none
     comparison: on rows that neither has learned from; None where `against` is
+    slices:     where it is worse; None if it was not looked for
+    fairness:   of a model that declares it, for whoever may read the attributes; else None
     """
 
     rows: ScoredRows
     evaluation: BinaryEvaluation
     against: int | None
     comparison: Comparison | None
+    slices: SliceReport | None = None
+    fairness: VersionFairness | None = None
 
     @property
     def title(self) -> str:
@@ -51,11 +59,19 @@ class EvaluationReport(Shown):
         beside = None
         if self.comparison is not None:
             beside = {"against": self.against, **self.comparison.as_dict()}
-        return {"about": about, "evaluation": self.evaluation.as_dict(), "comparison": beside}
+        return {
+            "about": about, "evaluation": self.evaluation.as_dict(), "comparison": beside,
+            "slices": plain(self.slices), "fairness": plain(self.fairness),
+        }  # fmt: skip
 
     def page(self) -> str:
         """One HTML page that needs nothing else; every number on it is in `as_dict`."""
-        return page(self.title, self.as_dict())
+        more = []
+        if self.slices is not None:
+            more.append(slice_section(self.slices))
+        if self.fairness is not None:
+            more.append(f"<section><h2>Whom it falls on</h2>{''.join(sections(self.fairness))}</section>")
+        return page(self.title, self.as_dict(), *more)
 
     def save(self, path: str | Path) -> tuple[Path, Path]:
         """Write the page, and the record as JSON beside it; the two paths."""
@@ -79,22 +95,29 @@ class EvaluationReport(Shown):
 
 def evaluated(
     records: Records, model: Model, number: int, *, as_of: int, since: int | None = None, until: int | None = None,
-    costs: Costs | None = None, k: int | None = None, level: float = 0.95,
+    costs: Costs | None = None, k: int | None = None, level: float = 0.95, attributes: bool = False,
+    progress: Progress = lambda *_: None,
 ) -> EvaluationReport:  # fmt: skip
     """Evaluate a version on the rows that it may be evaluated on (see `scored_rows`), over days.
 
     costs: of an error each; k: how many of the rows can be looked at. The decision is the one that it serves.
+    attributes: whether protected attributes may be read: then the fairness of a model that declares it is told, too
     """
+    progress("reading rows", 0, 4)
     rows = scored_rows(records, model, number, as_of=as_of, since=since, until=until)
     labelled = rows.labelled
     found = evaluate(
         labelled.outcome, rows.score, clusters=labelled.day, threshold=rows.rule.threshold, cost=costs, k=k, level=level
     )
+    progress("comparing with the champion", 1, 4)
     champion = _champion(records, model, number)
-    if champion is None:
-        return EvaluationReport(rows, found, None, None)
-    beside = _beside(records, model, rows, champion, costs, level)
-    return EvaluationReport(rows, found, champion.number, beside)
+    beside = None if champion is None else _beside(records, model, rows, champion, costs, level)
+    progress("looking for slices", 2, 4)
+    worse = sliced(records, model, rows, level=level)
+    progress("comparing groups", 3, 4)
+    fair = version_fairness(records, model, rows) if attributes and model.fairness is not None else None
+    progress("evaluated", 4, 4)
+    return EvaluationReport(rows, found, None if champion is None else champion.number, beside, worse, fair)
 
 
 def _champion(records: Records, model: Model, number: int) -> ModelVersion | None:

@@ -124,6 +124,18 @@ def slices(
     """
     progress("reading rows", 0, 1)
     rows = scored_rows(records, model, number, as_of=as_of, since=since, until=until)
+    return sliced(
+        records, model, rows, find=find, order=order, loss=loss, clusters=clusters, effect=effect, level=level,
+        seed=seed, progress=progress,
+    )  # fmt: skip
+
+
+def sliced(
+    records: Records, model: Model, rows: ScoredRows, *, find: bool = True, order: int = 2, loss: str = "log_loss",
+    clusters: str = DAY, effect: float = 0.0, level: float = 0.95, seed: int = 0,
+    progress: Progress = lambda *_: None,
+) -> SliceReport:  # fmt: skip
+    """The same of rows that are scored already."""
     losses, labels = _losses(rows, loss), _clusters(model, rows.labelled, clusters)
     known = _known(records, model, rows.labelled, losses, labels, effect, level)
     found = None
@@ -133,8 +145,8 @@ def slices(
             progress=progress,
         )  # fmt: skip
     return SliceReport(
-        model.name, number, rows.since, rows.until, as_of, loss, clusters, rows.labelled.rows, float(losses.mean()),
-        known, found,
+        model.name, rows.version.number, rows.since, rows.until, rows.as_of, loss, clusters, rows.labelled.rows,
+        float(losses.mean()), known, found,
     )  # fmt: skip
 
 

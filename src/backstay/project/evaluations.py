@@ -89,15 +89,21 @@ class Evaluations:
         until: Moment = None,
         cost: tuple[float, float] | None = None,
         top: int | None = None,
+        progress: Callable[[str, int, int], None] = lambda *_: None,
     ) -> EvaluationReport:
         """How good a version is, beside the champion: a record, and a page (`save`).
 
         cost: of a false alarm and of a missed case; top: how many of the rows can be looked at
+
+        With where it is worse, and whom it falls on, if the model declares fairness and the actor may read the
+        attributes.
         """
         chosen = self._model(model, "evaluate")
+        declared = chosen.fairness
+        may = declared is not None and self._permits.reads(declared.attributes.name)
         return evaluated(
             self._records, chosen, number, as_of=self._moment(as_of), since=_instant(since), until=_instant(until),
-            costs=None if cost is None else Costs(*cost), k=top,
+            costs=None if cost is None else Costs(*cost), k=top, attributes=may, progress=progress,
         )  # fmt: skip
 
     def fairness(

@@ -41,6 +41,10 @@ class Permits:
         """A role on one feature set; what is read online is asked many times a second."""
         self._authority.require(role, [name], f"{what} feature set {name!r}", often=role == "read_online")
 
+    def reads(self, name: str) -> bool:
+        """Whether the actor may read a feature set's past; nothing is denied by asking."""
+        return self._authority.now().allows(self._authority.actor, "read_offline", name)
+
     def source(self, name: str, what: str) -> None:
         """The role to write on one of the feature sets that use the source."""
         self._authority.require(

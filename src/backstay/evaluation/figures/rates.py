@@ -20,15 +20,15 @@ def rates_figure(group: Group, rate: str) -> str:
     marks, decimals = ticks(x.low, x.high)
     bottom = _TOP + _ROW * len(group.cells)
     parts = [line(x(at), _TOP - 4, x(at), bottom, "grid") for at in marks]
-    parts += [text(x(at), 12, f"{at:.{decimals}f}", "dim", "middle") for at in marks]
+    parts += [text(x(at), 12, f"{at:.{decimals}f}", "tick", "middle") for at in marks]
     for place, cell in enumerate(group.cells):
         y = _TOP + _ROW * (place + 0.5)
         parts.append(text(left - 8, y + 4, cell.name, anchor="end"))
         one = cell.rates[rate]
         if isinstance(one, Interval):
             said = f"{cell.name}: {SHORT[rate]} {one.estimate:.3f}, {one.low:.3f} to {one.high:.3f}, of {one.n} rows"
-            parts.append(line(x(one.low), y, x(one.high), y, "limits", said))
-            parts.append(element("circle", title=said, cx=x(one.estimate), cy=y, r=4.0, class_="mark"))
+            parts.append(line(x(one.low), y, x(one.high), y, "bar s0", said))
+            parts.append(element("circle", title=said, cx=x(one.estimate), cy=y, r=4.0, class_="f0"))
         else:
-            parts.append(text(left + 4, y + 4, one.reason, "dim"))
+            parts.append(text(left + 4, y + 4, one.reason, "axis"))
     return drawing("rates", bottom + 4, f"{SHORT[rate]} by {group.name}", parts)

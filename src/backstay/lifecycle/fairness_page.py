@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
+from backstay.core.drawing import STYLE
 from backstay.core.pages import Html, document, facts, table
 from backstay.core.times import instant_text
 from backstay.evaluation.fairness import Frontier, Group, Together
@@ -16,36 +17,33 @@ from backstay.lifecycle.fairness import VersionFairness
 
 DRAWN = ("selection_rate", "tpr", "fpr", "ppv")
 """The rates that are drawn; all are in the table."""
-_STYLE = """.chart{display:block;width:100%;max-width:48rem;margin:.5rem 0 1.5rem;font:12px system-ui,sans-serif}
-.chart text{fill:#222}.chart .dim{fill:#666}.chart .grid{stroke:#ddd}.chart .limits{stroke:#1f5fa8;stroke-width:2}
-.chart .mark{fill:#1f5fa8}.chart .now{fill:#b4460f}.chart .now-limits{stroke:#b4460f;stroke-width:2}
-.chart .path{fill:none;stroke:#1f5fa8;stroke-dasharray:2 3}"""
 
 
 def render(found: VersionFairness) -> str:
     """The whole page."""
     title = f"Fairness of {found.model}, version {found.number}"
-    chosen = found.chosen
-    report = found.report
-    return document(
-        title,
-        f"<style>{_STYLE}</style><h1>{escape(title)}</h1>",
-        facts(
-            "",
-            {
-                "rows": f"{report.rows:,} of {found.asked:,} asked ({found.void:,} void, {found.immature:,} immature)",
-                "asked": f"from {instant_text(found.since)} to {instant_text(found.until)}",
-                "selected": f"{report.selected:,}, at a score of {report.threshold:g} or more",
-                "outcome 1": f"{report.positives:,}",
-                "rows lean on each other by": found.cluster,
-                "primary criterion": _primary(found),
-                "chosen by": None if chosen is None else f"{chosen.by}, {instant_text(chosen.at)}: {chosen.why}",
-                "given up": None if chosen is None else "; ".join(f"{a}: {b}" for a, b in chosen.given_up.items()),
-            },
-        ),
-        *(part for group in report.groups for part in _group(group)),
-        *_frontier(report.frontier),
+    return document(title, f"<h1>{escape(title)}</h1>", *sections(found), style=STYLE)
+
+
+def sections(found: VersionFairness) -> Iterator[str]:
+    """What the page shows, part by part, for a page of more."""
+    chosen, report = found.chosen, found.report
+    yield facts(
+        "",
+        {
+            "rows": f"{report.rows:,} of {found.asked:,} asked ({found.void:,} void, {found.immature:,} immature)",
+            "asked": f"from {instant_text(found.since)} to {instant_text(found.until)}",
+            "selected": f"{report.selected:,}, at a score of {report.threshold:g} or more",
+            "outcome 1": f"{report.positives:,}",
+            "rows lean on each other by": found.cluster,
+            "primary criterion": _primary(found),
+            "chosen by": None if chosen is None else f"{chosen.by}, {instant_text(chosen.at)}: {chosen.why}",
+            "given up": None if chosen is None else "; ".join(f"{a}: {b}" for a, b in chosen.given_up.items()),
+        },
     )
+    for group in report.groups:
+        yield from _group(group)
+    yield from _frontier(report.frontier)
 
 
 def _primary(found: VersionFairness) -> str:
@@ -101,7 +99,7 @@ def _frontier(found: Frontier | object) -> Iterator[str]:
         yield f"<p>{escape(str(found))}</p></section>"
         return
     yield f"<p>Thresholds by {escape(found.partition)}, chosen on {found.fitted:,} rows, measured on the other "
-    yield f"{found.measured:,}. Blue: policies; red: the model as it is, and the cheapest threshold for all.</p>"
+    yield f"{found.measured:,}. The model as it is, and the cheapest threshold for all, have another colour.</p>"
     yield frontier_figure(found)
     yield table(
         "", ("policy", ">cost a row", ">gap", "needs the attribute", "thresholds"),
