@@ -81,7 +81,7 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
     rows = labelled_rows(records, model, since=start, until=min(end, as_of), as_of=as_of)
     final = as_of >= end + model.label.maturity or champion is None
     checks = [_sight(model, start, end, as_of, final)]
-    if final:  # an early look would be one more chance to be fooled: it is not taken
+    if checks[0].verdict is Verdict.PASS:  # an early look would be one more chance to be fooled: it is not taken
         checks += [_units(records, model, version, rows), _comparison(records, model, version, champion, rows)]
         checks += _slices(records, model, version, champion, rows)
         if model.fairness is not None:
@@ -125,8 +125,14 @@ def period(model: Model, version: ModelVersion, champion: ModelVersion | None, a
 
 def _sight(model: Model, start: int, end: int, as_of: int, final: bool) -> Check:
     evidence = {"start": start, "end": end, "as_of": as_of}
+    until = min(end, as_of - model.label.maturity)
+    if final and until < start:
+        text = (
+            f"rows from {instant_text(start)[:10]} on may judge it, and none of them can be mature on "
+            f"{instant_text(as_of)[:10]} (labels take {duration_text(model.label.maturity)})"
+        )
+        return Check("period_mature", Verdict.INSUFFICIENT, text, evidence)
     if final:
-        until = min(end, as_of - model.label.maturity)
         text = f"every row asked from {instant_text(start)[:10]} to {instant_text(until)[:10]} is mature"
         return Check("period_mature", Verdict.PASS, text, evidence)
     text = (
