@@ -6,9 +6,9 @@ nobody to judge a model on, and its gate says so. `half_year` is the longest que
 
 from typing import Any
 
-from screening import criminal_record, rearrests, screenings, unfollowed
+from screening import criminal_record, protected, rearrests, screenings, unfollowed
 
-from backstay import Ask, GatePolicy, Label, Model, RetrainPolicy
+from backstay import Ask, Fairness, GatePolicy, Label, Model, RetrainPolicy
 
 
 def regression() -> Any:
@@ -20,8 +20,11 @@ def regression() -> Any:
     return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression())
 
 
-def asked_at(name: str, horizon: str, threshold: float) -> Model:
-    """The question with its horizon; a score at or above the threshold is the decision."""
+def asked_for(name: str, horizon: str, threshold: float) -> Model:
+    """The question with its horizon; a score at or above the threshold is the decision.
+
+    A threshold t is right where a wrong call costs t and a missed arrest 1 - t (Elkan 2001): these are the costs.
+    """
     return Model(
         name,
         features=criminal_record,
@@ -31,10 +34,11 @@ def asked_at(name: str, horizon: str, threshold: float) -> Model:
         threshold=threshold,
         gate=GatePolicy(metric="auc", margin=0.05, embargo="1d"),
         retrain=RetrainPolicy(every="90d"),
+        fairness=Fairness(protected, kind="punitive", false_positive=threshold, false_negative=1 - threshold),
         stakes="high",
         description=f"arrested again within {horizon}, asked at the end of the day of the screening",
     )
 
 
-half_year = asked_at("half_year", "180d", threshold=0.18)
-two_years = asked_at("two_years", "730d", threshold=0.45)
+half_year = asked_for("half_year", "180d", 0.18)
+two_years = asked_for("two_years", "730d", 0.45)
