@@ -65,6 +65,9 @@ def test_the_search_is_over_features_and_entity_keys(path: Path) -> None:
     assert (told.found.rows, told.found.clusters) == (rows.labelled.rows, len(np.unique(rows.labelled.day)))
     assert told.found.looked > 50
     assert "order" not in (told.found.unlooked or {})
+    low, high = (at(path, LATER).evaluations.slices(1, "late", loss=one, find=False) for one in ("too_low", "too_high"))
+    assert low.mean == pytest.approx((rows.labelled.outcome - rows.score).mean())
+    assert low.mean == -high.mean
     by_order = at(path, LATER).evaluations.slices(1, "late", clusters="order", loss="error", find=False)
     assert (by_order.clusters, by_order.loss) == ("order", "error")
 

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from backstay.lifecycle.slices import SliceReport
 
 
+_MOST = 10
+"""So many of what was not looked at are named in the terminal; --json has all."""
+
 TriplesOption = Annotated[
     bool, typer.Option("--triples/--pairs", help="Up to how many features a slice may name: three, or two.")
 ]
 LossOption = Annotated[
-    str, typer.Option("--loss", metavar="NAME", help="What is worse: log_loss, brier, or error (of the decision).")
+    str,
+    typer.Option(
+        "--loss", metavar="NAME", help="What is worse: log_loss, brier, error (of the decision), too_low, too_high."
+    ),
 ]
 ClustersOption = Annotated[
     str, typer.Option("--clusters", metavar="NAME", help="What rows lean on each other by: day, or a key.")
@@ -123,9 +129,11 @@ def _found(found: Found) -> list[RenderableType]:
     title = "Found on one half of the clusters, and what the other half says"
     empty = found.insufficient and f"INSUFFICIENT: {found.insufficient}"
     columns = (">n", ">rows", ">loss", ">above the rest", ">p", "~slice", "verdict")
+    missed = [f"{name}: {why}" for name, why in (found.unlooked or {}).items()]
+    more = f"; and {count(len(missed) - _MOST)} more" if len(missed) > _MOST else ""
     looked = {
         "looked at": f"{count(found.looked)} slices; {count(found.small)} with too few rows were not",
-        "not looked at": "; ".join(f"{name}: {why}" for name, why in (found.unlooked or {}).items()) or None,
+        "not looked at": "; ".join(missed[:_MOST]) + more,
         "together": "; ".join(f"{name}: {note}" for name, note in (found.notes or {}).items()) or None,
     }
     facts = {what: text for what, text in looked.items() if text}

@@ -120,6 +120,8 @@ def slices(
 
     find, order, effect, level, seed: whether slices are searched, and how: see `find_slices`
     loss:     "log_loss", "brier", or "error" (1 where the decision by the rule in force is wrong)
+              "too_low": by how much the outcome exceeds the score, which is 0 on average wherever the model is
+              calibrated; "too_high": the other way round. Unlike the others these are no larger where rows are hard
     clusters: "day", or a key of the model: the rows that lean on each other
     """
     progress("reading rows", 0, 1)
@@ -292,7 +294,9 @@ def _losses(rows: ScoredRows, loss: str) -> npt.NDArray[np.float64]:
         return brier_losses(outcome, rows.score)
     if loss == "error":
         return np.where(as_outcome(outcome) == rows.decision, 0.0, 1.0)
-    raise InputError(f"the loss is {loss!r}", where="loss", expected="log_loss, brier or error")
+    if loss in ("too_low", "too_high"):
+        return (1.0 if loss == "too_low" else -1.0) * (outcome - rows.score)
+    raise InputError(f"the loss is {loss!r}", where="loss", expected="log_loss, brier, error, too_low or too_high")
 
 
 def _clusters(model: Model, rows: LabelledRows, clusters: str) -> npt.NDArray[Any]:

@@ -231,6 +231,9 @@ def test_wrong_input_is_an_error() -> None:
         find_slices(features, [1, 2, 3], np.arange(100))
     with pytest.raises(InputError, match="there are 3 clusters for 100 rows"):
         find_slices(features, np.ones(100), [1, 2, 3])
+    for wrong in ({"effect": -1}, {"effect": float("nan")}, {"level": 95}, {"most": 0}):
+        with pytest.raises(InputError, match=next(iter(wrong)) + "|candidates"):
+            find_slices(features, np.ones(100), np.arange(100), **wrong)
     with pytest.raises(InputError, match="the order is 4"):
         find_slices(features, np.random.default_rng(1).random(100), np.arange(100), order=4)
 

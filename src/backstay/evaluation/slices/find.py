@@ -25,6 +25,7 @@ from backstay.core.show import Shown
 from backstay.evaluation.influence import cluster_codes
 from backstay.evaluation.interval import NotEnough
 from backstay.evaluation.metrics import as_numbers
+from backstay.evaluation.quantiles import level_tails
 from backstay.evaluation.slices.bins import Binned, binned
 from backstay.evaluation.slices.confirm import DEFAULT, Compared, Least, Losses, holm
 from backstay.evaluation.slices.predicates import Predicate
@@ -120,6 +121,7 @@ def find_slices(
     ...     print(one.predicate, one.measured.difference)
     carrier = 'EV' +0.2861 [+0.2547, +0.3175]
     """
+    _check(level, effect, most)
     told = _losses(loss, features.height)
     try:
         codes, groups = cluster_codes(clusters, rows=told.size)
@@ -187,6 +189,14 @@ def _losses(loss: ArrayLike, rows: int) -> NDArray[np.float64]:
         found = f"{wrong.size} losses are not finite, the first is {told[wrong[0]]} in row {wrong[0]}"
         raise InputError(found, where="loss", expected="a number", fix="take rows without one out, and count them")
     return told
+
+
+def _check(level: float, effect: float, most: int) -> None:
+    level_tails(level)
+    if not 0 <= effect < float("inf"):
+        raise InputError(f"the effect is {effect}", where="effect", expected="0 or more, in the unit of the loss")
+    if most < 1:
+        raise InputError(f"{most} candidates are to be tested", where="most", expected="at least one")
 
 
 def _obstacle(losses: Losses, features: pl.DataFrame, least: Least) -> str:
