@@ -136,6 +136,8 @@ def _found(found: Found) -> list[RenderableType]:
         "not looked at": "; ".join(missed[:_MOST]) + more,
         "together": "; ".join(f"{name}: {note}" for name, note in (found.notes or {}).items()) or None,
     }
+    if found.untold:
+        looked["untold"] = f"{count(found.untold)} looked bad, and are in too few clusters to be tested"
     facts = {what: text for what, text in looked.items() if text}
     return [table(columns, rows, title=title, empty=empty or "none looked bad enough to be tested"), block(facts)]
 

@@ -216,6 +216,11 @@ def test_what_can_not_be_told_is_said() -> None:
     assert find_slices(features, np.ones(400), np.arange(400)).insufficient == "every row has the same loss"
     assert find_slices(features.select([]), [], []).insufficient == "there are no rows"
     assert find_slices(pl.DataFrame(), [], []).loss is None
+    day = np.arange(400) % 20
+    one_day = pl.DataFrame({"bad": day == 0})
+    told = [find_slices(one_day, loss + (day == 0), day, least=Least(10), seed=seed) for seed in range(4)]
+    assert not any(one.slices for one in told)
+    assert {one.untold for one in told} == {0, 1}  # it is in one of the halves
     gone = pl.DataFrame({"x": pl.Series([None] * 400, dtype=pl.Float64), "y": [1] * 400})
     nothing = find_slices(gone, loss, np.arange(400))
     assert (nothing.slices, nothing.looked) == ((), 0)
@@ -251,7 +256,7 @@ def test_a_slice_too_small_to_be_told_is_insufficient() -> None:
         assert told.p is None
     heavy = np.concatenate([np.zeros(200, int), np.arange(1, 101)])
     told = Losses.of(np.random.default_rng(1).random(300), heavy).compare(np.arange(300) < 210)
-    assert str(told.difference).startswith("INSUFFICIENT: its rows, or the rest's, are as unequal as 1.1 clusters")
+    assert str(told.difference).startswith("INSUFFICIENT: its rows, or the rest's, count as 1.1 clusters")
     assert Losses.of(np.ones(300), np.arange(300)).compare(np.arange(300) < 100).p is None
 
 

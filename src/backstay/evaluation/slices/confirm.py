@@ -35,7 +35,8 @@ Bools = NDArray[np.bool_]
 class Least:
     """What a slice needs before anything is said about it: rows, and clusters, inside and outside.
 
-    `clusters` are effective ones, too: rows of which nearly all are in one cluster are one cluster.
+    Four fifths of the `clusters` must be effective ones: rows of which nearly all are in one cluster are one cluster,
+    but no clusters are quite equal.
     """
 
     rows: int = 50
@@ -171,6 +172,6 @@ def _too_little(rows: int, rest: int, clusters: int, counts: float, least: Least
         return f"{rest} rows are outside it, and {least.rows} are needed"
     if clusters < least.clusters:
         return f"its rows are in {clusters} clusters, and {least.clusters} are needed"
-    if counts < least.clusters:
-        return f"its rows, or the rest's, are as unequal as {counts:.1f} clusters, and {least.clusters} are needed"
+    if counts < 0.8 * least.clusters:
+        return f"its rows, or the rest's, count as {counts:.1f} clusters, and {0.8 * least.clusters:g} are needed"
     return ""

@@ -73,6 +73,7 @@ class Found(Shown):
     rows, clusters: in all; loss: their mean
     slices:   those that were tested, the confirmed first, of them the simplest first
     looked:   slices of the finding half that were compared; small: those with fewer rows than are needed
+    untold:   candidates, looking bad by their rows, that are in too few clusters to be told
     unlooked: columns that have no bins, and why; combinations that did not fit the budget, and why
     notes:    by column, what its bins do not tell apart
     insufficient: why nothing could be looked for; "" where it could
@@ -87,6 +88,7 @@ class Found(Shown):
     slices: tuple[FoundSlice, ...] = ()
     looked: int = 0
     small: int = 0
+    untold: int = 0
     unlooked: dict[str, str] | None = None
     notes: dict[str, str] | None = None
     insufficient: str = ""
@@ -139,9 +141,10 @@ def find_slices(
         first.columns, first.losses.steps, order=order, minimum=least.rows, keep=3 * most,
         effect=effect / first.losses.step, budget=budget, progress=progress,
     )  # fmt: skip
-    slices = _tested(_chosen(searched.candidates, first, most, progress), other, 1 - level, progress)
+    chosen, untold = _chosen(searched.candidates, first, most, progress)
     return replace(
-        blank, slices=slices, looked=searched.looked, small=searched.small,
+        blank, slices=_tested(chosen, other, 1 - level, progress), looked=searched.looked, small=searched.small,
+        untold=untold,
         unlooked=without | {" and ".join(one): "its table does not fit the budget" for one in searched.skipped},
         notes={one.feature: one.note for one in columns if one.note},
     )  # fmt: skip
@@ -212,15 +215,16 @@ def _obstacle(losses: Losses, features: pl.DataFrame, least: Least) -> str:
 
 def _chosen(
     candidates: Sequence[Candidate], half: _Half, most: int, progress: Progress
-) -> list[tuple[Candidate, Compared]]:
-    """The candidates that look worst when clusters are counted."""
-    out = []
+) -> tuple[list[tuple[Candidate, Compared]], int]:
+    """The candidates that look worst when clusters are counted, and how many are in too few of them to be told."""
+    out, untold = [], 0
     for done, one in enumerate(candidates):
         compared = half.compare(one)
+        untold += compared.p is None
         if compared.p is not None and compared.p <= LEAST_T:
             out.append((one, compared))
         progress("candidates", done + 1, len(candidates))
-    return sorted(out, key=lambda pair: (pair[1].p, pair[0].rank))[:most]
+    return sorted(out, key=lambda pair: (pair[1].p, pair[0].rank))[:most], untold
 
 
 def _tested(
