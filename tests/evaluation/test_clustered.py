@@ -15,6 +15,7 @@ from scipy import stats
 
 from backstay.core.errors import InputError
 from backstay.evaluation import NotEnough, auc, auc_interval, log_losses, mean_interval, paired_difference
+from backstay.evaluation.influence import cluster_sums
 
 METRICS: list[Any] = ["log_loss", "brier", "auc"]
 
@@ -237,3 +238,18 @@ def test_refuses_a_level_that_is_none(level: float) -> None:
 def test_refuses_an_unknown_metric() -> None:
     with pytest.raises(InputError, match="'accuracy'"):
         paired_difference([0, 1], [0.1, 0.2], [0.1, 0.2], [1, 2], "accuracy")
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.floats(-1e12, 1e12), st.integers(0, 3)), min_size=1, max_size=60), st.integers(0, 2**32 - 1)
+)
+def test_sums_of_clusters_are_exact_in_any_order(rows: list[tuple[float, int]], seed: int) -> None:
+    """To the largest value's last bit and 30 more: the standard library's exact sums say so."""
+    values, codes = np.array([value for value, _ in rows]), np.array([code for _, code in rows])
+    found = cluster_sums(values, codes, 4)
+    for code in range(4):
+        exact = math.fsum(values[codes == code].tolist())
+        assert found[code] == pytest.approx(exact, rel=1e-15, abs=1e-25 * max(1e-250, np.abs(values).max()))
+    order = np.random.default_rng(seed).permutation(values.size)
+    assert cluster_sums(values[order], codes[order], 4).tolist() == found.tolist()

@@ -9,8 +9,7 @@ and too narrow only if the clusters themselves hang together (weeks of one long 
     not ok   one day                          `NotEnough`: one storm says nothing about the next
 
 `clusters=None` says that each row stands for itself. Every limit is Student's t with the number of clusters less one as
-degrees of freedom. Sums are taken in an order fixed by the values, or exactly, so the order of the rows does not move a
-bit of any result.
+degrees of freedom. Sums are exact, so the order of the rows does not move a bit of any result.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from numpy.typing import ArrayLike
 from backstay.core.errors import InputError
 from backstay.evaluation import shares
 from backstay.evaluation.areas import auc_difference
-from backstay.evaluation.influence import Linear, cluster_codes, linear_variance
+from backstay.evaluation.influence import Linear, cluster_codes, cluster_sums, linear_variance
 from backstay.evaluation.interval import Interval
 from backstay.evaluation.metrics import Floats, as_numbers, as_outcome, brier_losses, log_losses, placements
 from backstay.evaluation.quantiles import beta_quantile, level_tails, student_quantile
@@ -49,11 +48,7 @@ def mean_interval(values: ArrayLike, clusters: ArrayLike | None = None, level: f
         raise InputError(f"{np.count_nonzero(~np.isfinite(v))} values are not finite", where="values")
     codes, groups = cluster_codes(clusters, rows=v.size)
     mean = math.fsum(v.tolist()) / v.size
-    if codes is None:
-        deviations = v - mean
-    else:
-        order = np.lexsort((v, codes))  # one fixed order: by cluster, then by value
-        deviations = np.add.reduceat(v[order] - mean, np.searchsorted(codes[order], np.arange(groups)))
+    deviations = v - mean if codes is None else cluster_sums(v - mean, codes, groups)
     spread = math.fsum(np.square(deviations).tolist()) * groups / (groups - 1) / v.size**2
     reach = student_quantile(level_tails(level)[1], groups - 1) * math.sqrt(spread)
     return Interval(mean, mean - reach, mean + reach, level, v.size, groups)

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from backstay.core.errors import InputError
 from backstay.core.show import Shown
 from backstay.evaluation.clustered import share_interval
-from backstay.evaluation.influence import Linear, cluster_codes, linear_interval
+from backstay.evaluation.influence import Linear, cluster_codes, cluster_sums, linear_interval
 from backstay.evaluation.interval import Interval, NotEnough
 from backstay.evaluation.metrics import Bools, Floats, outcome_and_probability
 from backstay.evaluation.quantiles import binomial_quantiles, level_tails
@@ -280,10 +280,8 @@ def _design_effect(y: Bools, p: Floats, binned: _Binned, codes: NDArray[np.intp]
     if codes is None:
         return 1.0
     gap = (y - p) - (binned.cases / binned.n - binned.predicted)[binned.of]
-    cell = binned.of * (int(codes.max()) + 1) + codes
-    order = np.lexsort((gap, cell))
-    starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
-    sums = np.add.reduceat(gap[order], starts)
+    groups = int(codes.max()) + 1
+    sums = cluster_sums(gap, binned.of * groups + codes, binned.n.size * groups)
     alone = math.fsum(np.square(gap).tolist())
     return max(1.0, math.fsum(np.square(sums).tolist()) / alone) if alone else 1.0
 
