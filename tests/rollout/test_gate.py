@@ -74,6 +74,19 @@ def test_the_margin_splits_the_answers() -> None:
     assert check.reason.startswith("the candidate is not better than the champion by the margin: ")
 
 
+def test_what_can_not_tell_says_how_many_rows_would() -> None:
+    gain = better_than_champion(LATE, POOR, GOOD, DAY).as_dict()["evidence"]["gain"]
+    check = better_than_champion(LATE, POOR, GOOD, DAY, GateRule(margin=(gain["low"] + gain["estimate"]) / 2))
+    evidence = check.as_dict()["evidence"]
+    assert check.reason.endswith(f"if the gain stays at {gain['estimate']:+.4f}")
+    assert "; it takes about " in check.reason
+    assert evidence["needed"]["rows"] > 0
+    assert evidence["detectable"] > 0
+    beyond = better_than_champion(LATE, POOR, GOOD, DAY, GateRule(margin=(gain["high"] + gain["estimate"]) / 2))
+    assert beyond.verdict is INSUFFICIENT
+    assert "it takes" not in beyond.reason  # if the gain stays, no number of rows shows it
+
+
 def test_the_same_model_is_not_better() -> None:
     check = better_than_champion(LATE, GOOD, GOOD, DAY)
     assert check.verdict is INSUFFICIENT

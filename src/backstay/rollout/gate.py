@@ -9,7 +9,9 @@ One rule turns an interval into an answer. Let the gain be positive where the ca
 
     lower limit above the margin    PASS
     upper limit below the margin    FAIL            "worse" if the whole interval is below 0
-    the margin is inside            INSUFFICIENT    more rows may tell
+    the margin is inside            INSUFFICIENT    more rows may tell: the reason says about how many
+
+A margin of 0 or above asks for superiority; below 0 it is the loss that is put up with, and asks for non-inferiority.
 
 A gate raises only for a wrong policy. Whatever is wrong with the evidence is an answer: INSUFFICIENT, with what is
 missing. One thing about a score is the candidate's own fault and fails it however few the rows: that it is no number.
@@ -32,6 +34,7 @@ from backstay.core.errors import InputError
 from backstay.evaluation.clustered import paired_difference
 from backstay.evaluation.interval import Interval
 from backstay.evaluation.metrics import as_numbers, as_outcome, auc, brier, log_loss
+from backstay.evaluation.power import detectable, still_needed
 from backstay.evaluation.units import Obstacle, obstacle, unit_mismatch
 from backstay.rollout.verdict import Check, Decision, Verdict
 
@@ -250,7 +253,19 @@ def _better(
     evidence["gain"] = gain.as_dict()
     verdict, finding = _rule(gain, policy.margin)
     numbers = f"{WORDS[policy.metric]} better by {gain} on {rows} rows from {day_count} days"
-    return Check(name, verdict, f"{finding.format(rival=rival)}: {numbers}, margin {policy.margin:g}", evidence)
+    reason = f"{finding.format(rival=rival)}: {numbers}, margin {policy.margin:g}"
+    if verdict is Verdict.INSUFFICIENT and gain.high > gain.low:
+        more, power = _power(gain, policy.margin)
+        return Check(name, verdict, reason + more, evidence | power)
+    return Check(name, verdict, reason, evidence)
+
+
+def _power(gain: Interval, margin: float) -> tuple[str, dict[str, object]]:
+    """What it takes to tell, in words, and as evidence: the least gain such rows show, and the rows still needed."""
+    needed = still_needed(gain, margin)
+    if needed is None or not needed.rows:
+        return "", {"detectable": detectable(gain)}
+    return f"; it takes {needed}", {"detectable": detectable(gain), "needed": needed.as_dict()}
 
 
 def _rule(gain: Interval, margin: float) -> tuple[Verdict, str]:
