@@ -129,7 +129,7 @@ def test_log_loss_difference_is_the_mean_of_row_differences() -> None:
     assert paired_difference(outcome, champion, candidate, day) == mean_interval(rows, day)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_order_of_rows_does_not_move_a_bit(seed: int) -> None:
     outcome, champion, candidate, day = days_of_rows(9)
@@ -150,7 +150,7 @@ def test_names_of_clusters_do_not_matter() -> None:
         assert paired_difference(outcome, champion, candidate, clusters) == expected
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=30))
 def test_ties_give_an_interval_or_not_enough(rows: list[tuple[bool, int, int]]) -> None:
     outcome, score, clusters = zip(*rows, strict=True)
@@ -240,7 +240,7 @@ def test_refuses_an_unknown_metric() -> None:
         paired_difference([0, 1], [0.1, 0.2], [0.1, 0.2], [1, 2], "accuracy")
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(-1e12, 1e12), st.integers(0, 3)), min_size=1, max_size=60), st.integers(0, 2**32 - 1)
 )
