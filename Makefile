@@ -107,7 +107,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
     --custom-compile-command "make lock"
 
 lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lock UPGRADE=--upgrade` to move ahead)
-	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra tune --extra sign --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --extra grpc --extra otel --group dev -o requirements.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra tune --extra sign --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --extra grpc --extra otel --extra mlflow --group dev -o requirements.lock
 	$(COMPILE) $(UPGRADE) --no-deps examples/flights/requirements.in -o examples/flights/requirements.lock
 	$(COMPILE) $(UPGRADE) --no-deps examples/compas/requirements.in -o examples/compas/requirements.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-peers.in -o bench/requirements-peers.lock
@@ -117,7 +117,8 @@ lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lo
 	for client in tritonclient kserve; do \
 	    $(COMPILE) $(UPGRADE) tests/serving/clients/$$client.in -o tests/serving/clients/$$client.lock || exit; done
 	$(COMPILE) $(UPGRADE) tests/lifecycle/clients/formats.in -o tests/lifecycle/clients/formats.lock
-	$(COMPILE) $(UPGRADE) --no-deps tests/lifecycle/clients/discovery.in -o tests/lifecycle/clients/discovery.lock
+	for client in discovery mlflow; do \
+	    $(COMPILE) $(UPGRADE) --no-deps tests/lifecycle/clients/$$client.in -o tests/lifecycle/clients/$$client.lock || exit; done
 
 clean: ## remove the environment, caches and the demo's output
 	rm -rf .venv .venv-bench .venv-bench-serving .venv-bench-registry .venv-bench-evaluation .venv-clients bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

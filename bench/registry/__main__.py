@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.harness import ROOT, Result, Side, alternate, compared, finish, limited, say
 
 _OURS = "bench.registry.ours"
-_PEERS = Path(os.environ.get("BENCH_REGISTRY_PEERS", ROOT / ".venv-bench-registry" / "bin" / "python"))
+PEERS = Path(os.environ.get("BENCH_REGISTRY_PEERS", ROOT / ".venv-bench-registry" / "bin" / "python"))
 _METRICS = 2_000
 
 
@@ -30,7 +30,7 @@ def main(chosen: Sequence[str]) -> None:
 
 
 def _mlflow(function: str, **arguments: object) -> Side:
-    return Side(f"MLflow, {function}", "bench.registry.peers.mlflow_side", function, arguments, _PEERS)
+    return Side(f"MLflow, {function}", "bench.registry.peers.mlflow_side", function, arguments, PEERS)
 
 
 def runs() -> list[Result]:

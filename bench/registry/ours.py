@@ -111,7 +111,7 @@ def registering(versions: int) -> dict[str, float]:
     for number in range(versions):
         files = {"model.onnx": np.random.default_rng(number).bytes(1_000_000), "reference.npy": bytes(500_000)}
         begin = perf_counter()
-        version = registry.register(_manifest(number, files), files, at=number, actor="bench")
+        version = registry.register(manifest_of(number, files), files, at=number, actor="bench")
         registered.append(perf_counter() - begin)
         begin = perf_counter()
         seen = registry.move_alias(
@@ -124,7 +124,8 @@ def registering(versions: int) -> dict[str, float]:
     return {"register": sorted(registered)[versions // 2], "move": sorted(moved)[versions // 2]}
 
 
-def _manifest(number: int, files: dict[str, bytes]) -> Manifest:
+def manifest_of(number: int, files: dict[str, bytes], *, format: str = "onnx", code: bool = False) -> Manifest:
+    """A manifest of these files, another for each number."""
     return Manifest(
         model="late",
         files={name: sha256(data) for name, data in files.items()},
@@ -137,7 +138,7 @@ def _manifest(number: int, files: dict[str, bytes]) -> Manifest:
         seed=number,
         code=Code("c0ffee", None, "10cc", "CPython 3.11.7 (linux x86_64)", {"numpy": "2.4.6"}),
         metrics={},
-        scorer=Scoring("onnx", 1.2e-7, 90),
+        scorer=Scoring(format, 1.2e-7, 90, code=code),
         base_rate=0.25,
         threshold=0.5,
     )

@@ -57,7 +57,7 @@ def test_a_file_that_was_changed_is_not_exported(path: Path, tmp_path: Path, to:
 
 
 def test_mlflow(base: Path, tmp_path: Path) -> None:
-    """The form; that MLflow's own client loads it is tested where that client is."""
+    """The form; that MLflow's own client loads it, and gives our scores, is in `test_mlflow.py`."""
     made = export(base, "mlflow", tmp_path / "out")
     version = Project(base).versions("late")[0]
     assert made.files.keys() == SERVED | {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = Path(__file__).with_name("clients")
 
 
-def python(name: str, clients: Path = CLIENTS) -> Path:
-    """The interpreter of the environment that `NAME.lock` in `clients` describes."""
+def python(name: str, clients: Path = CLIENTS, *, behind: bool = False) -> Path:
+    """The interpreter of the environment that `NAME.lock` in `clients` describes.
+
+    behind: what this process has installed stands behind it, all but Backstay: the lock has what is to be added
+    """
     lock = clients / f"{name}.lock"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     folder = ROOT / ".venv-clients" / name
@@ -28,14 +33,24 @@ def python(name: str, clients: Path = CLIENTS) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
             pip = [folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
-            subprocess.run([*pip, "install", "--no-deps", "--require-hashes", "-r", lock], check=True)
+            # What is imported is compiled then; most never is, and it would take longer than the installation.
+            install = ["install", "--no-deps", "--no-compile", "--require-hashes", "-r", lock]
+            subprocess.run([*pip, *install], check=True)
+            if behind:  # a path that a .pth file names is not looked through for others, such as that of Backstay
+                (place,) = folder.glob("lib/python*/site-packages")
+                (place / "behind.pth").write_text(sysconfig.get_path("purelib"))
             ready.write_text(digest)
     return folder / "bin" / "python"
 
 
-def run(environment: str, script: str, *arguments: str, clients: Path = CLIENTS) -> Any:
+def compiling() -> dict[str, str]:
+    """The surroundings of a process that keeps what it compiles, so that the next one need not."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")}
+
+
+def run(environment: str, script: str, *arguments: str, clients: Path = CLIENTS, behind: bool = False) -> Any:
     """What a script of `clients` prints as JSON, in its environment."""
-    command = [python(environment, clients), clients / script, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    command = [python(environment, clients, behind=behind), clients / script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=compiling())
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

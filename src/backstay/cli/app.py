@@ -25,6 +25,7 @@ from backstay.cli import (
     fairness,
     impact,
     ledger,
+    mlflow,
     models,
     objectives,
     papers,
@@ -160,6 +161,8 @@ _add(app, "reproduce", reproduce.reproduce, _MODEL, "reproduce 3")
 _add(app, "card", papers.card, _MODEL, "card 3 --out card.html")
 _add(app, "bom", papers.bom, _MODEL, "bom 3 --out bom.json")
 _add(app, "export", papers.export, _MODEL, "export 3 --to mlflow --out exported")
+_add(app, "mirror", mlflow.mirror, _MODEL, "mirror --to http://127.0.0.1:5000")
+_add(app, "import", mlflow.import_, _MODEL, "import models:/late/1 --from http://127.0.0.1:5000")
 _add(app, "serve", serving.serve, _SERVE, "serve --port 8000")
 _add(app, "predict", batch.predict, _SERVE, "predict orders.parquet --out predictions --at asked_at")
 _add(_route, "show", routes.show, None, "route show")

@@ -19,7 +19,7 @@ from backstay.definitions import Model
 from backstay.lifecycle.approval import approved, as_evidence
 from backstay.lifecycle.fairness import fair_checks
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.references import reference_sample
+from backstay.lifecycle.references import REFERENCE, reference_sample
 from backstay.lifecycle.scored import LabelledRows, labelled_rows
 from backstay.lifecycle.slices import watched
 from backstay.registry.versions import AliasMove, ModelVersion
@@ -144,6 +144,8 @@ def _sight(model: Model, start: int, end: int, as_of: int, final: bool) -> Check
 
 
 def _units(records: Records, model: Model, version: ModelVersion, rows: LabelledRows) -> Check:
+    if REFERENCE not in version.manifest.files:  # it was made elsewhere, and nobody said on what
+        return Check("trained_as_served", Verdict.INSUFFICIENT, "no sample of the rows it was trained on came with it")
     served = {name: rows.vector[:, place] for place, name in enumerate(model.features.vector)}
     return trained_as_served(reference_sample(records, version), served)
 

@@ -19,6 +19,7 @@ from backstay.lifecycle.reproduce import Reproduction, reproduce
 from backstay.lifecycle.tuning import Tuned, tune
 from backstay.project.architecture import Architecture, architecture
 from backstay.project.archive import Archive
+from backstay.project.bridge import Bridge
 from backstay.project.catalog import Catalog
 from backstay.project.evaluations import Evaluations
 from backstay.project.loading import Definitions, load_definitions
@@ -133,10 +134,12 @@ class Context:
 
     @cached_property
     def papers(self) -> Papers:
-        """What a version goes out with: its model card, its bill of materials, and its exports."""
-        lock = self.settings["project.lock"]
+        """What a version goes out with: its model card, its bill of materials, its exports, and MLflow's mirror."""
+        lock, strict = self.settings["project.lock"], self.settings["project.strict"]
         where = None if lock is None else self.path / lock
-        return Papers(self.name, self.records, self.definitions, self.permits, where)
+        records, known = self.records, self.definitions
+        bridge = Bridge(self.name, self.services.home, records, known, self.permits, strict=strict)
+        return Papers(self.name, records, known, self.permits, where, bridge)
 
     @cached_property
     def evaluations(self) -> Evaluations:

@@ -14,19 +14,25 @@ from backstay.lifecycle.exports import REQUESTS, Exported, digests, export
 from backstay.lifecycle.exports.openlineage import EVENTS
 from backstay.lifecycle.exports.parts import Given
 from backstay.lifecycle.records import Records
+from backstay.project.bridge import Bridge
 from backstay.project.loading import Definitions
 from backstay.project.permits import Permits
 from backstay.registry.locks import Locked, locked
 
 
 class Papers:
-    """The papers of versions, from the record. `lock`: the project's lock file, if it names one."""
+    """The papers of versions, from the record. `lock`: the project's lock file, if it names one.
+
+    mlflow: the bridge to MLflow: mirror, bring
+    """
 
     def __init__(
-        self, project: str, records: Records, definitions: Definitions, permits: Permits, lock: Path | None
-    ) -> None:
+        self, project: str, records: Records, definitions: Definitions, permits: Permits, lock: Path | None,
+        bridge: Bridge,
+    ) -> None:  # fmt: skip
         self._project, self._records, self._definitions = project, records, definitions
         self._permits, self._lock = permits, lock
+        self.mlflow = bridge
 
     def card(self, number: int, model: str | None = None) -> Card:
         """The model card of a version."""

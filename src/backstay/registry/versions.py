@@ -249,6 +249,13 @@ class Registry:
         entry = self._ledger.append(_ALIAS, subject, body, at=at, actor=actor, expect=expect or 0)
         return _move(model, name, entry)
 
+    def aliases(self, model: str) -> dict[str, AliasMove]:
+        """Where each alias of a model points, by its name."""
+        subjects = {entry.subject for entry in self._ledger.entries(kind=_ALIAS)}
+        names = sorted(subject.removeprefix(f"{model}/") for subject in subjects if subject.startswith(f"{model}/"))
+        moves = {name: self.alias(model, name) for name in names}
+        return {name: move for name, move in moves.items() if move is not None}
+
     def history(self, model: str, name: str) -> list[AliasMove]:
         """Every move of an alias, the first one first."""
         entries = self._ledger.entries(kind=_ALIAS, subject=_alias(model, name))

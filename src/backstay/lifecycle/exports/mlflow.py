@@ -31,15 +31,17 @@ def files(records: Records, told: About) -> dict[str, bytes]:
             fix="train a version with runtime='onnx', or export it to sagemaker or vertex, with an image that reads it",
         )
     found = served(records, told)
-    python = told.manifest.code.interpreter.split()[1]
+    python = (told.manifest.code.interpreter.split()[1:] or [""])[0]
     needed = [f"{name}=={told.manifest.code.packages[name]}" for name in _NEEDED if name in told.manifest.code.packages]
     requirements = ["mlflow", *needed]
     conda = {
         "name": "mlflow-env",
         "channels": ["conda-forge"],
-        "dependencies": [f"python={python}", "pip", {"pip": requirements}],
+        "dependencies": [f"python={python}" if python else "python", "pip", {"pip": requirements}],
     }
-    environment = {"python": python, "build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]}
+    environment: dict[str, Any] = {"build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]}
+    if python:  # of a version that was imported, it may not be known
+        environment = {"python": python, **environment}
     return {
         **found,
         "MLmodel": yaml(_described(told, found[FILE], python)),
