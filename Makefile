@@ -107,7 +107,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
     --custom-compile-command "make lock"
 
 lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lock UPGRADE=--upgrade` to move ahead)
-	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra tune --extra sign --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --extra grpc --extra otel --extra mlflow --group dev -o requirements.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --extra train --extra tune --extra imbalance --extra sign --extra pandas --extra redis --extra duckdb --extra postgres --extra adbc --extra grpc --extra otel --extra mlflow --group dev -o requirements.lock
 	$(COMPILE) $(UPGRADE) --no-deps examples/flights/requirements.in -o examples/flights/requirements.lock
 	$(COMPILE) $(UPGRADE) --no-deps examples/compas/requirements.in -o examples/compas/requirements.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-peers.in -o bench/requirements-peers.lock

@@ -23,6 +23,7 @@ from backstay.cli import (
     doctor,
     evaluating,
     fairness,
+    imbalance,
     impact,
     ledger,
     mlflow,
@@ -143,6 +144,7 @@ _add(_features, "skew", parity.features_skew, None, "features skew --since 2013-
 app.add_typer(_features, name="features", rich_help_panel=_FEED)
 _add(app, "train", models.train, _MODEL, "train --as-of 2013-04-01 --holdout 14d")
 _add(app, "tune", tuning.tune, _MODEL, "tune --trials 50")
+_add(app, "imbalance", imbalance.imbalance, _MODEL, "imbalance --cost-fn 20 --out imbalance.html")
 _add(app, "versions", models.versions, _MODEL, "versions")
 _add(app, "runs", runs.runs, _MODEL, "runs --sort seconds --limit 5")
 _add(app, "compare", runs.compare, _MODEL, "compare 5f70bf18 a0860070 --html compare.html")

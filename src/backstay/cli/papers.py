@@ -11,7 +11,6 @@ import typer
 from backstay.cli.options import HomeOption, JsonOption, ModelOption, NumberArgument, ProjectOption
 from backstay.cli.shell import Shell
 from backstay.cli.tables import block, table
-from backstay.core.errors import InputError
 
 
 def card(
@@ -39,7 +38,7 @@ def card(
             shell.show(answer) if shell.as_json else shell.write(found.sheet.markdown())
             return
         sheet = found.sheet
-        _write(out, sheet.page() if out.suffix in (".html", ".htm") else sheet.markdown())
+        shell.save(out, sheet.page() if out.suffix in (".html", ".htm") else sheet.markdown())
         facts = {"model": found.about.version.model, "version": number, "limits": len(found.about.limits)}
         shell.show(answer, block(facts))
         shell.note(f"written: {out}")
@@ -68,7 +67,7 @@ def bom(
         if out is None:
             shell.show(found) if shell.as_json else shell.write(text)
             return
-        _write(out, text)
+        shell.save(out, text)
         kinds: dict[str, int] = {}
         for one in found["components"]:
             kinds[one["type"]] = kinds.get(one["type"], 0) + 1
@@ -121,12 +120,3 @@ def export(
         if made.missing:
             names = ", ".join(f"--{name}" for name in made.missing)
             shell.note(f"to fill in, where names stand in capitals: {names}")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"it cannot be written: {error.strerror}", where=str(path), fix="name a file in a folder there is"
-        ) from None

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from backstay.cli.failures import ReaderGone
+from backstay.core.errors import InputError
 from backstay.core.settings import FILE
 
 if TYPE_CHECKING:
@@ -87,6 +88,15 @@ class Shell:
             sys.stdout.flush()
         except BrokenPipeError:
             raise ReaderGone from None
+
+    def save(self, path: Path, text: str) -> None:
+        """Write a text to a file that somebody named."""
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"it cannot be written: {error.strerror}", where=str(path), fix="name a file in a folder there is"
+            ) from None
 
     def note(self, text: str) -> None:
         """A remark for the person, on standard error; programs that asked for JSON need none."""

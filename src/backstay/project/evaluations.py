@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from backstay.core.errors import InputError
 from backstay.core.times import instant
@@ -10,6 +11,7 @@ from backstay.definitions import Model
 from backstay.evaluation.decided import Costs
 from backstay.evaluation.fairness import QUESTIONS, Answers
 from backstay.evaluation.slices import Predicate
+from backstay.features.backfill import Progress
 from backstay.lifecycle.evaluating import EvaluationReport, evaluated
 from backstay.lifecycle.fairness import (
     Chosen,
@@ -19,6 +21,7 @@ from backstay.lifecycle.fairness import (
     declared_fairness,
     version_fairness,
 )
+from backstay.lifecycle.imbalance import ImbalanceReport, imbalance
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.scored import ScoredRows, scored_rows
 from backstay.lifecycle.slices import DAY, Pin, SliceReport, pin, pins, slices, unpin
@@ -148,6 +151,32 @@ class Evaluations:
     def criterion(self, model: str | None = None, *, as_of: Moment = None) -> Chosen | None:
         """The criterion of fairness that was last recorded, and by whom."""
         return criterion_of(self._records, self._definitions.model(model), as_of=_instant(as_of))
+
+    def imbalance(
+        self,
+        model: str | Model | None = None,
+        *,
+        as_of: Moment = None,
+        folds: int = 3,
+        costs: Costs | None = None,
+        k: int | None = None,
+        seed: int = 0,
+        progress: Progress = lambda *_: None,
+    ) -> ImbalanceReport:
+        """Which way of dealing with imbalance to take for a model, and why: see `evaluation.imbalance`.
+
+        model: by its name; or a `Model` that need not be declared, to ask before it is
+        costs: what errors cost; without them decisions are compared by log loss
+        k:     rows a day that can be looked at; by default as many as there are positives a day
+
+        Each arm on each fold is a run. Interrupted or called again, with other costs too, it goes on where it was.
+        """
+        chosen = model if isinstance(model, Model) else self._definitions.model(model)
+        self._permits.model(chosen, "try arms against imbalance for", "read_offline", "define")
+        return imbalance(
+            self._records, chosen, as_of=self._moment(as_of), folds=folds, costs=costs, k=k, seed=seed,
+            progress=partial(progress, "arms by folds"),
+        )  # fmt: skip
 
     def _model(self, model: str | None, what: str) -> Model:
         chosen = self._definitions.model(model)

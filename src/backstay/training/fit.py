@@ -72,7 +72,7 @@ def fit(
     names = list(model.features.vector)
     chosen = trusted(model, model.runtime)
     _check_data(model, data, len(names))
-    estimator = _ready(model, seed, parameters or {})
+    estimator = ready(model, seed, parameters or {})
     given, kind = plain_parameters(estimator), qualified_name(estimator)
     told(given)
     key = "" if cache is None else cache.key(model, kind, given, seed)
@@ -109,14 +109,14 @@ def fold_scores(
             expected="both outcomes",
             fix="ask for a longer history, or fewer folds",
         )
-    estimator = _ready(model, seed, parameters)
+    estimator = ready(model, seed, parameters)
     estimator.fit(data.vector[train], data.outcome[train])
     found: npt.NDArray[np.float64] = np.asarray(estimator.predict_proba(data.vector[test])[:, 1], np.float64)
     return found
 
 
-def _ready(model: Model, seed: int, parameters: Mapping[str, Any]) -> Any:
-    """An estimator that is ready to be fitted."""
+def ready(model: Model, seed: int, parameters: Mapping[str, Any]) -> Any:
+    """An estimator that is ready to be fitted: fresh, with these parameters, and the same bits each time."""
     # Read when OpenMP is loaded with the library: threads that wait by spinning without end take the cores from
     # whatever else runs (a server beside a retraining); threads that never spin train half as fast on idle cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
