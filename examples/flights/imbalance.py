@@ -18,7 +18,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from backstay import Label, Model
-from backstay.evaluation.imbalance import Costs, Recommendation
+from backstay.evaluation.decided import Costs
+from backstay.evaluation.imbalance import Recommendation
 from backstay.lifecycle.imbalance import ImbalanceReport
 from backstay.project import Project
 from backstay.project.imbalance_page import render

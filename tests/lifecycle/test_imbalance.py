@@ -13,7 +13,7 @@ import pytest
 from backstay.core.errors import InputError
 from backstay.definitions import Label, Model
 from backstay.evaluation import NotEnough, log_loss
-from backstay.evaluation.imbalance import Costs
+from backstay.evaluation.decided import Costs
 from backstay.lifecycle.imbalance import ImbalanceReport
 from backstay.project import Project
 from backstay.training.imbalance import ARMS
@@ -111,7 +111,7 @@ def test_what_is_refused(path: Path) -> None:
     for more in ({"folds": 0}, {"k": 0}):
         with pytest.raises(InputError, match="at least 1"):
             advised(project, **more)
-    with pytest.raises(InputError, match="a cost above 0"):
+    with pytest.raises(InputError, match="a mistake costs no more"):
         Costs(0, 1)
     model = rare(project, value=pl.col("size") < 0)
     with pytest.raises(NotEnough, match=r"0 of the .* rows that are trained on in fold 1 have outcome 1"):

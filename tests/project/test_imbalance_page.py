@@ -7,7 +7,8 @@ import re
 
 import numpy as np
 
-from backstay.evaluation.imbalance import Costs, Rows, Tried, advise
+from backstay.evaluation.decided import Costs
+from backstay.evaluation.imbalance import Rows, Tried, advise
 from backstay.lifecycle.imbalance import FoldFacts, ImbalanceReport
 from backstay.project.imbalance_page import render
 

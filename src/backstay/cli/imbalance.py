@@ -14,7 +14,8 @@ from backstay.cli.shell import Shell
 from backstay.cli.tables import block, count, table
 
 if TYPE_CHECKING:
-    from backstay.evaluation.imbalance import ArmResult, Costs, Recommendation
+    from backstay.evaluation.decided import Costs
+    from backstay.evaluation.imbalance import ArmResult, Recommendation
     from backstay.lifecycle.imbalance import ImbalanceReport
 
 _COLUMNS = ("arm", ">AP", ">lift", ">recall at k", ">log loss", ">raw", ">said/happened", ">cost", ">seconds")
@@ -81,7 +82,7 @@ def imbalance(
 
 
 def _costs(missed: float | None, alarm: float) -> Costs | None:
-    from backstay.evaluation.imbalance import Costs
+    from backstay.evaluation.decided import Costs
 
     return None if missed is None else Costs(false_positive=alarm, false_negative=missed)
 

@@ -22,7 +22,8 @@ from backstay.core.show import Shown
 from backstay.core.times import DAY, duration, instant_text
 from backstay.definitions import Model
 from backstay.evaluation import NotEnough
-from backstay.evaluation.imbalance import Advice, Costs, Rows, Tried, advise
+from backstay.evaluation.decided import Costs
+from backstay.evaluation.imbalance import Advice, Rows, Tried, advise
 from backstay.evaluation.metrics import log_loss
 from backstay.features.trainingset import TrainingSet, training_set
 from backstay.lifecycle.measured import measured

@@ -1,6 +1,6 @@
 """The charts of an advice on imbalance, from its JSON alone: costs, precision over recall, and reliability, by arm.
 
-An arm has the same colour in all of them: the classes `a0`, `a1` and so on, in the order of the arms.
+An arm has the same colour in all of them, by its place in the order of the arms.
 """
 
 from __future__ import annotations
@@ -11,15 +11,10 @@ from typing import Any
 
 from backstay.core.drawing import WIDTH, Scale, drawing, element, line, log_ticks, text, ticks
 
-STYLE = """.chart{max-width:760px;width:100%;font:11px system-ui,sans-serif;font-variant-numeric:tabular-nums;
-display:block;margin:.4rem 0 1rem}.chart text{fill:#333}.chart .tick,.chart .axis{fill:#666}.chart .grid{stroke:#e4e4e4}
-.chart .even{stroke:#222;stroke-dasharray:4 3}.chart .mark{stroke:#222;stroke-width:1.4}.chart .arm{fill:none;
-stroke-width:1.9;stroke-linejoin:round}.chart .bar{stroke-width:4;opacity:.3}.chart .name{font-weight:600}
-.legend{list-style:none;padding:0;margin:.5rem 0 0;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:13px}
-.legend i{display:inline-block;width:18px;height:3px;margin-right:6px;vertical-align:middle}""" + "".join(
-    f".a{place}{{stroke:{colour}}}.dot.a{place}{{fill:{colour};stroke:none}}.legend .a{place}{{background:{colour}}}"
-    for place, colour in enumerate(("#1f5fa8", "#c2570c", "#1b7a3d", "#7a3e9d", "#b8860b", "#777777", "#a11212"))
-)
+STYLE = """
+.chart{max-width:760px}.legend{list-style:none;padding:0;margin:.5rem 0 0;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;
+font-size:13px}.legend svg{width:18px;height:6px;margin-right:6px}.legend line{stroke-width:3}
+""" + "".join(f".legend .s{place}{{stroke:var(--s{place})}}" for place in range(6))
 _LEFT, _RIGHT = 52, WIDTH - 10
 _WORST = 1.6
 """Costs above so many times the constant's are drawn at the edge."""
@@ -29,7 +24,7 @@ Arms = Sequence[dict[str, Any]]
 
 def legend(arms: Arms) -> str:
     """Which colour is which arm."""
-    marks = (element("i", " ", class_=f"a{place}") for place in range(len(arms)))
+    marks = (element("svg", line(0, 3, 18, 3, f"s{place % 6}")) for place in range(len(arms)))
     lines = (element("li", mark, escape(one["title"])) for mark, one in zip(marks, arms, strict=True))
     return element("ul", *lines, class_="legend")
 
@@ -40,9 +35,9 @@ def costs(arms: Arms, ratio: float | None) -> str:
     x = Scale(min(a for a, _ in points), max(a for a, _ in points), _LEFT, _RIGHT, log=True)
     y = Scale(min(0.9, *(b for _, b in points)), _WORST, 250, 22)
     parts = [*_frame(x, y, 250, "a missed positive costs so many false alarms", "cost over the constant's")]
-    parts.append(line(_LEFT, y(1), _RIGHT, y(1), "even", "the cheaper of always yes and always no"))
+    parts.append(line(_LEFT, y(1), _RIGHT, y(1), "rule", "the cheaper of always yes and always no"))
     if ratio is not None and x.low <= ratio <= x.high:
-        parts += [line(x(ratio), 22, x(ratio), 250, "mark", f"your costs: {ratio:g} to 1")]
+        parts += [line(x(ratio), 22, x(ratio), 250, "zero", f"your costs: {ratio:g} to 1")]
         parts.append(text(x(ratio) + 5, 33, f"your costs: {ratio:g} to 1", "name"))
     parts += [_path(one["cost_curve"], x, y, place, one["title"]) for place, one in enumerate(arms)]
     return drawing("costs", 292, "What each arm's decisions cost, over the cost of the cheaper constant", parts)
@@ -50,12 +45,15 @@ def costs(arms: Arms, ratio: float | None) -> str:
 
 def precision(arms: Arms, prevalence: float) -> str:
     """Precision over recall for each arm, over the prevalence, which a ranking by chance has."""
-    top = max((b for one in arms for _, b in one["precision_curve"]), default=1.0)
+    curves = [
+        list(zip(*(one["precision_curve"][axis] for axis in ("recall", "precision")), strict=True)) for one in arms
+    ]
+    top = max((b for one in curves for _, b in one), default=1.0)
     x, y = Scale(0, 1, _LEFT, _RIGHT), Scale(prevalence / 2, max(top, prevalence * 4), 250, 22, log=True)
     parts = [*_frame(x, y, 250, "recall", "precision")]
-    parts.append(line(_LEFT, y(prevalence), _RIGHT, y(prevalence), "even", f"prevalence {prevalence:.3g}: chance"))
+    parts.append(line(_LEFT, y(prevalence), _RIGHT, y(prevalence), "rule", f"prevalence {prevalence:.3g}: chance"))
     parts.append(text(_RIGHT, y(prevalence) + 13, f"prevalence {prevalence:.3g}", "tick", "end"))
-    parts += [_path(one["precision_curve"], x, y, place, one["title"]) for place, one in enumerate(arms)]
+    parts += [_path(one, x, y, place, arms[place]["title"]) for place, one in enumerate(curves)]
     return drawing("precision", 292, "Precision over recall, and the prevalence", parts)
 
 
@@ -84,7 +82,7 @@ def _panel(arm: dict[str, Any], place: int, x: Scale, y: Scale) -> Iterator[str]
         yield line(x(one), y.left, x(one), y.right, "grid")
         yield text(x.left - 5, y(one) + 4, f"{one:g}", "tick", "end")
         yield text(x(one), y.left + 14, f"{one:g}", "tick", "middle")
-    yield line(x.left, y.left, x.right, y.right, "even", "what is said happens")
+    yield line(x.left, y.left, x.right, y.right, "rule", "what is said happens")
     yield text(x.right, y.left + 28, "said, and happened", "axis", "end")
     for one in arm["reliability"]:
         happened = one["happened"]
@@ -96,9 +94,9 @@ def _panel(arm: dict[str, Any], place: int, x: Scale, y: Scale) -> Iterator[str]
             f"{happened['high']:.3g}]: {one['positives']:,} of {one['rows']:,} rows"
         )
         ends = y(max(happened["low"], lowest)), y(max(happened["high"], lowest))
-        yield line(at, *ends[:1], at, *ends[1:], f"bar a{place}", title)
+        yield line(at, *ends[:1], at, *ends[1:], f"bar s{place % 6}", title)
         centre = y(max(happened["estimate"], lowest))
-        yield element("circle", cx=at, cy=centre, r=3.2, class_=f"dot a{place}", title=title)
+        yield element("circle", cx=at, cy=centre, r=3.2, class_=f"f{place % 6}", title=title)
 
 
 def _frame(x: Scale, y: Scale, base: float, below: str, beside: str) -> Iterator[str]:
@@ -116,4 +114,4 @@ def _frame(x: Scale, y: Scale, base: float, below: str, beside: str) -> Iterator
 
 def _path(points: Sequence[Sequence[float]], x: Scale, y: Scale, place: int, title: str) -> str:
     places = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points)
-    return element("polyline", points=places, class_=f"arm a{place}", title=title)
+    return element("polyline", points=places, class_=f"curve s{place % 6}", title=title)

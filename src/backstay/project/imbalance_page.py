@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from backstay.core import drawing
 from backstay.core.pages import document, facts, table
 from backstay.project.imbalance_figures import STYLE, costs, legend, precision, reliability
 
@@ -24,8 +25,8 @@ def render(report: Mapping[str, Any]) -> str:
     advice = report["advice"]
     title = f"Imbalance: {report['model']} as of {report['as_of'][:10]}"
     return document(
-        title, f"<style>{STYLE}</style><h1>{escape(title)}</h1>", *_lead(advice), _facts(report), _arms(advice),
-        *_charts(advice), *_details(report),
+        title, f"<h1>{escape(title)}</h1>", *_lead(advice), _facts(report), _arms(advice), *_charts(advice),
+        *_details(report), style=drawing.STYLE + STYLE,
     )  # fmt: skip
 
 

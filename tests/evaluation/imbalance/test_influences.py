@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from backstay.core.errors import InputError
-from backstay.evaluation import NotEnough, auc_interval, mean_interval
+from backstay.evaluation import NotEnough, mean_interval, paired_difference
 from backstay.evaluation.imbalance import ap_values, auc_values, recall_values, standard_error
 
 RNG = np.random.default_rng(11)
@@ -49,8 +49,8 @@ def test_the_standard_error_is_that_of_the_jackknife_over_clusters() -> None:
         left = np.array([theirs(Y[one != DAY], S[one != DAY]) for one in range(50)])
         jackknife = np.sqrt(49 / 50 * np.square(left - left.mean()).sum())
         assert standard_error(mean_interval(ours(Y, S), DAY)) == pytest.approx(jackknife, rel=0.03)
-    delong = auc_interval(Y, S, DAY)
-    linear = mean_interval(auc_values(Y, S), DAY)
+    delong = paired_difference(Y, np.zeros(N), S, DAY, metric="auc")  # over a score that ranks nothing: 0.5
+    linear = mean_interval(auc_values(Y, S) - 0.5, DAY)
     assert (linear.low, linear.high) == pytest.approx((delong.low, delong.high), abs=2e-3)
 
 

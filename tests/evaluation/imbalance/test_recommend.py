@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from backstay.core.errors import InputError
 from backstay.evaluation import NotEnough, mean_interval
 from backstay.evaluation.imbalance import (
     Contender,
     Recommendation,
-    detectable,
     recommend,
     resolution,
     standard_error,
@@ -105,22 +103,6 @@ def test_positives_that_come_together_count_for_fewer() -> None:
     assert together.clusters_with_positives == storms.sum()
     twice = resolution(np.repeat(rng.random(5_000) < 0.3, 2), np.repeat(np.arange(5_000), 2))
     assert twice.design_effect == pytest.approx(2, rel=0.01)  # each row twice: half of them tell nothing
-
-
-def test_what_is_detectable_is_found_in_four_of_five_samples() -> None:
-    rng, sizes, found = np.random.default_rng(4), [], 0
-    day = np.repeat(np.arange(50), 10)
-    error = np.sqrt(1 / 500 + 0.25 / 50)
-    shift = 2.86 * error  # (t of 97.5% + t of 80%) with 49 degrees of freedom
-    for _ in range(1_000):
-        values = rng.normal(size=500) + np.repeat(rng.normal(scale=0.5, size=50), 10)
-        gain = mean_interval(values + shift, day)
-        sizes.append(detectable(gain))
-        found += gain.low > 0
-    power = stats.nct.sf(stats.t.ppf(0.975, 49), 49, shift / error)
-    assert np.mean(sizes) == pytest.approx(shift, rel=0.03)
-    assert found / 1_000 == pytest.approx(power, abs=0.04)
-    assert power == pytest.approx(0.8, abs=0.03)
 
 
 def test_a_resolution_needs_both_outcomes_and_two_clusters() -> None:

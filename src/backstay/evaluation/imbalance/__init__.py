@@ -12,17 +12,16 @@ nothing. Whether it helps is a question to these data, and so few positives answ
 
 from backstay.evaluation.imbalance.advice import Advice, ArmResult, Rows, Tried, advise
 from backstay.evaluation.imbalance.corrections import to_base_rate, without_undersampling, without_weight
-from backstay.evaluation.imbalance.curves import Bin, Costs
+from backstay.evaluation.imbalance.curves import Bin
 from backstay.evaluation.imbalance.influences import ap_values, auc_values, recall_values
 from backstay.evaluation.imbalance.recommend import Contender, Recommendation, recommend
-from backstay.evaluation.imbalance.resolution import Resolution, detectable, resolution, standard_error
+from backstay.evaluation.imbalance.resolution import Resolution, resolution, standard_error
 
 __all__ = [
     "Advice",
     "ArmResult",
     "Bin",
     "Contender",
-    "Costs",
     "Recommendation",
     "Resolution",
     "Rows",
@@ -30,7 +29,6 @@ __all__ = [
     "advise",
     "ap_values",
     "auc_values",
-    "detectable",
     "recall_values",
     "recommend",
     "resolution",

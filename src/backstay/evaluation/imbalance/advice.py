@@ -15,21 +15,15 @@ from numpy.typing import NDArray
 
 from backstay.core.show import Shown
 from backstay.evaluation.clustered import mean_interval
-from backstay.evaluation.imbalance.curves import (
-    Bin,
-    Costs,
-    as_points,
-    cost_curve,
-    costs_of,
-    precision_curve,
-    ratios,
-    reliability,
-)
+from backstay.evaluation.cuts import Curve, precision_recall_curve
+from backstay.evaluation.decided import Costs, row_costs
+from backstay.evaluation.imbalance.curves import Bin, as_points, cost_curve, ratios, reliability
 from backstay.evaluation.imbalance.influences import ap_values, auc_values, recall_values
 from backstay.evaluation.imbalance.recommend import Contender, Recommendation, recommend
-from backstay.evaluation.imbalance.resolution import Resolution, detectable, resolution
+from backstay.evaluation.imbalance.resolution import Resolution, resolution
 from backstay.evaluation.interval import Interval
 from backstay.evaluation.metrics import Floats, as_outcome, log_losses
+from backstay.evaluation.power import detectable
 
 LEAST = 10.0
 """Effective positives without which nothing is recommended."""
@@ -88,7 +82,7 @@ class ArmResult(Shown):
     seconds: float
     notes: tuple[str, ...]
     cost_curve: Points
-    precision_curve: Points
+    precision_curve: Curve
     reliability: list[Bin]
 
     def as_dict(self) -> dict[str, Any]:
@@ -169,7 +163,7 @@ def _values(rows: Rows, p: Floats, k: int, costs: Costs | None) -> Values:
         "recall_at_k": recall_values(y, p, rows.clusters, k),
         "log_loss": log_losses(y, p),
     }
-    return told if costs is None else {**told, "cost": costs_of(y, p, costs)}
+    return told if costs is None else {**told, "cost": row_costs(y, p >= costs.threshold, costs)}
 
 
 def _constant_values(rows: Rows, costs: Costs | None) -> Values:
@@ -181,7 +175,7 @@ def _constant_values(rows: Rows, costs: Costs | None) -> Values:
     }
     if costs is None:
         return told
-    no, yes = np.where(y, costs.false_negative, 0.0), np.where(y, 0.0, costs.false_positive)
+    no, yes = row_costs(y, np.zeros(y.size), costs), row_costs(y, np.ones(y.size), costs)
     return {**told, "cost": no if no.sum() <= yes.sum() else yes}
 
 
@@ -232,7 +226,7 @@ def _result(rows: Rows, one: Tried, values: Values, constant: Values, chance: fl
         one.name, one.title, _cut(ap), ap.estimate / chance, _cut(found["auc"]), _cut(found["recall_at_k"]),
         found["log_loss"].estimate, raw, gains["log_loss"], float(np.sort(p).sum()) / positives,
         found["cost"].estimate if "cost" in found else None, gains.get("cost"), one.seconds, one.notes,
-        as_points(at, cost_curve(y, p, at)), precision_curve(y, p), reliability(y, p, rows.clusters),
+        as_points(at, cost_curve(y, p, at)), precision_recall_curve(y, p), reliability(y, p, rows.clusters),
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Influences: what each row adds to a metric that is no mean over rows, so that it can be counted like one.
 
-The **pseudo-value** of a row is the metric plus n times its derivative by the weight of that row (Jaeckel 1972, "The
-infinitesimal jackknife"). The mean of the pseudo-values is the metric itself, and their spread over clusters is its
-standard error: `mean_interval` of them is an interval, and of the differences of two models' an interval of their
+The **pseudo-value** of a row is the metric plus n times the row's influence, the derivative of the metric by its weight
+(Jaeckel 1972, "The infinitesimal jackknife"). The mean of the pseudo-values is the metric itself, and their spread over
+clusters is its standard error: `mean_interval` of them is an interval, and of two models' differences one of their
 difference, paired row by row. That makes the average precision, the AUC and the recall as easy to compare as a log
 loss, at the price of one sort, where a bootstrap needs thousands.
 
@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from backstay.core.errors import InputError
 from backstay.evaluation.interval import NotEnough
 from backstay.evaluation.metrics import Bools, Floats, as_outcome, as_scores, placements
+from backstay.evaluation.ranked import average_precision, linear_average_precision
 
 Ints = NDArray[np.int64]
 
@@ -95,20 +96,13 @@ def _by_fold(
 
 
 def _ap(y: Bools, s: Floats) -> tuple[float, Floats]:
-    """The average precision, and its derivative by each row's weight.
-
-    With R and T the rows and positives at or above a score: AP = Σ_i y_i T_i/R_i / P. A row k of weight w adds to every
-    T and R at or below its score, hence the two sums over what lies there.
-    """
-    names, place = np.unique(s, return_inverse=True)
-    positive = np.bincount(place[y], minlength=names.size).astype(np.float64)
-    rows = np.cumsum(np.bincount(place, minlength=names.size)[::-1])[::-1].astype(np.float64)
-    precision = np.cumsum(positive[::-1])[::-1] / rows
-    total = float(positive.sum())
-    ap = float((positive * precision).sum() / total)
-    below, weighed = np.cumsum(positive / rows), np.cumsum(positive * precision / rows)
-    influence = np.where(y, precision[place] - ap + below[place], 0.0) - weighed[place]
-    return ap, influence / total
+    """The average precision, and its derivative by each row's weight."""
+    try:
+        found = linear_average_precision(y, s)
+    except NotEnough:  # one score only, or no mistake: only the base rate moves it, or nothing does
+        ap = average_precision(y, s)
+        return ap, np.zeros(y.size) if ap == 1.0 else (y - ap) / y.size
+    return found.estimate, found.influence
 
 
 def _auc(y: Bools, s: Floats) -> tuple[float, Floats]:

@@ -28,9 +28,10 @@ from numpy.typing import ArrayLike
 from backstay.core.errors import InputError
 from backstay.core.show import Shown
 from backstay.evaluation.clustered import mean_interval
-from backstay.evaluation.imbalance.resolution import detectable, standard_error
+from backstay.evaluation.imbalance.resolution import standard_error
 from backstay.evaluation.interval import Interval
 from backstay.evaluation.metrics import Floats
+from backstay.evaluation.power import detectable
 
 WORDS = {"cost": "cost a row", "log_loss": "log loss", "average_precision": "average precision"}
 

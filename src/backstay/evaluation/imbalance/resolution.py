@@ -5,8 +5,8 @@ come together (forty on the day of the storm), they count for fewer still. The *
 larger the variance of the base rate is over clusters than it would be of independent rows (Kish 1965); the **effective
 number of positives** is the positives over it. It is never taken to be more than there are.
 
-What a comparison can resolve is its **detectable difference**: the smallest true one that an interval of 95% would
-show in four of five samples such as this (Bloom 1995). Smaller ones are not absent, they are unknown.
+What a comparison can resolve is said by `detectable` of its interval; smaller differences are not absent, they are
+unknown.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ from backstay.evaluation.clustered import mean_interval
 from backstay.evaluation.interval import Interval, NotEnough
 from backstay.evaluation.metrics import as_outcome
 from backstay.evaluation.quantiles import normal_quantile, student_quantile
-
-POWER = 0.8
-"""How often a difference of the detectable size would be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +82,3 @@ def standard_error(interval: Interval) -> float:
     """
     reach = (interval.high - interval.low) / 2
     return reach / student_quantile(0.5 + interval.level / 2, interval.clusters - 1)
-
-
-def detectable(interval: Interval) -> float:
-    """The smallest true difference that an interval such as this one would show with `POWER`.
-
-    (t of 97.5% + t of 80%) standard errors: Bloom 1995, "Minimum detectable effects".
-
-    >>> round(detectable(mean_interval([1.0, 2.0, 3.0, 6.0], clusters=["mon", "mon", "tue", "wed"])), 3)
-    6.967
-    """
-    df = interval.clusters - 1
-    return standard_error(interval) * (student_quantile(0.975, df) + student_quantile(POWER, df))
