@@ -7,13 +7,11 @@ from html import escape
 from typing import Any
 
 from backstay.core import drawing
-from backstay.core.pages import document, facts, table
+from backstay.core.pages import Html, document, facts, table
 from backstay.project.imbalance_figures import STYLE, costs, legend, precision, reliability
 
-_ARMS = (
-    "arm", ">AP", ">lift", ">recall at k", ">AUC", ">log loss", ">uncorrected", ">better than the constant by",
-    ">said over happened",
-)  # fmt: skip
+_RANKS = ("arm", ">average precision", ">times chance", ">AUC", ">recall at k", ">seconds")
+_SAYS = ("arm", ">log loss", ">uncorrected", ">better than the constant by", ">said over happened")
 _WORDS = {
     "average_precision": "average precision", "log_loss": "log loss", "cost": "cost a row", "auc": "AUC",
     "recall_at_k": "recall at k",
@@ -40,8 +38,12 @@ def _lead(advice: Mapping[str, Any]) -> Iterator[str]:
             continue
         arm = "nothing" if told["arm"] is None else advice["titles"][told["arm"]]
         yield f"<p><b>{what}, by {_WORDS[told['by']]}: {escape(arm)}.</b> {escape(_sentence(told['why']))}</p>"
-        rows = [(advice["titles"][name], reason, _difference(told, name)) for name, reason in told["reasons"].items()]
+        rows = [(_both(advice, name), reason, _difference(told, name)) for name, reason in told["reasons"].items()]
         yield table("", ("arm", "why", ">better than the recommended by"), rows)
+
+
+def _both(advice: Mapping[str, Any], name: str) -> str:
+    return f"{name}: {advice['titles'][name]}"
 
 
 def _sentence(why: str) -> str:
@@ -74,22 +76,30 @@ def _facts(report: Mapping[str, Any]) -> str:
 
 
 def _arms(advice: Mapping[str, Any]) -> str:
-    priced = advice["costs"] is not None
-    columns = (*_ARMS, *((">cost a row", ">saved") if priced else ()), ">seconds")
-    return table("Arms", columns, [_arm(one, priced) for one in advice["arms"]], empty="none could be tried") + table(
-        "Not tried", ("arm", "why"),
-        [(advice["titles"][name], reason) for name, reason in advice["not_tried"].items()], empty="none",
-    )  # fmt: skip
+    arms = advice["arms"]
+    priced = (">cost a row", ">cheaper than the constant by") if advice["costs"] is not None else ()
+    ranks = [
+        (
+            one["title"], _interval(one["average_precision"]), f"{one['lift']:.1f}", _interval(one["auc"]),
+            _interval(one["recall_at_k"]), f"{one['seconds']:.1f}",
+        )
+        for one in arms
+    ]  # fmt: skip
+    missing = [(advice["titles"][name], reason) for name, reason in advice["not_tried"].items()]
+    return "".join((
+        table("How each arm ranks", _RANKS, ranks, empty="none could be tried"),
+        table("What each arm says, and what its decisions cost", (*_SAYS, *priced), map(_says, arms), empty="none"),
+        table("Not tried", ("arm", "why"), missing, empty="none"),
+    ))  # fmt: skip
 
 
-def _arm(one: Mapping[str, Any], priced: bool) -> tuple[str, ...]:
-    raw, ap = one["raw_log_loss"], one["average_precision"]
-    return (
-        one["title"], _interval(ap), f"{one['lift']:.1f}", _interval(one["recall_at_k"]), _interval(one["auc"]),
-        f"{one['log_loss']:.5f}", "" if raw is None else f"{raw:.5f}", _interval(one["gain"], signed=True),
-        f"{one['said']:.2f}",
-        *((f"{one['cost']:.5g}", _interval(one["saved"], signed=True)) if priced else ()), f"{one['seconds']:.1f}",
+def _says(one: Mapping[str, Any]) -> tuple[str, ...]:
+    raw = one["raw_log_loss"]
+    told = (
+        one["title"], f"{one['log_loss']:.5f}", "" if raw is None else f"{raw:.5f}",
+        _interval(one["gain"], signed=True), f"{one['said']:.2f}",
     )  # fmt: skip
+    return told if one["cost"] is None else (*told, f"{one['cost']:.5g}", _interval(one["saved"], signed=True))
 
 
 def _charts(advice: Mapping[str, Any]) -> Iterator[str]:
@@ -126,8 +136,10 @@ def _details(report: Mapping[str, Any]) -> Iterator[str]:
 _COUNTS = ("test_rows", "test_positives", "train_rows", "train_positives")
 
 
-def _interval(told: Mapping[str, float], *, signed: bool = False) -> str:
+def _interval(told: Mapping[str, float], *, signed: bool = False) -> Html:
+    """The estimate, and its interval below it."""
     sign = "+" if signed else ""
     largest = max(abs(told["low"]), abs(told["high"]))
     places = 3 if largest >= 0.1 else 4 if largest >= 0.01 else 5 if largest >= 0.001 else 6
-    return f"{told['estimate']:{sign}.{places}f} [{told['low']:{sign}.{places}f}, {told['high']:{sign}.{places}f}]"
+    estimate, low, high = (f"{told[name]:{sign}.{places}f}" for name in ("estimate", "low", "high"))
+    return Html(f'{estimate}<br><small class="dim">{low}&nbsp;to&nbsp;{high}</small>')
