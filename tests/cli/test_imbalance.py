@@ -31,7 +31,7 @@ def test_imbalance(cli: Cli, life: Life, tmp_path: Path) -> None:
     assert {**beside, "fresh": 0} == told
     drawn = page.read_text(encoding="utf-8")
     assert drawn.startswith("<!doctype html>")
-    assert drawn.count("<svg") == 3
+    assert drawn.count('<svg class="chart') == 3
     assert "<script" not in drawn
     assert cli(*given, "--cost-fn", 0).code == 2
     assert cli(*given, "--out", tmp_path / "none" / "report.html").code == 2

@@ -179,7 +179,7 @@ def _whole(arm: Arm, answers: Sequence[tuple[Answer, float]]) -> Tried:
 
 
 def _run(trial: _Trial, arm: Arm, place: int) -> tuple[Answer, float]:
-    """An arm on a fold, as a run that keeps what it answered. One that is not applicable is no run."""
+    """An arm on a fold, as a run that keeps what it answered; one that is not applicable fails, and is tried again."""
     fold, data = trial.folds[place], trial.data
     task = Task(
         data.vector[fold.train], data.outcome[fold.train], data.frame.get_column("at").to_numpy()[fold.train],
