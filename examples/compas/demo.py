@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backstay.core.clock import ReplayClock
+from backstay.core.drawing import STYLE
 from backstay.core.errors import AccessError, InputError
 from backstay.core.pages import document, table
 from backstay.core.times import instant
@@ -31,17 +32,14 @@ from backstay.evaluation.fairness import Answers, FairnessReport, Frontier, Gap,
 from backstay.evaluation.figures.frontier import frontier_figure
 from backstay.evaluation.figures.rates import rates_figure
 from backstay.lifecycle.fairness import Chosen, VersionFairness
+from backstay.lifecycle.fairness_page import render
 from backstay.lifecycle.judge import Judgement
 from backstay.project import Project
-from backstay.project.fairness_page import render
 
 HERE = Path(__file__).parent
 TRAINED, JUDGED, LAST = "2013-11-01", "2014-10-01", "2016-04-02"
 RATES = {"base_rate": "base rate", "ppv": "PPV", "fnr": "FNR", "fpr": "FPR"}
 WHY = "an arrest is not a crime, and where police look is not chance; so nothing may rest on errors counted against it"
-STYLE = """.chart{max-width:48rem}.chart text{font-size:12px;fill:#222}.chart .dim{fill:#666}.chart .grid{stroke:#ddd}
-.chart .limits{stroke:#1f5fa8;stroke-width:2}.chart .mark{fill:#1f5fa8}.chart .now-limits{stroke:#b4460f;stroke-width:2}
-.chart .now{fill:#b4460f}.chart .path{fill:none;stroke:#1f5fa8;stroke-dasharray:2 3}"""
 
 
 class Grid(NamedTuple):
@@ -76,7 +74,7 @@ class Story:
 
     def __init__(self) -> None:
         self._console = Console(highlight=False)
-        self.page: list[str] = [f"<style>{STYLE}</style><h1>A decision about people</h1>"]
+        self.page: list[str] = ["<h1>A decision about people</h1>"]
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -350,7 +348,7 @@ def main() -> None:
         "seconds": {name: round(one, 1) for name, one in story.seconds.items()},
     }
     (out / "report.json").write_text(json.dumps(told, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    (out / "report.html").write_text(document("A decision about people", *story.page), encoding="utf-8")
+    (out / "report.html").write_text(document("A decision about people", *story.page, style=STYLE), encoding="utf-8")
     (out / "fairness.html").write_text(render(found), encoding="utf-8")
     say(f"reports: {os.path.relpath(out / 'report.html')}, fairness.html and report.json")
 
