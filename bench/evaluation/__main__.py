@@ -12,7 +12,7 @@ from importlib import import_module
 
 from bench.harness import Result, finish, say
 
-CASES = ("auc", "coverage", "slices")
+CASES = ("auc", "coverage", "fairness", "slices")
 
 
 def main(chosen: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ def project(life: Life, tmp_path: Path) -> Path:
     path = Path(shutil.copytree(life.project, tmp_path / "shop"))
     models = MODELS.replace("EventSource, FeatureSet", "EventSource, Fairness, FeatureSet")
     people = 'people = FeatureSet("people", [Latest(orders, by=shop, name="shop")])\n'
-    declared = people + 'late = Model(\n    "late",\n    fairness=Fairness(people, tolerance=0.2),'
+    declared = people + 'late = Model(\n    "late",\n    fairness=Fairness(people, tolerance=0.2, kind="assistive"),'
     (path / "models.py").write_text(models.replace('late = Model(\n    "late",', declared), encoding="utf-8")
     return path
 
@@ -58,7 +58,7 @@ def test_fairness_of_a_model_that_declares_none(cli: Cli, life: Life) -> None:
 
 
 def test_fairness_guide(cli: Cli, project: Path) -> None:
-    unasked = cli("fairness-guide", "--kind", "assistive", "--project", project)
+    unasked = cli("fairness-guide", "--project", project)  # the kind is declared
     assert unasked.code == 2
     assert "capacity, labels, feedback is not answered" in unasked.err
     assert cli("fairness-guide", *ALL, "--project", project).code == 2  # no reason, and nobody to ask
@@ -81,9 +81,9 @@ def test_the_guide_asks_on_a_terminal(cli: Cli, project: Path, monkeypatch: pyte
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(sys, "stdin", Terminal("harm\npunitive\nunlimited\nbiased\nselected\nthe labels are arrests\n"))
+    monkeypatch.setattr(sys, "stdin", Terminal("harm\nunlimited\nbiased\nselected\nthe labels are arrests\n"))
     done = cli("fairness-guide", "--project", project, "--json")
     assert done.code == 0, done.err
     assert (done.json["criterion"], done.json["why"]) == ("demographic_parity", "the labels are arrests")
-    assert "What does being selected do to a person?" in done.err
+    assert "How many can be selected?" in done.err
     assert "given up: equalized_odds" in done.err

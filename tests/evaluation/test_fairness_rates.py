@@ -90,6 +90,7 @@ def test_numbers_and_booleans_are_groups_too() -> None:
     [
         ({}, "there is no attribute"),
         ({"age": np.arange(1_000)}, "1000 different values"),
+        ({"age": np.arange(8_000) % 100, "town": np.arange(8_000) // 80}, "age x town has 8000 different crossings"),
         ({"a": ["x"], "b": ["x", "y"]}, "rows"),
         ({"a": [MISSING, None]}, "other rows have no value"),
         ({"a": [[1], [2]]}, "no groups"),

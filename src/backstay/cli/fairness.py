@@ -110,7 +110,10 @@ def fairness_guide(
     with Shell(ctx, project, home, as_json) as shell:
         answers = {"kind": kind, "capacity": capacity, "labels": labels, "feedback": feedback}
         if criterion is None or any(answers.values()):
-            answers = _asked(answers, shell.project.model(model).name)
+            one = shell.project.model(model)
+            if one.fairness is not None:
+                answers["kind"] = kind or one.fairness.kind
+            answers = _asked(answers, one.name)
         given = {name: one for name, one in answers.items() if one is not None}
         if why is None:
             why = _reason(given, criterion)

@@ -32,7 +32,7 @@ class Fairness:
                    each of its features that no derived one of it reads
     intersections: how many attributes are crossed with each other, at the most
     criterion:     what the gate asks for; None: nothing, unless one is recorded in the ledger
-    kind:          what being selected does to a person: "punitive" harms, "assistive" helps
+    kind:          what being selected does to a person: "punitive" harms, "assistive" helps; the guide's first answer
     tolerance:     the difference between two groups that is put up with, as a share
     minimum:       a rate of fewer rows than this is not told
     untold:        the share of rows that may be in groups that can't be told, for the gate to pass
@@ -46,7 +46,7 @@ class Fairness:
         *,
         intersections: int = 2,
         criterion: str | None = None,
-        kind: str = "punitive",
+        kind: str | None = None,
         tolerance: float = 0.1,
         minimum: int = 20,
         untold: float = 0.0,
@@ -67,7 +67,7 @@ class Fairness:
             )  # fmt: skip
         if criterion is not None and criterion not in CRITERIA:
             self._refuse(f"criterion={criterion!r}", f"one of {', '.join(CRITERIA)}")
-        if kind not in KINDS:
+        if kind is not None and kind not in KINDS:
             self._refuse(f"kind={kind!r}", '"punitive" or "assistive"')
         if not 1 <= intersections <= 4 or minimum < 1:
             self._refuse(f"intersections={intersections}, minimum={minimum}", "1 to 4 attributes, at least 1 row")

@@ -138,13 +138,16 @@ class Evaluations:
     ) -> Chosen:
         """Record the primary criterion of fairness, with the actor's name: it is what the gate asks for from now on.
 
-        answers:   to the questions of `evaluation.fairness.guide`: `kind`, `capacity`, `labels`, `feedback`
+        answers:   to the questions of `evaluation.fairness.guide`: `kind` (by default the declared one), `capacity`,
+                   `labels`, `feedback`
         criterion: another one than the guide proposes for them
         """
         one = self._definitions.model(model)
         self._permits.model(one, "choose the criterion of", "define")
         if unknown := sorted(answers.keys() - QUESTIONS.keys()):
             raise InputError(f"there is no question {unknown[0]!r}", expected=f"some of {', '.join(QUESTIONS)}")
+        if answers and (kind := declared_fairness(one).kind) is not None:
+            answers.setdefault("kind", kind)
         given = Answers(**{name: answers.get(name, "") for name in QUESTIONS}) if answers else None
         return choose_criterion(self._records, one, why=why, answers=given, criterion=criterion)
 

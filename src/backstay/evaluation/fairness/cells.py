@@ -29,6 +29,8 @@ MISSING = "(missing)"
 """The group of rows whose attribute is not known: null, NaN or an empty text."""
 MOST_VALUES = 200
 """More different values than this are no groups; ages and incomes want to be cut into bands first."""
+MOST_CELLS = 1_000
+"""More crossings than this are no groups that anybody could look at."""
 NEGATIVE, FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_POSITIVE = range(4)
 """A row's state: twice its outcome plus the decision about it."""
 
@@ -138,7 +140,13 @@ def _crossed(parts: list[Partition]) -> Partition:
     size = 1
     for part in parts:
         code, size = code * len(part.values) + part.code, size * len(part.values)
+    names = tuple(name for part in parts for name in part.attributes)
     present = np.flatnonzero(np.bincount(code, minlength=size))
+    if present.size > MOST_CELLS:
+        raise InputError(
+            f"{' x '.join(names)} has {present.size} different crossings", where="attributes",
+            expected=f"at most {MOST_CELLS}", fix="cut attributes into fewer groups, or cross fewer of them",
+        )  # fmt: skip
     place = np.zeros(size, np.int64)
     place[present] = np.arange(present.size)
     values = []
@@ -148,7 +156,6 @@ def _crossed(parts: list[Partition]) -> Partition:
             number, own = divmod(number, len(part.values))
             cell.insert(0, part.values[own][0])
         values.append(tuple(cell))
-    names = tuple(name for part in parts for name in part.attributes)
     return Partition(names, tuple(values), place[code], size - present.size)
 
 
