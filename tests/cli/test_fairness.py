@@ -31,8 +31,8 @@ def test_fairness(cli: Cli, project: Path, tmp_path: Path) -> None:
     shown = cli("fairness", 1, "--as-of", AS_OF, "--project", project)
     assert shown.code == 0, shown.err
     for said in (
-        "fairness of version 1 of late", "by shop_name", "gaps by shop_name", "equalized_odds", "conflicts by",
-        "frontier", "none is chosen", "shop6",
+        "fairness of version 1 of late", "by shop_name", "gaps by shop_name", "FPR = p/(1-p)",
+        "equalized_odds", "conflicts by", "frontier", "none is chosen", "shop6",
     ):  # fmt: skip
         assert said in shown.out, said
     assert "next: backstay fairness-guide" in shown.err

@@ -65,7 +65,7 @@ def fairness(
         for group in found.report.groups:
             parts += ["", _cells(group), *_pooled(group), "", _gaps(group)]
             parts += [f"can't be told: {text}" for text in _untold(group)]
-        parts += ["", _conflicts(found), "", _frontier(found)]
+        parts += ["", _conflicts(found), "", _identities(found), "", _frontier(found)]
         shell.show({**found.as_dict(), "html": None if html is None else str(html)}, *parts)
         if html is not None:
             shell.note(f"written: {html}")
@@ -218,11 +218,25 @@ def _untold(group: Group) -> list[str]:
 
 def _conflicts(found: VersionFairness) -> RenderableType:
     panel = found.report.groups[0].conflict
-    rows = [(one.first, one.second, one.together.value, one.why) for one in panel.pairs]
-    ruled = [row for row in rows if row[2] != "yes"] or rows
-    return table(
-        ("criterion", "and", "together", "why"), ruled, title=f"conflicts by {panel.partition}: {panel.reason}"
-    )
+    told = [one for one in panel.pairs if one.together.value != "yes" or one.implied] or panel.pairs
+    rows = [(one.first, one.second, one.together.value, one.why) for one in told]
+    title = f"conflicts by {panel.partition}: {panel.reason}"
+    return table(("criterion", "and", "together", "why"), rows, title=title)
+
+
+def _identities(found: VersionFairness) -> RenderableType:
+    """Chouldechova's equation, group by group."""
+    columns = ("group", ">p", ">PPV", ">FNR", ">FPR", ">the equation's", ">difference", "why not")
+    rows = [
+        (
+            one.group,
+            *map(_number, (one.base_rate, one.ppv, one.fnr, one.fpr, one.implied)),
+            None if one.residual is None else f"{one.residual:.0e}",
+            one.why,
+        )
+        for one in found.report.groups[0].conflict.identities
+    ]
+    return table(columns, rows, title="FPR = p/(1-p) x (1-PPV)/PPV x (1-FNR)")
 
 
 def _frontier(found: VersionFairness) -> RenderableType:

@@ -35,7 +35,7 @@ def sections(found: VersionFairness) -> Iterator[str]:
             "asked": f"from {instant_text(found.since)} to {instant_text(found.until)}",
             "selected": f"{report.selected:,}, at a score of {report.threshold:g} or more",
             "outcome 1": f"{report.positives:,}",
-            "rows lean on each other by": found.cluster,
+            "clusters": f"by {found.cluster}",
             "primary criterion": _primary(found),
             "chosen by": None if chosen is None else f"{chosen.by}, {instant_text(chosen.at)}: {chosen.why}",
             "given up": None if chosen is None else "; ".join(f"{a}: {b}" for a, b in chosen.given_up.items()),
