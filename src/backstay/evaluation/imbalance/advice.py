@@ -25,6 +25,8 @@ from backstay.evaluation.interval import Interval
 from backstay.evaluation.metrics import Floats, as_outcome, log_losses
 from backstay.evaluation.power import detectable
 
+POINTS = 80
+"""Points of a curve of precision over recall."""
 LEAST = 10.0
 """Effective positives without which nothing is recommended."""
 
@@ -226,7 +228,7 @@ def _result(rows: Rows, one: Tried, values: Values, constant: Values, chance: fl
         one.name, one.title, _cut(ap), ap.estimate / chance, _cut(found["auc"]), _cut(found["recall_at_k"]),
         found["log_loss"].estimate, raw, gains["log_loss"], float(np.sort(p).sum()) / positives,
         found["cost"].estimate if "cost" in found else None, gains.get("cost"), one.seconds, one.notes,
-        as_points(at, cost_curve(y, p, at)), precision_recall_curve(y, p), reliability(y, p, rows.clusters),
+        as_points(at, cost_curve(y, p, at)), precision_recall_curve(y, p, POINTS), reliability(y, p, rows.clusters),
     )  # fmt: skip
 
 
