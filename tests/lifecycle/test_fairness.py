@@ -12,7 +12,7 @@ from backstay.core.errors import AccessError, DefinitionError, InputError
 from backstay.core.times import HOUR, MINUTE, instant
 from backstay.definitions import Fairness
 from backstay.definitions.fairness import CRITERIA as DECLARED
-from backstay.evaluation.fairness import CRITERIA, MISSING
+from backstay.evaluation.fairness import CRITERIA, MISSING, Frontier
 from backstay.evaluation.interval import Interval
 from backstay.lifecycle.fairness import attributes_of
 from backstay.lifecycle.fairness_page import render
@@ -72,7 +72,7 @@ def test_groups_are_by_attributes_as_of_t_and_nobody_is_dropped(path: Path) -> N
     assert found.report.rows == rows.labelled.rows
     declared = project.model("late").fairness
     assert declared is not None
-    known = attributes_of(project.records, declared, rows.labelled, as_of=rows.as_of)
+    known = attributes_of(project.records, declared, rows.labelled.frame, as_of=rows.as_of)
     number = rows.labelled.frame.get_column("order").str.slice(1).cast(pl.Int64)
     unknown = (number % 10 == 0) | (number % 9 == 0)
     assert known.get_column("order_sex").is_null().to_list() == unknown.to_list()
@@ -188,3 +188,20 @@ def test_mistakes_are_refused_where_they_are_declared(path: Path) -> None:
         Fairness(people).check(("shop",), "model")
     with pytest.raises(DefinitionError, match="cluster='week'"):
         Fairness(people, cluster="week").check(("order",), "model")
+
+
+def test_a_reweighed_model_is_a_point_beside_the_frontier_and_no_version(path: Path) -> None:
+    project = fair_project(path, LATER, "minimum=5", BY_SIZE)
+    found = project.evaluations.fairness(2, "late", reweigh=True)
+    plainly = project.evaluations.fairness(2, "late")
+    assert plainly.others == ()
+    assert isinstance(found.report.frontier, Frontier)
+    (point,) = found.others
+    assert point.name == "the same, trained on reweighed rows"
+    assert isinstance(point.gap, Interval)
+    assert isinstance(found.report.frontier.now.gap, Interval)
+    assert (point.thresholds, point.needs_attribute) == ({}, False)
+    assert point.cost != found.report.frontier.now.cost
+    assert found.as_dict()["others"][0]["cost"] == point.cost
+    assert point.name in render(found)
+    assert len(project.records.registry.versions("late")) == 2

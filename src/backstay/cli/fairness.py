@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 _RATES = ("selection_rate", "base_rate", "tpr", "fpr", "ppv")
 
 
+HtmlOption = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", show_default=False, help="Write it as one page, with its figures."),
+]
+ReweighOption = Annotated[
+    bool,
+    typer.Option("--reweigh", metavar="", help="Also train it on reweighed rows, as a point beside the frontier."),
+]
+
+
 def fairness(
     ctx: typer.Context,
     number: NumberArgument,
@@ -40,10 +50,8 @@ def fairness(
     until: Annotated[
         str | None, typer.Option("--until", metavar="T", show_default=False, help="Rows asked before then.")
     ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", show_default=False, help="Write it as one page, with its figures."),
-    ] = None,
+    html: HtmlOption = None,
+    reweigh: ReweighOption = False,
     project: ProjectOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -56,7 +64,9 @@ def fairness(
     with Shell(ctx, project, home, as_json) as shell:
         names = None if by is None else [one.strip() for one in by.split(",") if one.strip()]
         with shell.working("scoring the rows"):
-            found = shell.project.evaluations.fairness(number, model, by=names, as_of=as_of, since=since, until=until)
+            found = shell.project.evaluations.fairness(
+                number, model, by=names, as_of=as_of, since=since, until=until, reweigh=reweigh
+            )
         if html is not None:
             from backstay.lifecycle.fairness_page import render
 
@@ -247,7 +257,7 @@ def _frontier(found: VersionFairness) -> RenderableType:
         return block({"frontier": str(one)})
     rows = [
         (point.name, f"{point.cost:.4f}", _short(point.gap), "yes" if point.needs_attribute else "no")
-        for point in (one.now, one.single, *one.points)
+        for point in (one.now, one.single, *found.others, *one.points)
     ]
     title = f"frontier of {one.criterion} by {one.partition}, measured on {count(one.measured)} rows that chose nothing"
     return table(("policy", ">cost a row", ">gap", "needs the attribute"), rows, title=title)

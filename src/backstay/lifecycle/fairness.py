@@ -22,6 +22,7 @@ from backstay.evaluation.fairness import (
     Answers,
     Costs,
     FairnessReport,
+    Point,
     Rule,
     fairness_report,
     given_up,
@@ -67,6 +68,7 @@ class VersionFairness(Shown):
 
     asked, void, immature: rows asked in [since, until), and how many of them have no outcome, and why
     chosen:   the criterion that was recorded; `declared` is the one in the definition
+    others:   other models beside the frontier, such as the reweighed one
     """
 
     model: str
@@ -82,6 +84,7 @@ class VersionFairness(Shown):
     declared: str | None
     chosen: Chosen | None
     report: FairnessReport
+    others: tuple[Point, ...] = ()
 
     @property
     def criterion(self) -> str | None:
@@ -104,10 +107,10 @@ def version_fairness(
     primary = declared.criterion if chosen is None else chosen.criterion
     rows = scored.labelled
     report = fairness_report(
-        rows.outcome, scored.score, attributes_of(records, declared, rows, as_of=scored.as_of).select(names),
+        rows.outcome, scored.score, attributes_of(records, declared, rows.frame, as_of=scored.as_of).select(names),
         threshold=scored.rule.threshold, criterion=primary, rule=rule_of(declared),
         costs=Costs(declared.false_positive, declared.false_negative), order=declared.intersections,
-        clusters=_clusters(declared, rows),
+        clusters=clusters_of(declared, rows),
     )  # fmt: skip
     return VersionFairness(
         model.name, scored.version.number, scored.since, scored.until, scored.as_of, rows.asked, rows.void,
@@ -125,10 +128,10 @@ def declared_fairness(model: Model) -> Fairness:
     return model.fairness
 
 
-def attributes_of(records: Records, declared: Fairness, rows: LabelledRows, *, as_of: int) -> pl.DataFrame:
-    """The protected attributes of labelled rows at their T: a column each, null where not known."""
+def attributes_of(records: Records, declared: Fairness, frame: pl.DataFrame, *, as_of: int) -> pl.DataFrame:
+    """The protected attributes of rows with `at` and keys, at their T: a column each, null where not known."""
     keys = dict.fromkeys(("at", *declared.attributes.keys))
-    found = feature_rows(declared.attributes, rows.frame.select(*keys), records.events, known_until=as_of)
+    found = feature_rows(declared.attributes, frame.select(*keys), records.events, known_until=as_of)
     return found.rows.frame().select(declared.names)
 
 
@@ -142,12 +145,12 @@ def fair_checks(
         return []
     criterion = chosen.criterion if chosen is not None else declared.criterion
     assert criterion is not None
-    attributes = attributes_of(records, declared, rows, as_of=as_of) if rows.rows else None
+    attributes = attributes_of(records, declared, rows.frame, as_of=as_of) if rows.rows else None
     recorded = {} if chosen is None else {"entry": chosen.entry_id, "by": chosen.by, "why": chosen.why}
     return [
         fair(
             rows.outcome, score, attributes, criterion, threshold=records.rule(version).threshold,
-            rule=rule_of(declared), order=declared.intersections, clusters=_clusters(declared, rows), chosen=recorded,
+            rule=rule_of(declared), order=declared.intersections, clusters=clusters_of(declared, rows), chosen=recorded,
         )
     ]  # fmt: skip
 
@@ -214,7 +217,8 @@ def _named(declared: Fairness, by: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def _clusters(declared: Fairness, rows: LabelledRows) -> ArrayLike | None:
+def clusters_of(declared: Fairness, rows: LabelledRows) -> ArrayLike | None:
+    """What rows lean on each other by, as declared; None: each row stands for itself."""
     if declared.cluster == "row":
         return None
     return rows.day if declared.cluster == "day" else rows.frame.get_column(declared.cluster).to_numpy()

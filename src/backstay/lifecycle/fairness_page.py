@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from backstay.core.drawing import STYLE
 from backstay.core.pages import Html, document, facts, table
 from backstay.core.times import instant_text
-from backstay.evaluation.fairness import Frontier, Group, Together
+from backstay.evaluation.fairness import Frontier, Group, Point, Together
 from backstay.evaluation.fairness.rates import SHORT
 from backstay.evaluation.figures.frontier import frontier_figure
 from backstay.evaluation.figures.rates import rates_figure
@@ -43,7 +43,7 @@ def sections(found: VersionFairness) -> Iterator[str]:
     )
     for group in report.groups:
         yield from _group(group)
-    yield from _frontier(report.frontier)
+    yield from _frontier(report.frontier, found.others)
 
 
 def _primary(found: VersionFairness) -> str:
@@ -93,20 +93,20 @@ def _group(group: Group) -> Iterator[str]:
     yield "</section>"
 
 
-def _frontier(found: Frontier | object) -> Iterator[str]:
+def _frontier(found: Frontier | object, others: Sequence[Point]) -> Iterator[str]:
     yield "<section><h2>What a smaller gap would cost</h2>"
     if not isinstance(found, Frontier):
         yield f"<p>{escape(str(found))}</p></section>"
         return
     yield f"<p>Thresholds by {escape(found.partition)}, chosen on {found.fitted:,} rows, measured on the other "
-    yield f"{found.measured:,}. The model as it is, and the cheapest threshold for all, have another colour.</p>"
-    yield frontier_figure(found)
+    yield f"{found.measured:,}. What is given (the model as it is, others) has another colour.</p>"
+    yield frontier_figure(found, others)
     yield table(
         "", ("policy", ">cost a row", ">gap", "needs the attribute", "thresholds"),
         [
             (one.name, f"{one.cost:.4f}", _shown(one.gap), "yes" if one.needs_attribute else "no",
              ", ".join(f"{group}: {limit:.3g}" for group, limit in one.thresholds.items()))
-            for one in (found.now, found.single, *found.points)
+            for one in (found.now, found.single, *others, *found.points)
         ],
     )  # fmt: skip
     yield "</section>"

@@ -93,7 +93,7 @@ def reproduce(records: Records, model: Model, number: int, environment: Environm
         why = "the definitions are not those it was made of: check out the commit of the version"
         return Reproduction(model.name, number, Outcome.DIFFERENT, tuple(around), (), None, 0, why)
     try:
-        data = _data(records, model, manifest)
+        data = dataset_of(records, model, manifest)
         made = [*_dataset(manifest, data)]
         fitted = fit(model, data, manifest.seed, parameters=manifest.tuned)
     except BackstayError as error:
@@ -110,7 +110,8 @@ def reproduce(records: Records, model: Model, number: int, environment: Environm
     return Reproduction(model.name, number, outcome, tuple(around), tuple(made), difference, rows)
 
 
-def _data(records: Records, model: Model, manifest: Manifest) -> TrainingSet:
+def dataset_of(records: Records, model: Model, manifest: Manifest) -> TrainingSet:
+    """The training set of a version, made again from the events as they stood."""
     asked = manifest.dataset
     events = EventsUpto(records.events, asked.sources)
     data = training_set(model, events, as_of=asked.as_of, since=asked.since)

@@ -23,6 +23,7 @@ from backstay.lifecycle.fairness import (
 )
 from backstay.lifecycle.imbalance import ImbalanceReport, imbalance
 from backstay.lifecycle.records import Records
+from backstay.lifecycle.reweighing import with_reweighed
 from backstay.lifecycle.scored import ScoredRows, scored_rows
 from backstay.lifecycle.slices import DAY, Pin, SliceReport, pin, pins, slices, unpin
 from backstay.project.loading import Definitions
@@ -118,10 +119,12 @@ class Evaluations:
         as_of: Moment = None,
         since: Moment = None,
         until: Moment = None,
+        reweigh: bool = False,
     ) -> VersionFairness:
         """The fairness of a version's decisions on the rows it may be evaluated on: see `evaluation.fairness`.
 
-        by: some of the attributes, by name or by the end of it (`race` for `person_race`); by default all
+        by:      some of the attributes, by name or by the end of it (`race` for `person_race`); by default all
+        reweigh: also train it on reweighed rows, and show what came of it beside the frontier
 
         `AccessError` without the role read_offline on the model's feature set and on that of its protected attributes.
         """
@@ -131,7 +134,8 @@ class Evaluations:
         rows = scored_rows(
             self._records, chosen, number, as_of=self._moment(as_of), since=_instant(since), until=_instant(until)
         )
-        return version_fairness(self._records, chosen, rows, by=by)
+        found = version_fairness(self._records, chosen, rows, by=by)
+        return with_reweighed(self._records, chosen, rows, found) if reweigh else found
 
     def choose_criterion(
         self, model: str | None = None, *, why: str, criterion: str | None = None, **answers: str

@@ -17,13 +17,13 @@ ok       "there are no rows with outcome 1", of a group without any
 not ok   a TPR of 0, of a group without any                                  a perfect model is then unfair
 """
 
-from backstay.evaluation.fairness.cells import MISSING, Partition, partitions, tally
+from backstay.evaluation.fairness.cells import MISSING, Partition, partitions, states, tally
 from backstay.evaluation.fairness.conflict import Conflict, Identity, Together, conflict, identities
 from backstay.evaluation.fairness.frontier import Costs, Frontier, Point, frontier, place
 from backstay.evaluation.fairness.gaps import CRITERIA, Finding, Gap, Rule, adjusted, gap
 from backstay.evaluation.fairness.guide import QUESTIONS, Answers, Proposal, given_up, propose
 from backstay.evaluation.fairness.look import gaps_of
-from backstay.evaluation.fairness.report import Cell, FairnessReport, Group, fairness_report
+from backstay.evaluation.fairness.report import Cell, FairnessReport, Group, fairness_report, fitting_half
 from backstay.evaluation.fairness.reweighing import reweighing
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "adjusted",
     "conflict",
     "fairness_report",
+    "fitting_half",
     "frontier",
     "gap",
     "gaps_of",
@@ -57,5 +58,6 @@ __all__ = [
     "place",
     "propose",
     "reweighing",
+    "states",
     "tally",
 ]

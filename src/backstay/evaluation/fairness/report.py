@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from backstay.core.show import Shown
 from backstay.evaluation.fairness.calibration import calibration_errors
@@ -190,13 +190,21 @@ def _frontier(
     if look.cluster is None:
         fit, held = halves(by_step(part, look.outcome, look.heights), look.seed)
     else:  # whole clusters: what is chosen on a day is not measured on that day
-        codes, number = look.cluster
-        first = (np.random.default_rng(look.seed).permutation(number) < (number + 1) // 2)[codes]
+        first = fitting_half(*look.cluster, look.seed)
         fit, held = (_half(part, look, rows) for rows in (first, ~first))
     try:
         return frontier(chosen, part.name, part.cells, fit, held, look.heights.edges, threshold, costs, look.rule)
     except NotEnough as error:
         return Insufficient(error.what, look.outcome.size)
+
+
+def fitting_half(codes: NDArray[np.intp], number: int, seed: int = 0) -> Bools:
+    """Which rows policies of the frontier are chosen on: half of the clusters. They are measured on the rest.
+
+    codes: each row's cluster, below `number`
+    """
+    drawn: Bools = np.random.default_rng(seed).permutation(number) < (number + 1) // 2
+    return drawn[codes]
 
 
 def _half(part: Partition, look: Look, rows: Bools) -> Ints:

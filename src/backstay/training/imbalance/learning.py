@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from backstay.core.packages import need
 from backstay.training.imbalance.task import Floats, NotApplicable, Outcome, Vector
+from backstay.training.weights import fit_weighed
 
 _NEUTRAL: dict[str, Any] = {"class_weight": None, "scale_pos_weight": 1.0, "is_unbalance": False}
 
@@ -34,16 +34,11 @@ def learn_weighed(estimator: Any, vector: Vector, outcome: Outcome, weight: floa
     positives = float(np.count_nonzero(outcome))
     light = len(outcome) / (len(outcome) - positives + weight * positives)
     rows = np.where(outcome == 1, light * weight, light)
-    steps = getattr(estimator, "steps", None)
-    takes = need("sklearn.utils.validation").has_fit_parameter
-    if steps is None and takes(estimator, "sample_weight"):
-        estimator.fit(vector, outcome, sample_weight=rows)
-        return
-    if steps is not None and takes(steps[-1][1], "sample_weight"):
-        estimator.fit(vector, outcome, **{f"{steps[-1][0]}__sample_weight": rows})
+    if fit_weighed(estimator, vector, outcome, rows):
         return
     named = [name for name in estimator.get_params() if name.rpartition("__")[2] == "class_weight"]
     if not named:
+        steps = getattr(estimator, "steps", None)
         kind = type(estimator if steps is None else steps[-1][1]).__name__
         raise NotApplicable(f"{kind} takes neither sample_weight nor class_weight")
     estimator.set_params(**{name: {0: light, 1: light * weight} for name in named})

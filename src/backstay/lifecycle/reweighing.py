@@ -1,0 +1,60 @@
+"""Reweighing: what the model would be had group and outcome been independent in its training rows, beside the frontier.
+
+The estimator is fitted anew on the version's training set, with the weights of Kamiran and Calders (2012) by the first
+attribute, and its decisions, at the threshold in force, are measured on the rows that policies are measured on. It is
+nothing but a point to look at: no version is made of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from backstay.definitions import Model
+from backstay.evaluation.fairness import Costs, Frontier, fitting_half, partitions, place, reweighing, states, tally
+from backstay.evaluation.influence import cluster_codes
+from backstay.evaluation.metrics import Bools
+from backstay.lifecycle.fairness import VersionFairness, attributes_of, clusters_of, declared_fairness, rule_of
+from backstay.lifecycle.records import Records
+from backstay.lifecycle.reproduce import dataset_of
+from backstay.lifecycle.scored import ScoredRows
+from backstay.training.weights import weighed_scores
+
+NAME = "the same, trained on reweighed rows"
+
+
+def with_reweighed(records: Records, model: Model, scored: ScoredRows, found: VersionFairness) -> VersionFairness:
+    """The report with the reweighed model among `others`, by its first attribute.
+
+    `InputError` for an estimator that takes no weights; `NotEnough` where the training rows of a group have one outcome
+    only. Where there is no frontier there is nothing to compare with: the report as it is.
+    """
+    frontier = found.report.frontier
+    if not isinstance(frontier, Frontier):
+        return found
+    declared, manifest, name = declared_fairness(model), scored.version.manifest, found.attributes[0]
+    data = dataset_of(records, model, manifest)
+    trained = attributes_of(records, declared, data.frame, as_of=manifest.dataset.as_of).select(name)
+    weights = reweighing(partitions(trained, 1)[0], data.outcome)
+    rows = scored.labelled
+    scores = weighed_scores(model, data, weights, rows.vector, seed=manifest.seed, parameters=dict(manifest.tuned))
+    part = partitions(attributes_of(records, declared, rows.frame, as_of=scored.as_of).select(name), 1)[0]
+    held = _measured(clusters_of(declared, rows), rows.rows)
+    half = replace(part, code=part.code[held])
+    counts = tally(half, states(rows.outcome[held] == 1, scores[held] >= scored.rule.threshold))
+    costs = Costs(declared.false_positive, declared.false_negative)
+    told = [at for at, cell in enumerate(part.cells) if cell not in frontier.left_out]
+    cells = [part.cells[at] for at in told]
+    point = place(NAME, frontier.criterion, cells, counts[told], costs, rule_of(declared))
+    whole = place(NAME, frontier.criterion, part.cells, counts, costs, rule_of(declared))
+    return replace(found, others=(*found.others, replace(point, cost=whole.cost)))  # all count for the cost
+
+
+def _measured(clusters: object, rows: int) -> Bools:
+    """The rows that policies are measured on; all of them, where each stands for itself."""
+    if clusters is None:
+        return np.ones(rows, np.bool_)
+    codes, number = cluster_codes(np.asarray(clusters), rows=rows)
+    assert codes is not None
+    return ~fitting_half(codes, number)
