@@ -7,7 +7,6 @@ Each function gives shares (floats) by case, and `times`, the samples of each. A
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,8 +23,7 @@ from backstay.evaluation.ranked import (
     recall_at_interval,
 )
 from backstay.evaluation.reliability import calibration_error, recalibration
-
-TIMES = max(int(2_000 * float(os.environ.get("BENCH_SCALE", "1"))), 100)
+from bench.evaluation.sides import TIMES
 
 Shares = dict[str, Any]
 Asks = Mapping[str, tuple[float, Callable[..., Interval]]]

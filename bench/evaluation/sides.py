@@ -29,3 +29,6 @@ def rows(count: int, prevalence: float = 0.05, seed: int = 0) -> tuple[Any, Any]
     random = np.random.default_rng(seed)
     outcome = random.random(count) < prevalence
     return outcome, 1 / (1 + np.exp(-(random.normal(size=count) + 1.5 * outcome - 3)))
+
+
+TIMES = max(int(2_000 * float(os.environ.get("BENCH_SCALE", "1"))), 100)

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.evaluation.covered import TIMES
-from bench.evaluation.sides import ROWS, ours
+from bench.evaluation.sides import ROWS, TIMES, ours
 from bench.harness import Result, alternate, limited
 
 RUNS = max(TIMES // 4, 25)
