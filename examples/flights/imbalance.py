@@ -75,6 +75,8 @@ def show(found: ImbalanceReport) -> None:
         console.print(f"{advice.titles[name]}: {reason}")
     for use, told in (("decisions", advice.decision), ("ranking", advice.ranking)):
         console.print(f"for {use}: {_arm(told, advice.titles)}")
+    if advice.hint:
+        console.print(f"first: {advice.hint}")
     if advice.insufficient:
         console.print(f"INSUFFICIENT: {advice.insufficient}")
 

@@ -107,6 +107,8 @@ def _parts(found: ImbalanceReport) -> list[RenderableType]:
         )
         facts["costs"] += f"{costs.threshold:.3g} on"
     parts: list[RenderableType] = [block(facts), table(_COLUMNS, map(_row, advice.arms), title="\nArms")]
+    if advice.hint:
+        parts.append(block({"first": advice.hint}, title=""))
     if advice.not_tried:
         parts.append(table(("arm", "why not"), advice.not_tried.items(), title="\nNot tried"))
     if advice.insufficient:

@@ -32,6 +32,8 @@ def _lead(advice: Mapping[str, Any]) -> Iterator[str]:
     """What to do, first."""
     if advice["insufficient"]:
         yield f'<p class="bad"><b>INSUFFICIENT.</b> {escape(advice["insufficient"])}. Nothing is recommended.</p>'
+    if advice["hint"]:
+        yield f"<p><b>First:</b> {escape(advice['hint'])}.</p>"
     for use, what in (("decision", "For decisions"), ("ranking", "For ranking")):
         told = advice[use]
         if told is None:

@@ -80,6 +80,14 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     assert first == second
 
 
+def test_an_estimator_that_learns_by_heart_is_told() -> None:
+    rows, true = _world(100, 4_000)
+    sure = np.where(np.random.default_rng(1).random(4_000) < 0.01, 0.99, true)
+    found = advise(rows, [Tried("plain", "plain", sure, sure), Tried("bag", "bag", true, true)])
+    assert "Regularise it more" in found.hint
+    assert advise(rows, [Tried("plain", "plain", true, true)]).hint == ""
+
+
 def test_too_few_to_tell() -> None:
     rows, true = _world(1_000, 4_000)
     few = Rows(np.zeros(4_000, bool), rows.clusters, rows.folds, rows.constant)

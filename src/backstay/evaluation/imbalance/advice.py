@@ -27,6 +27,11 @@ from backstay.evaluation.power import detectable
 
 POINTS = 80
 """Points of a curve of precision over recall."""
+HINT = (
+    "even with nothing done about imbalance the log loss is worse than that of the constant base rate: as it is "
+    "defined, the estimator learns its few positives by heart. Regularise it more (fewer and smaller trees, a stronger "
+    "penalty), then ask again"
+)
 LEAST = 10.0
 """Effective positives without which nothing is recommended."""
 
@@ -105,6 +110,7 @@ class Advice(Shown):
     arms:      those that were tried; `not_tried` are the others, by name, with the reason
     detects:   the smallest true difference from the first arm that these rows would show, by metric
     decision, ranking: the recommendations; None where the rows are too few, which `insufficient` says
+    hint:      what to do first, where the estimator itself is the trouble
     """
 
     resolution: Resolution
@@ -118,6 +124,7 @@ class Advice(Shown):
     ranking: Recommendation | None
     insufficient: str = ""
     titles: dict[str, str] = field(default_factory=dict)
+    hint: str = ""
 
 
 def advise(rows: Rows, tried: Sequence[Tried], *, costs: Costs | None = None, k: int | None = None) -> Advice:
@@ -135,12 +142,13 @@ def advise(rows: Rows, tried: Sequence[Tried], *, costs: Costs | None = None, k:
     constant = _constant_values(rows, costs)
     means = {name: _mean(part, rows) for name, part in constant.items()}
     decision, ranking, insufficient = _recommended(rows, values, constant, found)
+    arms = [_result(rows, one, values[one.name], constant, means["average_precision"]) for one in done]
+    learned_by_heart = any(one.name == "plain" and one.gain.estimate < 0 for one in arms)
     return Advice(
-        found, means, chosen, costs,
-        [_result(rows, one, values[one.name], constant, means["average_precision"]) for one in done],
+        found, means, chosen, costs, arms,
         {one.name: one.reason for one in tried if one.reason},
         _detects(list(values.values()), rows), decision, ranking, insufficient,
-        {one.name: one.title for one in tried},
+        {one.name: one.title for one in tried}, HINT if learned_by_heart else "",
     )  # fmt: skip
 
 
