@@ -72,7 +72,7 @@ def _facts(report: Mapping[str, Any]) -> str:
         "differences between arms that these rows would show": detects or None,
         "the constant base rate has": ", ".join(f"{_WORDS[name]} {x:.4g}" for name, x in advice["constant"].items()),
         "costs": cost or "none given: decisions are compared by log loss",
-        "k": f"{advice['k']} rows a day",
+        "k, rows a day": str(advice["k"]),
         "estimator": f"{report['estimator']}, seed {report['seed']}",
     })  # fmt: skip
 

@@ -88,6 +88,14 @@ def test_an_estimator_that_learns_by_heart_is_told() -> None:
     assert advise(rows, [Tried("plain", "plain", true, true)]).hint == ""
 
 
+def test_no_positive_among_the_highest_is_no_certainty() -> None:
+    rows, _ = _world(100, 4_000)
+    upside_down = np.where(rows.outcome, 0.001, 0.02)
+    (arm,) = advise(rows, [Tried("plain", "plain", upside_down, upside_down)], k=1).arms
+    assert (arm.recall_at_k.estimate, arm.recall_at_k.low) == (0.0, 0.0)
+    assert 0.02 < arm.recall_at_k.high < 0.3
+
+
 def test_too_few_to_tell() -> None:
     rows, true = _world(1_000, 4_000)
     few = Rows(np.zeros(4_000, bool), rows.clusters, rows.folds, rows.constant)

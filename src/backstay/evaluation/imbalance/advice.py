@@ -6,6 +6,7 @@ them. The constant says the base rate of the training rows to all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ from backstay.evaluation.imbalance.resolution import Resolution, resolution
 from backstay.evaluation.interval import Interval
 from backstay.evaluation.metrics import Floats, as_outcome, log_losses
 from backstay.evaluation.power import detectable
+from backstay.evaluation.shares import exact
 
 POINTS = 80
 """Points of a curve of precision over recall."""
@@ -142,7 +144,7 @@ def advise(rows: Rows, tried: Sequence[Tried], *, costs: Costs | None = None, k:
     constant = _constant_values(rows, costs)
     means = {name: _mean(part, rows) for name, part in constant.items()}
     decision, ranking, insufficient = _recommended(rows, values, constant, found)
-    arms = [_result(rows, one, values[one.name], constant, means["average_precision"]) for one in done]
+    arms = [_result(rows, one, values[one.name], constant, means["average_precision"], found.effective) for one in done]
     learned_by_heart = any(one.name == "plain" and one.gain.estimate < 0 for one in arms)
     return Advice(
         found, means, chosen, costs, arms,
@@ -220,7 +222,7 @@ def _detects(values: Sequence[Values], rows: Rows) -> dict[str, float]:
     }
 
 
-def _result(rows: Rows, one: Tried, values: Values, constant: Values, chance: float) -> ArmResult:
+def _result(rows: Rows, one: Tried, values: Values, constant: Values, chance: float, effective: float) -> ArmResult:
     y, p = rows.outcome, _p(one)
     found = {name: mean_interval(part, rows.clusters) for name, part in values.items()}
     raw = None if one.raw is None else _mean(log_losses(y, one.raw), rows)
@@ -233,11 +235,21 @@ def _result(rows: Rows, one: Tried, values: Values, constant: Values, chance: fl
     at = ratios(positives / len(p))
     ap = found["average_precision"]
     return ArmResult(
-        one.name, one.title, _cut(ap), ap.estimate / chance, _cut(found["auc"]), _cut(found["recall_at_k"]),
+        one.name, one.title, _cut(ap), ap.estimate / chance, _cut(found["auc"]),
+        _recall(found["recall_at_k"], effective),
         found["log_loss"].estimate, raw, gains["log_loss"], float(np.sort(p).sum()) / positives,
         found["cost"].estimate if "cost" in found else None, gains.get("cost"), one.seconds, one.notes,
         as_points(at, cost_curve(y, p, at)), precision_recall_curve(y, p, POINTS), reliability(y, p, rows.clusters),
     )  # fmt: skip
+
+
+def _recall(found: Interval, effective: float) -> Interval:
+    """A recall within 0 and 1; where none is found, or all: the exact interval of the effective positives."""
+    if found.low < found.high:
+        return _cut(found)
+    n, share = max(1, math.floor(effective)), round(found.estimate)
+    whole = exact(share * n, n, found.level)
+    return Interval(float(share), whole.low, whole.high, found.level, found.n, found.clusters)
 
 
 def _cut(found: Interval) -> Interval:
