@@ -21,6 +21,7 @@ demo-people: $(PEOPLE) ## a decision about people: what a score does to groups, 
 	@.venv/bin/python examples/compas/demo.py
 
 test: $(PEOPLE) ## everything that must hold: style, types, import arrows, tests
+	@.venv/bin/python -m tests.serving.environments >/dev/null 2>&1 &    # beside what follows; whoever needs one waits
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy

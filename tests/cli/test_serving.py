@@ -109,7 +109,7 @@ def test_compact(cli: Cli, life: Life, tmp_path: Path) -> None:
 def test_trace(cli: Cli, life: Life) -> None:
     answer = life.answers[42]
     traced = cli("trace", answer["prediction_id"], "--project", life.project, "--json").json
-    assert traced.keys() == {"prediction", "features", "version", "promotion", "gate", "label"}
+    assert traced.keys() == {"prediction", "features", "version", "rule", "promotion", "gate", "label"}
     assert traced["prediction"]["at"] == f"{AS_OF}T02:42:00Z"
     assert traced["prediction"]["score"] == answer["score"]
     assert traced["features"][0]["feature"] == "shop_late_1d"

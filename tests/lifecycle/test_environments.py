@@ -77,6 +77,39 @@ def test_the_rule_in_force_comes_along_and_serves_there(development: Project, pr
     assert production.archive.audit().sound
 
 
+def ruled(development: Project) -> Project:
+    project = Project(development.path, clock=ReplayClock(instant("2024-02-25")), actor="ann")
+    project.rules.calibrate(1, "late", kind="platt")
+    return project
+
+
+def test_a_rule_that_is_taken_back_is_taken_back_there(development: Project, production: Project) -> None:
+    project = ruled(development)
+    project.rules.put(1, "late", calibration=1, why="probabilities that hold")
+    sent = project.send(1, "production", "late").move.evidence["rule"]
+    assert sent["judged"] == {}  # the gate judged it as it was trained: that is told
+    assert list(sent["in_force"]) == ["calibration"]
+    assert production.rules.show(1, "late").name == "c1"
+    project.rules.put(1, "late", why="back")
+    project.send(1, "production", "late")
+    assert production.rules.show(1, "late").name == ""
+
+
+def test_a_rule_that_was_never_in_force_does_not_arrive(development: Project, production: Project) -> None:
+    project = ruled(development)
+    made = project.records.rules.get("calibration", project.records.registry.get("late", 1), 1)
+    parcel = packed(project.records, "shop", "late", 1)
+    document = json.loads(parcel.document) | {"rule": {"calibration": dict(made.document), "threshold": None}}
+    arrive(production.records, production.model("late"), replace(parcel, document=canonical_json(document)))
+    assert production.rules.show(1, "late").name == ""
+    project.rules.put(1, "late", calibration=1, why="probabilities that hold")
+    parcel = packed(project.records, "shop", "late", 1)
+    document = json.loads(parcel.document)
+    document["rule"]["calibration"]["rows"] += 1
+    with pytest.raises(IntegrityError, match="not the one that is in force"):
+        arrive(production.records, production.model("late"), replace(parcel, document=canonical_json(document)))
+
+
 def test_twice_is_once(development: Project, production: Project) -> None:
     first = development.send(1, "production", "late")
     again = development.send(1, str(production.path), "late")

@@ -13,7 +13,9 @@ import pytest
 
 from backstay.core.clock import ReplayClock
 from backstay.core.errors import InputError
-from backstay.core.times import instant
+from backstay.core.times import HOUR, instant
+from backstay.evaluation.comparison import Comparison
+from backstay.evaluation.interval import Insufficient
 from backstay.project import Project
 from tests.serving import shop
 
@@ -71,6 +73,25 @@ def test_the_champion_is_evaluated_alone(project: Project) -> None:
     assert (found.against, found.comparison, found.fairness) == (None, None, None)
     assert "<iframe" in found._repr_html_()
     assert "Beside version" not in found.page()
+
+
+def test_the_champion_is_met_on_rows_it_has_not_learned_from_wherever_the_evaluation_begins(path: Path) -> None:
+    project = Project(path, clock=ReplayClock(instant("2024-02-27")), actor="ann")
+    registry = project.records.registry
+    move = registry.alias("late", "champion")
+    assert move is not None
+    registry.move_alias("late", "champion", 2, evidence={"reason": "a test"}, at=1, actor="ann", expect=move.entry_id)
+    first, second = (registry.get("late", number).manifest.cutoff for number in (1, 2))
+    assert first < second
+    whole = project.evaluations.report(1, "late").comparison
+    later = project.evaluations.report(1, "late", since=second + HOUR).comparison
+    assert isinstance(whole, Comparison)
+    assert isinstance(later, Comparison)
+    assert whole.n == later.n == project.evaluations.rows(2, "late").labelled.rows
+    none = project.evaluations.report(1, "late", until=second)
+    assert isinstance(none.comparison, Insufficient)
+    assert none.as_dict()["comparison"]["against"] == 2
+    assert "none is later" in none.page()
 
 
 def test_a_page_that_can_not_be_written_is_said(project: Project, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_rows_are_those_after_the_cutoff_and_are_scored_by_the_files_that_serve(
 
 def test_rows_it_has_learned_from_are_refused(path: Path) -> None:
     project = Project(path, clock=ReplayClock(LATER), actor="test")
-    with pytest.raises(InputError, match="it was trained on what was known until") as told:
+    with pytest.raises(InputError, match="it has learned from rows until") as told:
         project.evaluations.rows(2, "late", since=START - HOUR)
     assert "Fix: begin at" in str(told.value)
 

@@ -57,6 +57,14 @@ def test_declared_and_pinned_slices_are_always_shown_and_measured_on_all_rows(pa
     assert "by_web: " in told.figure()
 
 
+def test_a_slice_that_is_declared_after_a_pin_of_its_name_replaces_nothing(path: Path) -> None:
+    at(path, LATER).evaluations.pin_slice("odd", WEB, "late", why="they complain")
+    project = at(declared(path, 'Slice("odd", where=pl.col("size") > 900)'), LATER)
+    told = project.evaluations.slices(1, "late", find=False)
+    assert [(one.name, one.origin) for one in told.known] == [("odd", "declared"), ("odd (pinned)", "pinned")]
+    assert told.known[0].measured.rows != told.known[1].measured.rows
+
+
 def test_the_search_is_over_features_and_entity_keys(path: Path) -> None:
     told = at(path, LATER).evaluations.slices(1, "late", as_of=LATER)
     assert told.found is not None

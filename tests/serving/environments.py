@@ -1,4 +1,8 @@
-"""Environments of clients that nobody here wrote: each is made from its lock, once, and kept."""
+"""Environments of clients that nobody here wrote: each is made from its lock, once, and kept.
+
+As a program (`python -m tests.serving.environments`) it makes all of them, the slowest first: `make test` begins so,
+and checks style and types meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = Path(__file__).with_name("clients")
+FORMATS = ROOT / "tests" / "lifecycle" / "clients"
+EVERY = (
+    ("kserve", CLIENTS, False), ("mlflow", FORMATS, True), ("tritonclient", CLIENTS, False),
+    ("formats", FORMATS, False), ("discovery", FORMATS, False),
+)  # fmt: skip
 
 
 def python(name: str, clients: Path = CLIENTS, *, behind: bool = False) -> Path:
@@ -54,3 +63,8 @@ def run(environment: str, script: str, *arguments: str, clients: Path = CLIENTS,
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=compiling())
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    for one, where, over in EVERY:
+        python(one, where, behind=over)

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from backstay.core.clock import ReplayClock
-from backstay.core.errors import NotFoundError, RefusedError
-from backstay.core.times import instant
+from backstay.core.errors import InputError, NotFoundError, RefusedError
+from backstay.core.times import DAY, HOUR, instant
 from backstay.evaluation.calibration import Calibrator
 from backstay.project import Project
 from tests.serving.shop import Server, live, request
@@ -66,10 +66,17 @@ def test_a_table_is_scored_by_the_rule_in_force_and_rows_are_judged_by_it(path: 
     project = ruled(path)
     before = project.evaluations.rows(1, "late")
     project.rules.put(1, "late", calibration=1, threshold=1, why="a missed one costs nine")
-    after = project.evaluations.rows(1, "late")
-    assert (before.rule.name, after.rule.name) == ("", "c1 t1")
-    assert (after.raw == before.score).all()
-    assert (after.score != before.score).any()
+    with pytest.raises(InputError, match="rows that may evaluate it are asked from 2024-02-25"):
+        project.evaluations.rows(1, "late")  # all there are were used to fit it: they can't tell how good it is
+    with pytest.raises(InputError, match="it has learned from rows until 2024-02-25"):
+        project.evaluations.rows(1, "late", since=before.since)
+    later = Project(path, clock=ReplayClock(MONTH + 4 * DAY), actor="ana")
+    after = later.evaluations.rows(1, "late")
+    assert after.rule.name == "c1 t1"
+    assert after.labelled.at.min() >= MONTH + HOUR
+    assert (after.score != after.raw).any()
+    then = later.evaluations.rows(1, "late", as_of=MONTH - DAY)  # as it answered then
+    assert (then.rule.name, then.score.tolist()) == ("", then.raw.tolist())
     asked = pl.DataFrame([request()["keys"] | request()["fields"]])
     asked.write_csv(tmp_path / "asked.csv")
     out = project.predict(tmp_path / "asked.csv", tmp_path / "out", "late").frame.collect()

@@ -45,6 +45,8 @@ def evaluate(
 
     Beside the champion, on the same rows. It decides nothing: `judge` does.
     """
+    from backstay.evaluation.interval import Insufficient
+
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working(f"evaluating version {number}") as progress:
             found = shell.project.evaluations.report(
@@ -56,10 +58,12 @@ def evaluate(
         about = told["about"]
         head = {name: about[name] for name in ("model", "version", "rule", "rows asked since", "until", "not mature")}
         parts: list[Any] = [block(head), "", block(found.evaluation.summary(), title="How good it is")]
-        if found.comparison is not None:
+        if told["comparison"] is not None:
             parts += ["", _beside(found.against, told["comparison"])]
         parts += ["", *_worse(found.slices)]
-        if found.fairness is not None:
+        if isinstance(found.fairness, Insufficient):
+            parts += ["", block({"fairness": str(found.fairness)})]
+        elif found.fairness is not None:
             gaps = [one for group in found.fairness.report.groups for one in group.gaps if str(one.finding) == "GAP"]
             said = "; ".join(f"{one.criterion.replace('_', ' ')}: {one.reason}" for one in gaps) or "no gap is shown"
             parts += ["", block({"fairness": said})]
@@ -89,6 +93,8 @@ def _worse(found: SliceReport | None) -> list[Any]:
 
 
 def _beside(against: int | None, told: dict[str, Any]) -> Any:
+    if "insufficient" in told:
+        return block({f"beside version {against}": f"INSUFFICIENT: {told['insufficient']}"})
     words = {True: "better", False: "not better", None: "can't tell"}
     rows = []
     for name, one in told["gains"].items():

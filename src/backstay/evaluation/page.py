@@ -106,6 +106,9 @@ def _decisions(told: Told) -> Iterator[str]:
 
 def _comparison(told: Told) -> Iterator[str]:
     yield f"<h2>Beside version {told['against']}, the champion</h2>"
+    if "insufficient" in told:
+        yield f"<p>INSUFFICIENT: {escape(told['insufficient'])}</p>"
+        return
     yield f"<p>On the {told['n']:,} rows that neither has learned from.</p>"
     rows = []
     for name, one in told["gains"].items():

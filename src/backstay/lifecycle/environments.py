@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from backstay.core.errors import InputError, IntegrityError
+from backstay.core.errors import InputError, IntegrityError, RefusedError
 from backstay.core.identity import canonical_json, sha256
 from backstay.core.show import Shown
 from backstay.definitions import Model
@@ -51,7 +51,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a parcel says of itself: the project and version it is, and what its ledger says about that.
 
     head: number and digest of the other ledger's last entry when the parcel was made
-    rule: the documents of the calibration and the threshold in force, and why they are; None: as it was trained
+    rule: the documents of the calibration and the threshold in force; None: as it was trained
     """
 
     form: str
@@ -121,12 +121,13 @@ def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
         manifest, parcel.files, at=records.clock.now(), actor=records.actor, trust_code=model.trust_code, origin=origin
     )
     records.scorer(model, version).close()  # it can be served
-    _put_in_force(records, version, document)
+    _put_in_force(records, model, version, document)
     decision = gate.body["decision"]
     evidence = {
         "from": {"project": document.project, "number": document.number, "gate": gate.id, "digest": gate.digest},
         "parcel": origin["parcel"],
         "reason": decision["reason"],
+        "rule": {"judged": gate.body.get("rule", {}), "in_force": records.rules.in_force(version).digests},
         **_approval(records, model, version, document, author),
     }
     return Arrived(
@@ -142,26 +143,35 @@ def _rule(records: Records, version: ModelVersion) -> dict[str, Any] | None:
     found = records.rules.in_force(version)
     pair = {"calibration": found.calibration, "threshold": found.chosen}
     told = {kind: None if one is None else dict(one.document) for kind, one in pair.items()}
-    return {**told, "why": found.why} if found.name else None
+    return told if found.name else None
 
 
-def _put_in_force(records: Records, version: ModelVersion, document: Document) -> None:
-    """The rule that came along, before the version serves; nothing where it is in force already."""
-    if document.rule is None:
-        return
+def _put_in_force(records: Records, model: Model, version: ModelVersion, document: Document) -> None:
+    """What is in force in the other project, before the version serves here; nothing where it is already."""
+    subject = f"{document.model}/{document.number}"
+    about = [one for one in document.entries if one.subject == subject]
+    last = next((one for one in reversed(about) if one.kind == RULE), None)
     rules, now, actor = records.rules, records.clock.now(), records.actor
-    told = {one.body["bundle"] for one in document.entries if one.kind in ("calibration", "threshold")}
     numbers: dict[Kind, int | None] = {"calibration": None, "threshold": None}
+    came = document.rule or {}
     for kind in numbers:
-        if (came := document.rule[kind]) is not None:
-            if sha256(canonical_json(came)) not in told:
-                raise IntegrityError(
-                    f"the {kind} is not one that was registered", where=f"the rule of {document.project}"
-                )
-            numbers[kind] = rules.keep(kind, version, came, at=now, actor=actor).number
+        digest = None if last is None else last.body.get(f"{kind}_bundle")
+        if digest is None:
+            continue
+        if came.get(kind) is None or sha256(canonical_json(came[kind])) != digest:
+            raise IntegrityError(
+                f"the {kind} is not the one that is in force", where=f"{subject} of {document.project}"
+            )
+        makers = {one.actor for one in about if one.kind == kind and one.body["bundle"] == digest}
+        if model.stakes == "high" and last is not None and last.actor in makers:
+            raise RefusedError(
+                f"{last.actor} made the {kind} and put it in force in {document.project}: its stakes are high",
+                where=subject, expected="another person to have put it in force", fix="backstay rule, by a colleague",
+            )  # fmt: skip
+        numbers[kind] = rules.keep(kind, version, came[kind], at=now, actor=actor).number
     calibration, threshold = numbers["calibration"], numbers["threshold"]
     if rules.in_force(version).name != rule_name(calibration, threshold):
-        why = f"as in {document.project}: {document.rule['why']}"
+        why = f"as in {document.project}" + ("" if last is None else f": {last.body['why']}")
         rules.put(version, calibration, threshold, why=why, at=now, actor=actor)
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from backstay.core.errors import InputError
 from backstay.core.show import Shown, plain
-from backstay.core.times import instant_text
+from backstay.core.times import duration, instant_text
 from backstay.definitions import Model
 from backstay.evaluation.binary import BinaryEvaluation, evaluate
 from backstay.evaluation.comparison import Comparison, compare
 from backstay.evaluation.decided import Costs
+from backstay.evaluation.interval import Insufficient, NotEnough
 from backstay.evaluation.page import page
 from backstay.lifecycle.fairness import VersionFairness, version_fairness
 from backstay.lifecycle.fairness_page import sections
@@ -32,7 +33,7 @@ class EvaluationReport(Shown):
     """What is known about the quality of a version.
 
     against:    the champion that it is compared with on the same rows; None: it is the champion, or there is none
-    comparison: on rows that neither has learned from; None where `against` is
+    comparison: on rows that neither has learned from, or why there are none; None where `against` is
     slices:     where it is worse; None if it was not looked for
     fairness:   of a model that declares it, for whoever may read the attributes; else None
     """
@@ -40,9 +41,9 @@ class EvaluationReport(Shown):
     rows: ScoredRows
     evaluation: BinaryEvaluation
     against: int | None
-    comparison: Comparison | None
+    comparison: Comparison | Insufficient | None
     slices: SliceReport | None = None
-    fairness: VersionFairness | None = None
+    fairness: VersionFairness | Insufficient | None = None
 
     @property
     def title(self) -> str:
@@ -70,7 +71,10 @@ class EvaluationReport(Shown):
         if self.slices is not None:
             more.append(slice_section(self.slices))
         if self.fairness is not None:
-            more.append(f"<section><h2>Whom it falls on</h2>{''.join(sections(self.fairness))}</section>")
+            said = [f"<p>{escape(str(self.fairness))}</p>"]
+            if isinstance(self.fairness, VersionFairness):
+                said = list(sections(self.fairness))
+            more.append(f"<section><h2>Whom it falls on</h2>{''.join(said)}</section>")
         return page(self.title, self.as_dict(), *more)
 
     def save(self, path: str | Path) -> tuple[Path, Path]:
@@ -115,9 +119,16 @@ def evaluated(
     progress("looking for slices", 2, 4)
     worse = sliced(records, model, rows, level=level)
     progress("comparing groups", 3, 4)
-    fair = version_fairness(records, model, rows) if attributes and model.fairness is not None else None
+    fair = _fairness(records, model, rows) if attributes and model.fairness is not None else None
     progress("evaluated", 4, 4)
     return EvaluationReport(rows, found, None if champion is None else champion.number, beside, worse, fair)
+
+
+def _fairness(records: Records, model: Model, rows: ScoredRows) -> VersionFairness | Insufficient:
+    try:
+        return version_fairness(records, model, rows)
+    except NotEnough as error:
+        return Insufficient(error.what, rows.labelled.rows)
 
 
 def _champion(records: Records, model: Model, number: int) -> ModelVersion | None:
@@ -127,12 +138,14 @@ def _champion(records: Records, model: Model, number: int) -> ModelVersion | Non
 
 def _beside(
     records: Records, model: Model, rows: ScoredRows, champion: ModelVersion, costs: Costs | None, level: float
-) -> Comparison | None:
-    """Both on the rows that neither has learned from; None where there are none."""
-    fresh = rows.labelled.at >= rows.since + max(champion.manifest.cutoff - rows.version.manifest.cutoff, 0)
+) -> Comparison | Insufficient:
+    """Both on the rows that neither has learned from."""
+    since = records.learned_until(champion, as_of=rows.as_of) + duration(model.gate.embargo)
+    fresh = rows.labelled.at >= since
     if not fresh.any():
-        return None
-    rule = records.rule(champion)
+        said = f"the champion has learned from rows until {instant_text(since)}, embargo included: none is later"
+        return Insufficient(said, rows.labelled.rows)
+    rule = records.rule(champion, as_of=rows.as_of)
     theirs = rule.scores(records.scorer(model, champion).score(rows.labelled.vector[fresh]))
     return compare(
         rows.labelled.outcome[fresh], theirs, rows.score[fresh], clusters=rows.labelled.day[fresh],

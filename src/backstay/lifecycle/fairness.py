@@ -149,7 +149,7 @@ def fair_checks(
     recorded = {} if chosen is None else {"entry": chosen.entry_id, "by": chosen.by, "why": chosen.why}
     return [
         fair(
-            rows.outcome, score, attributes, criterion, threshold=records.rule(version).threshold,
+            rows.outcome, score, attributes, criterion, threshold=records.rule(version, as_of=as_of).threshold,
             rule=rule_of(declared), order=declared.intersections, clusters=clusters_of(declared, rows), chosen=recorded,
         )
     ]  # fmt: skip

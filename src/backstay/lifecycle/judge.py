@@ -77,20 +77,21 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
             expected="a candidate",
         )
     champion = None if move is None else records.registry.get(model.name, move.to)
-    start, end = period(model, version, champion, as_of)
+    start, end = period(records, model, version, champion, as_of)
     rows = labelled_rows(records, model, since=start, until=min(end, as_of), as_of=as_of)
     final = as_of >= end + model.label.maturity or champion is None
     checks = [_sight(model, start, end, as_of, final)]
     if checks[0].verdict is Verdict.PASS:  # an early look would be one more chance to be fooled: it is not taken
-        checks += [_units(records, model, version, rows), _comparison(records, model, version, champion, rows)]
-        checks += _slices(records, model, version, champion, rows)
+        checks += [_units(records, model, version, rows), _comparison(records, model, version, champion, rows, as_of)]
+        checks += _slices(records, model, version, champion, rows, as_of)
         if model.fairness is not None:
-            scores = _scores(records, model, version, rows)
+            scores = _scores(records, model, version, rows, as_of)
             checks += fair_checks(records, model, version, rows, scores, as_of=as_of)
     decision = Decision.of(checks)
     against = None if champion is None else champion.number
     body = {
         "manifest": version.digest,
+        "rule": records.rules.in_force(version, as_of=as_of).digests,
         "against": against,
         "start": start,
         "end": end,
@@ -116,9 +117,11 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
     )
 
 
-def period(model: Model, version: ModelVersion, champion: ModelVersion | None, as_of: int) -> tuple[int, int]:
-    """From when to when the rows that judge a version are asked."""
-    cutoff = max(v.manifest.cutoff for v in (version, champion) if v is not None)
+def period(
+    records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None, as_of: int
+) -> tuple[int, int]:
+    """From when to when the rows that judge a version are asked: after all that it and the champion learned from."""
+    cutoff = max(records.learned_until(v, as_of=as_of) for v in (version, champion) if v is not None)
     start = cutoff + duration(model.gate.embargo)
     return start, as_of if champion is None else start + duration(model.gate.judge_after)
 
@@ -151,27 +154,41 @@ def _units(records: Records, model: Model, version: ModelVersion, rows: Labelled
 
 
 def _comparison(
-    records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None, rows: LabelledRows
+    records: Records,
+    model: Model,
+    version: ModelVersion,
+    champion: ModelVersion | None,
+    rows: LabelledRows,
+    as_of: int,
 ) -> Check:
-    scores = _scores(records, model, version, rows)
+    scores = _scores(records, model, version, rows, as_of)
     if champion is None:
         return better_than_constant(rows.outcome, scores, rows.day, version.manifest.base_rate, model.gate)
-    return better_than_champion(rows.outcome, _scores(records, model, champion, rows), scores, rows.day, model.gate)
+    return better_than_champion(
+        rows.outcome, _scores(records, model, champion, rows, as_of), scores, rows.day, model.gate
+    )
 
 
 def _slices(
-    records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None, rows: LabelledRows
+    records: Records,
+    model: Model,
+    version: ModelVersion,
+    champion: ModelVersion | None,
+    rows: LabelledRows,
+    as_of: int,
 ) -> list[Check]:
     """The check on declared and pinned slices, where there are any, and a champion to be held against."""
     there = watched(records, model, rows) if champion is not None else {}
     if champion is None or not there:
         return []
-    before, now = (_scores(records, model, one, rows) for one in (champion, version))
+    before, now = (_scores(records, model, one, rows, as_of) for one in (champion, version))
     return [holds_on_slices(rows.outcome, before, now, rows.day, there, model.gate)]
 
 
-def _scores(records: Records, model: Model, version: ModelVersion, rows: LabelledRows) -> npt.NDArray[np.float64]:
-    return records.rule(version).scores(records.scorer(model, version).score(rows.vector))
+def _scores(
+    records: Records, model: Model, version: ModelVersion, rows: LabelledRows, as_of: int
+) -> npt.NDArray[np.float64]:
+    return records.rule(version, as_of=as_of).scores(records.scorer(model, version).score(rows.vector))
 
 
 def promote(records: Records, model: Model, judgement: Judgement) -> AliasMove:

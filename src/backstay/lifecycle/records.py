@@ -39,7 +39,14 @@ class Records:
         """The calibrations and thresholds of versions."""
         return Rules(self.ledger, self.registry)
 
-    def rule(self, version: ModelVersion, name: str | None = None) -> Rule:
-        """What makes a version's answers of its scores: the rule in force, or the one of a name that was logged."""
-        found = self.rules.in_force(version) if name is None else self.rules.named(version, name)
+    def rule(self, version: ModelVersion, name: str | None = None, *, as_of: int | None = None) -> Rule:
+        """What makes a version's answers of its scores: the rule in force (at a moment), or one by its logged name."""
+        found = self.rules.in_force(version, as_of=as_of) if name is None else self.rules.named(version, name)
         return Rule.of(found.threshold, found.calibrator, found.name)
+
+    def learned_until(self, version: ModelVersion, *, as_of: int | None = None) -> int:
+        """Up to when what a version answers has been fitted to what happened: its training, and its rule in force.
+
+        Rows asked later, after the embargo, are those that may tell how good it is.
+        """
+        return max(version.manifest.cutoff, self.rules.in_force(version, as_of=as_of).fitted_until)

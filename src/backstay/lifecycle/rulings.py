@@ -1,8 +1,9 @@
 """Rulings: making a calibration or a threshold of a version, from rows that it has not learned from.
 
-Both are fitted on all the rows there are, and shown by what they do on rows that they were not fitted on: the later
-half of the days, by a calibration of the earlier half. What was made is registered with that evidence, and changes
-nothing until it is put in force.
+Both are fitted on all the rows there are. What a calibration is worth is shown on rows that it was not fitted on: the
+later half of the days, by one of the earlier half; what a threshold does is told of the rows that it was chosen on.
+What was made is registered with that evidence, and changes nothing until it is put in force. From then on the rows that
+it was fitted on tell nobody how good the version is: see `Records.learned_until`.
 """
 
 from __future__ import annotations

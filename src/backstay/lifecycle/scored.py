@@ -99,25 +99,34 @@ def labelled_rows(records: Records, model: Model, *, since: int, until: int, as_
 
 
 def scored_rows(
-    records: Records, model: Model, number: int, *, as_of: int, since: int | None = None, until: int | None = None
-) -> ScoredRows:
+    records: Records, model: Model, number: int, *, as_of: int, since: int | None = None, until: int | None = None,
+    fitting: bool = False,
+) -> ScoredRows:  # fmt: skip
     """What a version answers to the rows it may be evaluated on, as everything was known at a moment.
 
-    since: by default the version's training cut-off plus the gate's embargo; earlier rows are refused (`InputError`),
-           since it has learned from them
-    until: by default `as_of`
+    since:   by default what it has learned from (its training, and the rows that the calibration and threshold in force
+             were fitted on) plus the gate's embargo; earlier rows are refused (`InputError`)
+    until:   by default `as_of`
+    fitting: the rows are to fit a calibration or a threshold on: after its training is enough
     """
     version = records.registry.get(model.name, number)
-    first = version.manifest.cutoff + duration(model.gate.embargo)
+    learned = version.manifest.cutoff if fitting else records.learned_until(version, as_of=as_of)
+    first = learned + duration(model.gate.embargo)
     begin = first if since is None else since
     if begin < first:
         raise InputError(
-            f"rows from {instant_text(begin)} on are asked for, and it was trained on what was known until "
-            f"{instant_text(version.manifest.cutoff)}",
-            where=f"{model.name}/{number}", expected=f"rows after its cut-off and the embargo of {model.gate.embargo}",
+            f"rows from {instant_text(begin)} on are asked for, and it has learned from rows until "
+            f"{instant_text(learned)}",
+            where=f"{model.name}/{number}", expected=f"rows after that and the embargo of {model.gate.embargo}",
             fix=f"begin at {instant_text(first)}",
         )  # fmt: skip
     end = min(as_of if until is None else until, as_of)
+    if end <= begin:
+        raise InputError(
+            f"rows that may evaluate it are asked from {instant_text(begin)} on, and those until {instant_text(end)} "
+            "are looked at",
+            where=f"{model.name}/{number}", fix="wait for rows, or look at later ones",
+        )  # fmt: skip
     labelled = labelled_rows(records, model, since=begin, until=end, as_of=as_of)
     if not labelled.rows:
         raise InputError(
@@ -125,5 +134,5 @@ def scored_rows(
             f"label as of {instant_text(as_of)}",
             where=f"{model.name}/{number}", fix="wait for labels, or ask as of a later moment",
         )  # fmt: skip
-    raw, rule = records.scorer(model, version).score(labelled.vector), records.rule(version)
+    raw, rule = records.scorer(model, version).score(labelled.vector), records.rule(version, as_of=as_of)
     return ScoredRows(version, labelled, raw, rule.scores(raw), rule, begin, end, as_of)

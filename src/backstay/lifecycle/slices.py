@@ -202,12 +202,18 @@ def watched(records: Records, model: Model, rows: LabelledRows) -> Mapping[str, 
     """By declared or pinned slice which rows are in it, or why that can't be told: a feature that is gone."""
     frame = slicing_frame(model, rows)
     out: dict[str, Bools | str] = {one.name: _declared(one.expression, one.where, frame) for one in model.slices}
-    for name, one in pins(records, model).items():
+    for name, one in _pinned(records, model).items():
         try:
             out[name] = one.predicate.mask(frame)
         except InputError as error:
             out[name] = error.what
     return out
+
+
+def _pinned(records: Records, model: Model) -> dict[str, Pin]:
+    """The pins, by a name that no declared slice has: a slice that is declared after its pin replaces nothing."""
+    declared = {one.name for one in model.slices}
+    return {f"{name} (pinned)" if name in declared else name: one for name, one in pins(records, model).items()}
 
 
 def _append(records: Records, model: Model, kind: str, body: dict[str, Any]) -> Entry:
@@ -260,7 +266,7 @@ def _known(
     if not there:
         return ()
     rules = {one.name: str(one.expression) for one in model.slices}
-    rules |= {name: str(one.predicate) for name, one in pins(records, model).items()}
+    rules |= {name: str(one.predicate) for name, one in _pinned(records, model).items()}
     declared = {one.name for one in model.slices}
     try:
         codes, _ = cluster_codes(labels, rows=rows.rows)

@@ -60,7 +60,7 @@ def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[Ali
     for version in open_candidates(records, model):
         move = records.registry.alias(model.name, "champion")
         champion = None if move is None else records.registry.get(model.name, move.to)
-        _, end = period(model, version, champion, now)
+        _, end = period(records, model, version, champion, now)
         if champion is not None and now < end + model.label.maturity:
             continue
         needed = _needed(records, model, version)

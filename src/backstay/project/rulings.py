@@ -88,7 +88,7 @@ class Rulings:
         self._permits.model(chosen, "rule on versions of", "read_offline", "define")
         begin, end = (None if one is None else instant(one, where="since, until") for one in (since, until))
         moment = self._records.clock.now() if as_of is None else instant(as_of, where="as_of")
-        return scored_rows(self._records, chosen, number, as_of=moment, since=begin, until=end)
+        return scored_rows(self._records, chosen, number, as_of=moment, since=begin, until=end, fitting=True)
 
 
 def _choice(

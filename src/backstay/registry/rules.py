@@ -63,6 +63,16 @@ class InForce(Shown):
         return rule_name(*(None if one is None else one.number for one in (self.calibration, self.chosen)))
 
     @property
+    def fitted_until(self) -> int:
+        """Up to when the rows were asked that its artefacts were fitted on, in microseconds; 0 without any."""
+        return max((one.document["until"] for one in (self.calibration, self.chosen) if one is not None), default=0)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What it is made of, by kind."""
+        return {one.kind: one.digest for one in (self.calibration, self.chosen) if one is not None}
+
+    @property
     def calibrator(self) -> Mapping[str, Any] | None:
         """What the calibration's document says of its calibrator."""
         return None if self.calibration is None else self.calibration.document["calibrator"]
