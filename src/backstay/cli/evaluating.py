@@ -13,6 +13,8 @@ from backstay.cli.shell import Shell
 from backstay.cli.tables import block, table
 
 if TYPE_CHECKING:
+    from backstay.evaluation.interval import Insufficient
+    from backstay.lifecycle.fairness import VersionFairness
     from backstay.lifecycle.slices import SliceReport
 
 SHOWN = 10
@@ -45,8 +47,6 @@ def evaluate(
 
     Beside the champion, on the same rows. It decides nothing: `judge` does.
     """
-    from backstay.evaluation.interval import Insufficient
-
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working(f"evaluating version {number}") as progress:
             found = shell.project.evaluations.report(
@@ -61,15 +61,23 @@ def evaluate(
         if told["comparison"] is not None:
             parts += ["", _beside(found.against, told["comparison"])]
         parts += ["", *_worse(found.slices)]
-        if isinstance(found.fairness, Insufficient):
-            parts += ["", block({"fairness": str(found.fairness)})]
-        elif found.fairness is not None:
-            gaps = [one for group in found.fairness.report.groups for one in group.gaps if str(one.finding) == "GAP"]
-            said = "; ".join(f"{one.criterion.replace('_', ' ')}: {one.reason}" for one in gaps) or "no gap is shown"
-            parts += ["", block({"fairness": said})]
+        parts += _whom(found.fairness)
         shell.show(told | {"out": None if out is None else str(out)}, *parts)
         if written is not None:
             shell.note(f"written: {written[0]}, {written[1]}")
+
+
+def _whom(found: VersionFairness | Insufficient | None) -> list[Any]:
+    """The gaps that are shown, of a model that declares fairness."""
+    from backstay.evaluation.interval import Insufficient
+
+    if found is None:
+        return []
+    if isinstance(found, Insufficient):
+        return ["", block({"fairness": str(found)})]
+    gaps = [one for group in found.report.groups for one in group.gaps if str(one.finding) == "GAP"]
+    said = "; ".join(f"{one.criterion.replace('_', ' ')}: {one.reason}" for one in gaps) or "no gap is shown"
+    return ["", block({"fairness": said})]
 
 
 def _worse(found: SliceReport | None) -> list[Any]:
