@@ -200,3 +200,19 @@ def test_what_is_no_rule_is_refused() -> None:
         gap("calibration", "g", ["a", "b"], np.ones((2, 4), int))
     with pytest.raises(InputError, match="the rate is 'recall'"):
         shares(np.ones((2, 4), int), "recall")
+
+
+def test_crossings_that_read_alike_are_two_cells_and_neither_takes_the_other_with_it() -> None:
+    n = 3_000
+    i, score = np.arange(n), np.random.default_rng(0).random(n)
+    first = np.where(i < 1_500, "x, y", np.where(i < 1_505, "x", "w"))
+    second = np.where(i < 1_500, "z", np.where(i < 1_505, "y, z", "w"))
+    report = fairness_report(np.random.default_rng(1).random(n) < score, score, {"a": first, "b": second})
+    crossed = report.groups[2]
+    assert {cell.name: cell.rows for cell in crossed.cells} == {"w, w": 1_495, 'x, "y, z"': 5, '"x, y", z': 1_500}
+    (found,) = (one for one in crossed.gaps if one.criterion == "demographic_parity")
+    assert set(found.told) == {"w, w", '"x, y", z'}
+    assert list(found.as_dict()["untold"]) == ['x, "y, z"']
+    assert found.unseen == 5 / n
+    given = gap("demographic_parity", "g", ["a", "a", "b"], np.array([[40, 10, 5, 15], [1, 0, 0, 0], [30, 20, 5, 15]]))
+    assert (given.told, len(given.untold)) == (("a", "b"), 1)

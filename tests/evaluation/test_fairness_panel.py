@@ -21,9 +21,13 @@ from backstay.evaluation.fairness import (
     frontier,
     given_up,
     identities,
+    partitions,
     place,
     propose,
+    states,
+    tally,
 )
+from backstay.evaluation.fairness.cells import tally_clusters
 from backstay.evaluation.fairness.frontier import halves
 from backstay.evaluation.interval import Insufficient, Interval, NotEnough
 
@@ -87,6 +91,17 @@ def test_like_base_rates_rule_out_nothing_and_few_rows_tell_nothing() -> None:
     assert "1 of 2 groups" in few.reason
 
 
+def test_without_an_error_only_demographic_parity_is_ruled_out() -> None:
+    perfect = conflict("g", ["a", "b"], np.array([[800, 0, 0, 200], [400, 0, 0, 600]]))
+    assert perfect.base_rates_differ
+    ruled = {(one.first, one.second) for one in perfect.pairs if one.together is not Together.YES}
+    assert ruled == {("demographic_parity", "equalized_odds")}  # .2 and .6 are selected, TPR 1 and FPR 0 in both
+    (pair,) = (one for one in perfect.pairs if (one.first, one.second) == ("equalized_odds", "predictive_parity"))
+    assert "no told group has an error" in pair.why
+    one_error = conflict("g", ["a", "b"], np.array([[800, 1, 0, 199], [400, 0, 0, 600]]))
+    assert sum(one.together is Together.NO for one in one_error.pairs) == 3
+
+
 @pytest.mark.parametrize("criterion", ["demographic_parity", "equalized_odds", "equal_opportunity"])
 def test_the_frontier_trades_cost_for_the_gap_on_rows_that_chose_nothing(criterion: str) -> None:
     outcome, score, group = unlike()
@@ -127,6 +142,44 @@ def test_whole_clusters_are_in_one_half() -> None:
     found = fairness_report(outcome, score, {"g": group}, criterion="demographic_parity", clusters=day).frontier
     assert isinstance(found, Frontier)
     assert (found.fitted, found.measured) == (2_000, 2_000)
+
+
+def test_limits_of_the_frontiers_gaps_count_clusters_and_not_rows() -> None:
+    outcome, score, group = (np.repeat(one, 25) for one in unlike(400))  # everybody 25 times
+    person = np.repeat(np.arange(400), 25)
+    found = fairness_report(outcome, score, {"g": group}, criterion="demographic_parity", clusters=person).frontier
+    alone = fairness_report(outcome, score, {"g": group}, criterion="demographic_parity").frontier
+    assert isinstance(found, Frontier)
+    assert isinstance(alone, Frontier)
+
+    def reach(gap: object) -> float:
+        assert isinstance(gap, Interval)
+        return gap.high - gap.estimate
+
+    assert reach(found.now.gap) > 3 * reach(alone.now.gap)  # 5 times, but for the half
+    for one in (found.now, found.single, *found.points):
+        assert reach(one.gap) > 3 * reach(alone.now.gap)
+        assert isinstance(one.gap, Interval)
+        assert one.gap.clusters <= 200
+    part, state = partitions({"g": group})[0], states(outcome, score >= 0.5)
+    of = (found.criterion, part.cells, tally(part, state))
+    beside = place("beside", *of, clustered=tally_clusters(part, state, person.astype(np.intp), 400))
+    assert reach(beside.gap) > 3 * reach(place("beside", *of).gap)
+
+
+def test_a_group_whose_clusters_are_worth_too_few_rows_is_left_out_and_named() -> None:
+    outcome, score, group = unlike(4_000)
+    day = np.repeat(np.arange(40), 100)
+    crowd, at = np.repeat(np.arange(8), 50), np.random.default_rng(3).integers(0, 40, 8)
+    rare = [np.append(outcome, crowd % 2 == 0), np.append(score, crowd % 4 / 4), np.append(group, ["rare"] * 400)]
+    found = fairness_report(
+        rare[0], rare[1], {"g": rare[2]}, criterion="demographic_parity", clusters=np.append(day, at[crowd])
+    ).frontier
+    assert isinstance(found, Frontier)
+    assert set(found.left_out) == {"rare"}
+    assert "clusters are worth" in found.left_out["rare"]
+    assert isinstance(found.now.gap, Interval)
+    assert found.points[0].thresholds["rare"] == 0.5
 
 
 def test_a_group_that_cannot_be_told_has_no_part_in_the_frontier_and_is_named() -> None:

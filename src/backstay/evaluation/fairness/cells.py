@@ -10,7 +10,8 @@ shares of these four counts, so that the rows are looked at once, whatever is as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -57,8 +58,19 @@ class Partition:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """What each cell is called: `Black, Female`."""
-        return tuple(", ".join(values) for values in self.values)
+        """What each cell is called: `Black, Female`; no two alike."""
+        return tuple(called(values) for values in self.values)
+
+
+def called(values: Sequence[str]) -> str:
+    """What the cell of these values is called; in a crossing, a value that could be read as two is in quotes.
+
+    >>> called(["Black", "Female"]), called(["x, y", "z"]), called(["x", "y, z"]), called(["x, y"])
+    ('Black, Female', '"x, y", z', 'x, "y, z"', 'x, y')
+    """
+    if len(values) == 1:
+        return values[0]
+    return ", ".join(json.dumps(one, ensure_ascii=False) if ", " in one or '"' in one else one for one in values)
 
 
 def partitions(attributes: Mapping[str, ArrayLike] | pl.DataFrame, order: int = 2) -> tuple[Partition, ...]:
@@ -185,6 +197,11 @@ class Clustered:
 
     cell: Ints
     table: Ints
+
+    def only(self, places: Ints) -> Clustered:
+        """The counts of some cells alone, given in ascending order and numbered anew."""
+        kept = np.isin(self.cell, places)
+        return Clustered(np.searchsorted(places, self.cell[kept]), self.table[kept])
 
 
 def tally_clusters(partition: Partition, state: NDArray[np.uint8], cluster: NDArray[np.intp], groups: int) -> Clustered:

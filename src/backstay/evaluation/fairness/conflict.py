@@ -159,6 +159,10 @@ _NEVER = {
         "(Kleinberg et al. 2016); decisions could, by thresholds for each group and a lottery between them"
     ),
 }
+_NO_ERROR = {
+    "predictive_parity": "no told group has an error: TPR and PPV are 1 and FPR is 0 in each, whatever its base rate",
+    "calibration": "no told group has an error: scores of 0 and 1 would be right in each group and balanced too",
+}
 _ALIKE = {
     ("equal_opportunity", "equalized_odds"): "equalized odds is equal opportunity and predictive equality",
     ("predictive_equality", "equalized_odds"): "equalized odds is equal opportunity and predictive equality",
@@ -183,6 +187,8 @@ def _pair(first: str, second: str, differ: bool | None, told: list[str], counts:
     key = (first, second)
     if key in _ALIKE:
         return Pair(first, second, Together.YES, _ALIKE[key])
+    if differ is not None and first != "demographic_parity" and not counts[:, [FALSE_POSITIVE, FALSE_NEGATIVE]].any():
+        return Pair(first, second, Together.YES, _NO_ERROR[second])  # demographic parity stays at odds with it
     if differ is False:
         return Pair(first, second, Together.YES, "base rates differ by no more than chance makes: nothing forbids it")
     if key in _NEVER:

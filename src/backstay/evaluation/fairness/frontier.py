@@ -2,7 +2,7 @@
 
 A *policy* is a threshold for each group. For each gap that might be put up with, the policy is found that costs least
 among those whose gap is no larger, on one half of the held-out rows; cost and gap are then measured on the other half,
-which had no part in the choice. The halves are rows at random, or clusters.
+which had no part in the choice. The halves are rows at random, or clusters; limits of gaps are then by cluster too.
 
 A policy with unlike thresholds needs each person's attribute when it decides. It is marked so: to treat people by it is
 a decision of its own, which in many places the law has a word in. No lottery is drawn; each policy decides the same for
@@ -14,14 +14,14 @@ frontier of the model as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from backstay.core.errors import InputError
 from backstay.core.show import Shown, plain
-from backstay.evaluation.fairness.cells import Floats, Ints
+from backstay.evaluation.fairness.cells import Clustered, Floats, Ints
 from backstay.evaluation.fairness.gaps import CRITERIA, Rule, contrast
 from backstay.evaluation.fairness.rates import RATES, shares
 from backstay.evaluation.interval import Estimate, Insufficient, Interval, NotEnough
@@ -97,12 +97,13 @@ def halves(steps: Ints, seed: int = 0) -> tuple[Ints, Ints]:
 
 def frontier(
     criterion: str, partition: str, cells: Sequence[str], fit: Ints, held: Ints, edges: Floats, threshold: float,
-    costs: Costs | None = None, rule: Rule | None = None,
+    costs: Costs | None = None, rule: Rule | None = None, clustered: Callable[[Ints], Clustered] | None = None,
 ) -> Frontier:  # fmt: skip
     """The frontier of group thresholds, from the counts of `scored.by_step` of the two halves.
 
     edges:     the thresholds of the steps, ascending; `threshold` is the model's own, and one of them
     criterion: any but calibration, which thresholds don't touch
+    clustered: for a policy (the number of a threshold for each cell), the counts of the measuring half by cluster
 
     Raises `NotEnough` where fewer than two groups can be told in both halves, `InputError` for another criterion.
 
@@ -120,14 +121,16 @@ def frontier(
         )  # fmt: skip
     own = int(np.searchsorted(edges, threshold))
     before, after = _by_threshold(fit), _by_threshold(held)
-    why = _untold(criterion, cells, before, after, rule)
-    told = [place for place, cell in enumerate(cells) if cell not in why]
+    fixed = np.full(len(cells), own)
+    why = _untold(criterion, before[:, 0], after[:, 0], rule)
+    if clustered is not None:
+        why = _worth_little(criterion, after[:, own], clustered(fixed), rule) | why
+    told = [place for place in range(len(cells)) if place not in why]
     if len(told) < 2:
-        said = "; ".join(f"{cell}: {text}" for cell, text in list(why.items())[:3])
+        said = "; ".join(f"{cells[place]}: {text}" for place, text in list(why.items())[:3])
         raise NotEnough(f"{len(told)} of {len(cells)} groups can be told: {said}", expected="two groups at least")
     price = _price(before, costs)
-    measure = _Measure(criterion, cells, told, after, edges, costs, rule)
-    fixed = np.full(len(cells), own)
+    measure = _Measure(criterion, cells, told, after, edges, costs, rule, clustered)
     found = []
     for sought, chosen in zip(GAPS, _cheapest(criterion, before[told], price[told]), strict=True):
         if chosen is not None:
@@ -137,14 +140,18 @@ def frontier(
     single = np.full(len(cells), int(np.argmin(price.sum(axis=0))))
     return Frontier(
         criterion, partition, _worth_having(found), measure.point("the model as it is", fixed),
-        measure.point("the cheapest threshold for all", single), int(fit.sum()), int(held.sum()), why,
+        measure.point("the cheapest threshold for all", single), int(fit.sum()), int(held.sum()),
+        {cells[place]: text for place, text in sorted(why.items())},
     )  # fmt: skip
 
 
 def place(
-    name: str, criterion: str, cells: Sequence[str], counts: Ints, costs: Costs | None = None, rule: Rule | None = None
-) -> Point:
+    name: str, criterion: str, cells: Sequence[str], counts: Ints, costs: Costs | None = None, rule: Rule | None = None,
+    clustered: Clustered | None = None,
+) -> Point:  # fmt: skip
     """Another model's point beside the frontier, from the counts of its decisions on the same held-out rows.
+
+    clustered: the same by cluster (`tally_clusters`); without, each row stands for itself
 
     >>> one = place("reweighed", "equal_opportunity", ["a", "b"], np.array([[60, 20, 5, 45], [50, 30, 9, 41]]))
     >>> round(one.cost, 4), one.needs_attribute
@@ -152,7 +159,7 @@ def place(
     """
     rule, costs = rule or Rule(), costs or Costs()
     cost = float(counts[:, 1].sum() * costs.false_positive + counts[:, 2].sum() * costs.false_negative)
-    gap, rates = _gap(criterion, cells, counts, rule)
+    gap, rates = _gap(criterion, cells, counts, rule, clustered)
     return Point(name, cost / max(int(counts.sum()), 1), gap, rates, {}, False)
 
 
@@ -167,12 +174,14 @@ class _Measure:
     edges: Floats
     costs: Costs
     rule: Rule
+    clustered: Callable[[Ints], Clustered] | None
 
     def point(self, name: str, policy: Ints, sought: float | None = None) -> Point:
         counts = self.counts[np.arange(len(self.cells)), policy]
         limits = np.append(self.edges, np.inf)[policy]
         cells = [self.cells[place] for place in self.told]
-        gap, rates = _gap(self.criterion, cells, counts[self.told], self.rule)
+        clustered = None if self.clustered is None else self.clustered(policy).only(np.asarray(self.told))
+        gap, rates = _gap(self.criterion, cells, counts[self.told], self.rule, clustered)
         cost = float(counts[:, 1].sum() * self.costs.false_positive + counts[:, 2].sum() * self.costs.false_negative)
         thresholds = {cell: float(limit) for cell, limit in zip(self.cells, limits, strict=True)}
         return Point(
@@ -193,14 +202,31 @@ def _price(counts: Ints, costs: Costs) -> Floats:
     return np.asarray(counts[..., 1] * costs.false_positive + counts[..., 2] * costs.false_negative, np.float64)
 
 
-def _untold(criterion: str, cells: Sequence[str], before: Ints, after: Ints, rule: Rule) -> dict[str, str]:
-    """The cells that have too few rows of a kind that the criterion is about, in one of the halves."""
-    out: dict[str, str] = {}
-    for counts in (before[:, 0], after[:, 0]):  # where everybody is selected, so that PPV is asked of all rows
+def _untold(criterion: str, before: Ints, after: Ints, rule: Rule) -> dict[int, str]:
+    """The cells that have too few rows of a kind that the criterion is about, in one of the halves.
+
+    The counts are those where everybody is selected, so that PPV is asked of all rows.
+    """
+    out: dict[int, str] = {}
+    for counts in (before, after):
         for rate in CRITERIA[criterion]:
-            for cell, why in zip(cells, shares(counts, rate, rule.minimum).why, strict=True):
+            for place, why in enumerate(shares(counts, rate, rule.minimum).why):
                 if why:
-                    out.setdefault(cell, f"in one half {why}")
+                    out.setdefault(place, f"in one half {why}")
+    return out
+
+
+def _worth_little(criterion: str, counts: Ints, clustered: Clustered, rule: Rule) -> dict[int, str]:
+    """The cells that have rows enough in the measuring half, but in clusters that are worth too few of them.
+
+    Asked at the model's own threshold: where everybody is selected, nothing shows how rows lean on each other.
+    """
+    out: dict[int, str] = {}
+    for rate in CRITERIA[criterion]:
+        alone = shares(counts, rate, rule.minimum).why
+        for place, why in enumerate(shares(counts, rate, rule.minimum, clustered, rule.level).why):
+            if why and not alone[place]:
+                out.setdefault(place, f"in the measuring half {why}")
     return out
 
 
@@ -239,9 +265,9 @@ def _share(counts: Ints, rate: str) -> Floats:
 
 
 def _gap(
-    criterion: str, cells: Sequence[str], counts: Ints, rule: Rule
+    criterion: str, cells: Sequence[str], counts: Ints, rule: Rule, clustered: Clustered | None
 ) -> tuple[Estimate, dict[str, dict[str, float]]]:
-    found = [shares(counts, rate, rule.minimum) for rate in CRITERIA[criterion]]
+    found = [shares(counts, rate, rule.minimum, clustered, rule.level) for rate in CRITERIA[criterion]]
     rates = {
         cell: {one.rate: float(one.share[place]) for one in found if not one.why[place]}
         for place, cell in enumerate(cells)

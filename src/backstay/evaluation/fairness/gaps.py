@@ -220,23 +220,24 @@ def answer(
     rng: np.random.Generator,
 ) -> Gap:  # fmt: skip
     """The answer about one criterion, from the contrasts of its rates."""
-    untold = {
-        cells[place]: f"{SHORT.get(one.rate, one.rate)}: {why}"
+    lacking = {
+        place: f"{SHORT.get(one.rate, one.rate)}: {why}"
         for one in contrasts for place, why in enumerate(one.why) if why
     }  # fmt: skip
-    unseen = float(sum(rows[place] for place, cell in enumerate(cells) if cell in untold) / max(int(rows.sum()), 1))
-    told = tuple(cell for cell in cells if cell not in untold)
+    unseen = float(sum(rows[place] for place in lacking) / max(int(rows.sum()), 1))
+    told = tuple(cell for place, cell in enumerate(cells) if place not in lacking)
+    untold = tuple((cells[place], why) for place, why in lacking.items())
     short = [one for one in contrasts if one.places.size < 2]
     base = Gap(
         criterion, partition, Insufficient("", int(rows.sum())), Finding.INSUFFICIENT, "", rule.tolerance, told=told,
-        untold=tuple(untold.items()), unseen=unseen,
+        untold=untold, unseen=unseen,
     )  # fmt: skip
     if short or not contrasts:
         rate = SHORT.get(short[0].rate, short[0].rate) if short else criterion
         number = short[0].places.size if short else 0
         why = f"the {rate} of {number} of {len(cells)} cells can be told, and two are needed"
         if untold:
-            why += f" ({'; '.join(f'{cell}: {text}' for cell, text in list(untold.items())[:3])})"
+            why += f" ({'; '.join(f'{cell}: {text}' for cell, text in untold[:3])})"
         return replace(base, gap=Insufficient(why, int(rows.sum())), reason=why)
     widest = max(contrasts, key=lambda one: float(np.ptp(one.shares)))
     estimate = float(np.ptp(widest.shares))
@@ -291,7 +292,8 @@ def judged(found: Gap, rule: Rule) -> Gap:
         finding, reason = Finding.OK, f"no two cells differ in {name} by more than {rule.tolerance:g}{noted}"
     elif found.gap.high <= rule.tolerance:
         finding = Finding.INSUFFICIENT
-        reason = f"the others are within {rule.tolerance:g}, but can't be told: {', '.join(dict(found.untold))}{noted}"
+        unknown = ", ".join(cell for cell, _ in found.untold)
+        reason = f"the others are within {rule.tolerance:g}, but can't be told: {unknown}{noted}"
     else:
         finding = Finding.INSUFFICIENT
         size = "no more than chance makes" if found.gap.estimate <= found.floor else "more than chance makes"

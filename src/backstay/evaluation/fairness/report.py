@@ -2,12 +2,13 @@
 
     report = fairness_report(outcome, score, {"race": race, "sex": sex}, threshold=0.5, clusters=day)
 
-It says what the rows say and decides nothing. Rows are looked at once for each partition; all else works on counts.
+It says what the rows say and decides nothing. Rows are looked at once for each partition, and where they are in
+clusters once for each policy of the frontier; all else works on counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backstay.core.show import Shown
 from backstay.evaluation.fairness.calibration import calibration_errors
-from backstay.evaluation.fairness.cells import Ints, Partition, tally
+from backstay.evaluation.fairness.cells import Clustered, Ints, Partition, called, states, tally, tally_clusters
 from backstay.evaluation.fairness.conflict import Conflict, conflict
 from backstay.evaluation.fairness.frontier import Costs, Frontier, frontier, halves
 from backstay.evaluation.fairness.gaps import CRITERIA, Gap, Rule, adjusted, contrast
@@ -53,7 +54,7 @@ class Cell(Shown):
     @property
     def name(self) -> str:
         """What it is called."""
-        return ", ".join(self.values.values())
+        return called(list(self.values.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +188,17 @@ def _frontier(
     chosen = criterion or "equalized_odds"
     if not CRITERIA[chosen]:
         return Insufficient(f"{chosen} is of the score: no threshold touches it", look.outcome.size)
+    clustered = None
     if look.cluster is None:
         fit, held = halves(by_step(part, look.outcome, look.heights), look.seed)
     else:  # whole clusters: what is chosen on a day is not measured on that day
         first = fitting_half(*look.cluster, look.seed)
         fit, held = (_half(part, look, rows) for rows in (first, ~first))
+        clustered = _by_policy(part, look, ~first)
     try:
-        return frontier(chosen, part.name, part.cells, fit, held, look.heights.edges, threshold, costs, look.rule)
+        return frontier(
+            chosen, part.name, part.cells, fit, held, look.heights.edges, threshold, costs, look.rule, clustered
+        )
     except NotEnough as error:
         return Insufficient(error.what, look.outcome.size)
 
@@ -210,3 +215,11 @@ def fitting_half(codes: NDArray[np.intp], number: int, seed: int = 0) -> Bools:
 def _half(part: Partition, look: Look, rows: Bools) -> Ints:
     half = replace(part, code=part.code[rows])
     return by_step(half, look.outcome[rows], Heights(look.heights.edges, look.heights.step[rows]))
+
+
+def _by_policy(part: Partition, look: Look, rows: Bools) -> Callable[[Ints], Clustered]:
+    """The counts of these rows by cluster, for a policy: a threshold's number for each cell."""
+    assert look.cluster is not None
+    half, outcome, step = replace(part, code=part.code[rows]), look.outcome[rows], look.heights.step[rows]
+    cluster, number = look.cluster[0][rows], look.cluster[1]
+    return lambda policy: tally_clusters(half, states(outcome, step > policy[half.code]), cluster, number)
