@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,8 +14,8 @@ from backstay.core.times import HOUR, MINUTE, instant
 from backstay.definitions import Fairness
 from backstay.definitions.fairness import CRITERIA as DECLARED
 from backstay.evaluation.fairness import CRITERIA, MISSING, Frontier
-from backstay.evaluation.interval import Interval
-from backstay.lifecycle.fairness import attributes_of
+from backstay.evaluation.interval import Insufficient, Interval
+from backstay.lifecycle.fairness import VersionFairness, attributes_of, fairness_or_why
 from backstay.lifecycle.fairness_page import render
 from backstay.project import Project
 from backstay.rollout import Verdict
@@ -94,6 +95,15 @@ def test_some_attributes_alone(path: Path) -> None:
     assert [group.name for group in found.report.groups] == ["order_sex"]
     with pytest.raises(InputError, match="there is no attribute 'age'"):
         project.evaluations.fairness(2, "late", by=["age"])
+
+
+def test_rows_that_tell_no_fairness_say_why_to_whoever_asks_beside_more(path: Path) -> None:
+    project = fair_project(path, LATER)
+    model, rows = project.model("late"), project.evaluations.rows(2, "late")
+    assert isinstance(fairness_or_why(project.records, model, rows), VersionFairness)
+    one_class = replace(rows, labelled=replace(rows.labelled, outcome=rows.labelled.outcome * 0))
+    found = fairness_or_why(project.records, model, one_class)
+    assert found == Insufficient(f"all {rows.labelled.rows} rows have outcome 0", rows.labelled.rows)
 
 
 def test_a_model_without_fairness_says_what_to_write_and_is_judged_as_before(path: Path) -> None:

@@ -28,6 +28,7 @@ from backstay.evaluation.fairness import (
     given_up,
     propose,
 )
+from backstay.evaluation.interval import Insufficient, NotEnough
 from backstay.features.offline import feature_rows
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.scored import LabelledRows, ScoredRows
@@ -116,6 +117,14 @@ def version_fairness(
         model.name, scored.version.number, scored.since, scored.until, scored.as_of, rows.asked, rows.void,
         rows.immature, tuple(names), declared.cluster, declared.criterion, chosen, report,
     )  # fmt: skip
+
+
+def fairness_or_why(records: Records, model: Model, scored: ScoredRows) -> VersionFairness | Insufficient:
+    """The fairness report of a version's scored rows, or why they can't tell any: beside what they can tell."""
+    try:
+        return version_fairness(records, model, scored)
+    except NotEnough as error:
+        return Insufficient(error.what, scored.labelled.rows)
 
 
 def declared_fairness(model: Model) -> Fairness:
