@@ -17,9 +17,9 @@ from backstay.definitions import Model
 from backstay.evaluation.binary import BinaryEvaluation, evaluate
 from backstay.evaluation.comparison import Comparison, compare
 from backstay.evaluation.decided import Costs
-from backstay.evaluation.interval import Insufficient, NotEnough
+from backstay.evaluation.interval import Insufficient
 from backstay.evaluation.page import page
-from backstay.lifecycle.fairness import VersionFairness, version_fairness
+from backstay.lifecycle.fairness import VersionFairness, fairness_or_why
 from backstay.lifecycle.fairness_page import sections
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.scored import ScoredRows, scored_rows
@@ -119,16 +119,9 @@ def evaluated(
     progress("looking for slices", 2, 4)
     worse = sliced(records, model, rows, level=level)
     progress("comparing groups", 3, 4)
-    fair = _fairness(records, model, rows) if attributes and model.fairness is not None else None
+    fair = fairness_or_why(records, model, rows) if attributes and model.fairness is not None else None
     progress("evaluated", 4, 4)
     return EvaluationReport(rows, found, None if champion is None else champion.number, beside, worse, fair)
-
-
-def _fairness(records: Records, model: Model, rows: ScoredRows) -> VersionFairness | Insufficient:
-    try:
-        return version_fairness(records, model, rows)
-    except NotEnough as error:
-        return Insufficient(error.what, rows.labelled.rows)
 
 
 def _champion(records: Records, model: Model, number: int) -> ModelVersion | None:
