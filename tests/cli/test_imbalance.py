@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Life, Run
 
 Cli = Callable[..., Run]
@@ -36,3 +38,21 @@ def test_imbalance(cli: Cli, life: Life, tmp_path: Path) -> None:
     assert cli(*given, "--cost-fn", 0).code == 2
     assert cli(*given, "--out", tmp_path / "none" / "report.html").code == 2
     assert cli("imbalance", "later", "--project", life.project).code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("late", "--model", "unborn"), "two models are named: late and unborn"),
+        (("--cost-fp", 5), "the cost of a false alarm says nothing alone"),
+        (("--out", "o.json"), "o.json is the name of the record"),
+        (("--out", "none/report.html"), "name a file in a folder there is"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_the_work(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # which has no project: none is opened
+    done = cli("imbalance", *words)
+    assert (done.code, said in done.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []

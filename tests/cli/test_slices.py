@@ -48,3 +48,8 @@ def test_a_confirmed_slice_is_pinned_and_unpinned(cli: Cli, copy: Path) -> None:
     assert [one["name"] for one in known] == ["large", "worst"]
     again = cli("slices", 1, "--unpin", "worst", "--why", "it is not", *more, "--json").json
     assert [one["name"] for one in again["known"]] == ["large"]
+
+
+def test_a_name_of_no_slice_is_refused(cli: Cli, tmp_path: Path) -> None:
+    done = cli("slices", 1, "--name", "foo", "--project", tmp_path)
+    assert (done.code, "'foo' is the name of no slice" in done.err) == (2, True)

@@ -35,6 +35,10 @@ def test_importing_the_package_loads_no_frames_and_no_models() -> None:
     assert not loaded("import backstay") & (FRAMES | TRAINING)
 
 
+def test_a_verb_starts_without_what_only_its_work_takes() -> None:
+    assert not loaded("from backstay.cli import main") & (FRAMES - {"typer", "rich"} | TRAINING)
+
+
 def test_serving_loads_no_training_library() -> None:
     packages = loaded(_EVERY_MODULE_OF_SERVING)
     assert "backstay" in packages

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, ProjectOption
 from backstay.cli.shell import Shell
 from backstay.cli.tables import block, count, table
+from backstay.core.errors import InputError
 
 if TYPE_CHECKING:
     from backstay.evaluation.decided import Costs
@@ -28,7 +29,8 @@ _MissedOption = Annotated[
     float | None, typer.Option("--cost-fn", metavar="COST", help="What a missed positive costs.", show_default=False)
 ]
 _AlarmOption = Annotated[
-    float, typer.Option("--cost-fp", metavar="COST", help="What a false alarm costs, in the same unit.")
+    float | None,
+    typer.Option("--cost-fp", metavar="COST", help="What a false alarm costs, in the same unit.", show_default="1"),
 ]
 _KOption = Annotated[
     int | None, typer.Option("--k", metavar="ROWS", min=1, help="Rows a day that can be looked at.", show_default=False)
@@ -48,7 +50,7 @@ def imbalance(
     as_of: AsOfOption = None,
     folds: Annotated[int, typer.Option("--folds", metavar="N", min=1, help="Folds in time.")] = 3,
     cost_fn: _MissedOption = None,
-    cost_fp: _AlarmOption = 1.0,
+    cost_fp: _AlarmOption = None,
     k: _KOption = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed tries the same.")] = 0,
     out: _OutOption = None,
@@ -65,11 +67,12 @@ def imbalance(
     from backstay.project.imbalance_page import render
 
     with Shell(ctx, project, home, as_json) as shell:
+        chosen, costs = _one(name, model), _costs(cost_fn, cost_fp)
+        _check_page(out)
         with shell.working("arms by folds") as progress:
             found = shell.project.evaluations.imbalance(
-                name or model, as_of=as_of, folds=folds, costs=_costs(cost_fn, cost_fp), k=k, seed=seed,
-                progress=progress,
-            )  # fmt: skip
+                chosen, as_of=as_of, folds=folds, costs=costs, k=k, seed=seed, progress=progress
+            )
         answer = found.as_dict()
         if out is not None:
             shell.save(out, render(answer))
@@ -81,10 +84,34 @@ def imbalance(
             shell.note(f"written: {out}, {out.with_suffix('.json')}")
 
 
-def _costs(missed: float | None, alarm: float) -> Costs | None:
+def _one(name: str | None, model: str | None) -> str | None:
+    """The model, which may be named in two places."""
+    if name is not None and model is not None and name != model:
+        raise InputError(f"two models are named: {name} and {model}", where="--model", expected="one of them")
+    return name or model
+
+
+def _costs(missed: float | None, alarm: float | None) -> Costs | None:
     from backstay.evaluation.decided import Costs
 
-    return None if missed is None else Costs(false_positive=alarm, false_negative=missed)
+    if missed is not None:
+        return Costs(false_positive=1.0 if alarm is None else alarm, false_negative=missed)
+    if alarm is not None:
+        raise InputError(
+            "the cost of a false alarm says nothing alone", where="--cost-fp", expected="what a missed positive costs",
+            fix="--cost-fn COST",
+        )  # fmt: skip
+    return None
+
+
+def _check_page(out: Path | None) -> None:
+    """Before the minutes of work: a page has its JSON beside it, and a folder to lie in."""
+    if out is None:
+        return
+    if out.suffix == ".json":
+        raise InputError(f"{out.name} is the name of the record", where="--out", expected="a page, x.html")
+    if not out.parent.is_dir() or out.is_dir():
+        raise InputError("it cannot be written", where=str(out), fix="name a file in a folder there is")
 
 
 def _parts(found: ImbalanceReport) -> list[RenderableType]:

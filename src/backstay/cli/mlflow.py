@@ -10,7 +10,6 @@ import typer
 from backstay.cli.options import HomeOption, JsonOption, ModelOption, ProjectOption
 from backstay.cli.shell import Shell
 from backstay.cli.tables import block, table, when
-from backstay.registry.manifest import missing_lineage
 
 
 def mirror(
@@ -72,6 +71,8 @@ def import_(
     It takes files that are data (ONNX, LightGBM's text, XGBoost's JSON), and pickles only where the model trusts them.
     The lineage that MLflow lacks is recorded as missing; a strict project refuses. Its gate is asked like any other's.
     """
+    from backstay.registry.manifest import missing_lineage
+
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("importing"):
             made = shell.project.papers.mlflow.bring(

@@ -73,9 +73,11 @@ def slices(
     on: no candidate may be worse on it than the champion by more than the gate's slice_margin.
     """
     with Shell(ctx, project, home, as_json) as shell:
-        evaluations = shell.project.evaluations
         if pin is not None and name is None:
             raise InputError("the slice has no name", where="--pin", expected="what it is called", fix="--name NAME")
+        if name is not None and pin is None:
+            raise InputError(f"{name!r} is the name of no slice", where="--name", expected="which one", fix="--pin N")
+        evaluations = shell.project.evaluations
         if unpin is not None:
             evaluations.unpin_slice(unpin, model, why=why)
             shell.note(f"unpinned: {unpin}")

@@ -16,7 +16,7 @@ from backstay.core.errors import InputError
 from backstay.core.times import instant
 from backstay.definitions import Model
 from backstay.features.backfill import Progress
-from backstay.lifecycle.mlflow import Claims, Mirrored, Server, bring, mirror
+from backstay.lifecycle.mlflow import Claims, Mirrored, Server, asked, bring, mirror
 from backstay.lifecycle.records import Records
 from backstay.project.loading import Definitions
 from backstay.project.permits import Permits
@@ -70,6 +70,7 @@ class Bridge:
         """
         chosen = self._definitions.model(model)
         self._permits.model(chosen, "import a version of", "read_offline", "define")
+        asked(uri)  # a server that is a file is made by opening it: not for a URI that names nothing
         if base_rate is not None and not 0.0 < base_rate < 1.0:
             raise InputError(f"it is {base_rate}", where="base_rate", expected="a share between 0 and 1")
         claims = Claims(

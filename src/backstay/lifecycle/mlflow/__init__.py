@@ -8,8 +8,8 @@ The mirror goes one way: nothing is decided by what MLflow says. What it is read
 nothing is written twice. MLflow is imported when a `Server` is made.
 """
 
-from backstay.lifecycle.mlflow.arrival import Claims, bring
+from backstay.lifecycle.mlflow.arrival import Claims, asked, bring
 from backstay.lifecycle.mlflow.mirror import Mirrored, mirror
 from backstay.lifecycle.mlflow.server import Server
 
-__all__ = ["Claims", "Mirrored", "Server", "bring", "mirror"]
+__all__ = ["Claims", "Mirrored", "Server", "asked", "bring", "mirror"]

@@ -59,7 +59,9 @@ def bring(
     model does not trust, or if the project is strict.
     """
     given = claims or Claims()
-    there = _found(server, uri)
+    there = server.find(*asked(uri))
+    if there is None:
+        raise NotFoundError(f"MLflow has no {uri}", where=server.uri, fix="look there which versions there are")
     _check_foreign(records, there, uri)
     with tempfile.TemporaryDirectory() as name:
         source = server.ask("get_model_version_download_uri", there.name, there.version)
@@ -87,8 +89,8 @@ def bring(
     )
 
 
-def _found(server: Server, uri: str) -> Any:
-    """The version in MLflow that a URI names."""
+def asked(uri: str) -> tuple[str, str, str]:
+    """How MLflow is asked for the version that a URI names: a call, and its arguments; nobody is asked here."""
     name, at, alias = uri.removeprefix(_SCHEME).partition("@")
     number = ""
     if not at:
@@ -98,11 +100,7 @@ def _found(server: Server, uri: str) -> Any:
             f"{uri!r} names no version of a registered model", where="URI",
             expected="models:/NAME/VERSION or models:/NAME@ALIAS", fix="for example models:/late/1",
         )  # fmt: skip
-    call, what = ("get_model_version_by_alias", alias) if at else ("get_model_version", number)
-    found = server.find(call, name, what)
-    if found is None:
-        raise NotFoundError(f"MLflow has no {uri}", where=server.uri, fix="look there which versions there are")
-    return found
+    return ("get_model_version_by_alias", name, alias) if at else ("get_model_version", name, number)
 
 
 def _check_foreign(records: Records, there: Any, uri: str) -> None:

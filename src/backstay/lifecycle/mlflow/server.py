@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from backstay.core.errors import BackstayError, ConflictError
+from backstay.core.errors import BackstayError, ConflictError, InputError
 from backstay.core.packages import missing, need
 
 _QUIETLY = {
@@ -26,6 +26,11 @@ class Server:
     """The calls of `MlflowClient` against one tracking URI. `uri` is shown without a user's name and password."""
 
     def __init__(self, uri: str) -> None:
+        if not uri.strip():  # MLflow would take it for a store of its own in the working directory
+            raise InputError(
+                "the tracking URI is empty", where="URI", expected="where MLflow is",
+                fix="for example http://127.0.0.1:5000",
+            )  # fmt: skip
         for name, value in _QUIETLY.items():
             os.environ.setdefault(name, value)
         mlflow = need("mlflow", "mlflow")

@@ -71,15 +71,18 @@ class VersionMirror:
         return f"{self.name}/{made.version}", "new"
 
     def aliases(self) -> Iterator[tuple[str, str, str]]:
-        """Point the aliases there where ours point: name, where to, what was done. Those set there by others stay."""
+        """Point the aliases there where ours point: name, where to, what was done. Those set there by others stay.
+
+        One that points at a version that was registered since this mirror began stays as it is: next time.
+        """
         if self._registered is None:
             return
         now = self._server.ask("get_registered_model", self.name)
         moves = self._records.registry.aliases(self._model.name)
-        wanted = {name: str(self._there[move.to].version) for name, move in moves.items()}
+        wanted = {name: str(self._there[move.to].version) for name, move in moves.items() if move.to in self._there}
         had = {name: str(version) for name, version in now.aliases.items()}
         ours = {name for name in now.tags.get(words.ALIASES, "").split(",") if name}
-        gone = sorted(name for name in ours - wanted.keys() if name in had)
+        gone = sorted(name for name in ours - moves.keys() if name in had)
         self._remember(now, ours | wanted.keys())  # before they are set, so that an interruption forgets none
         for name in gone:
             self._server.ask("delete_registered_model_alias", self.name, name)
@@ -90,7 +93,7 @@ class VersionMirror:
                 self._server.ask("set_registered_model_alias", self.name, name, version)
             yield name, f"{self.name}/{version}", done
         if gone:
-            self._remember(now, set(wanted))
+            self._remember(now, wanted.keys() | (ours & moves.keys()))
 
     def _remember(self, now: Any, names: set[str]) -> None:
         told = ",".join(sorted(names))
