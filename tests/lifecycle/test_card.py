@@ -33,6 +33,17 @@ def changed(path: Path, old: str, new: str) -> None:
     (path / "models.py").write_text(text.replace(old, new, 1))
 
 
+@pytest.fixture
+def ruled(path: Path) -> Path:
+    """With a calibration and a threshold of version 1 in force."""
+    project = Project(path, clock=ReplayClock(instant("2024-02-29")), actor="ana")
+    project.rules.calibrate(1, "late", kind="isotonic")
+    project.rules.threshold(1, "late", calibration=1, cost=(1, 9))
+    project.rules.put(1, "late", calibration=1, threshold=1, why="a missed one costs nine")
+    project.close()
+    return path
+
+
 def test_it_tells_what_the_record_holds(base: Path) -> None:
     made = card(base)
     told, text = made.as_dict(), made.sheet.markdown()
@@ -86,6 +97,45 @@ def test_a_gate_that_could_not_tell_is_a_limit(path: Path) -> None:
     assert answer.decision.verdict == "INSUFFICIENT"
     told = card(path, 2)
     assert any(one.startswith("Its gate's last answer is INSUFFICIENT: period_mature") for one in told.about.limits)
+
+
+def test_what_no_one_looked_at_is_a_limit(base: Path, ruled: Path) -> None:
+    assert card(base).about.limits[-1] == (
+        "Not recorded of it: quality by slice, calibration, fairness, and who is meant to use it."
+    )
+    assert card(ruled).about.limits[-1] == (
+        "Not recorded of it: quality by slice, fairness, and who is meant to use it."
+    )
+
+
+def test_every_paper_has_the_threshold_in_force(ruled: Path) -> None:
+    """The rule is no part of the files: what goes out with them names it, and says what they lack."""
+    project = Project(ruled, clock=CLOCK, actor="test")
+    papers = project.papers
+    said = "true from 0.1 by the rule c1 t1, calibrated apart from its files"
+    assert f"the probability of late; {said}" in papers.card(1, "late").sheet.markdown()
+    document = papers.bom(1, "late")
+    subject = document["metadata"]["component"]
+    assert subject["modelCard"]["modelParameters"]["outputs"] == [{"format": f"probability of late: float64; {said}"}]
+    properties = {one["name"]: one["value"] for one in subject["properties"]}
+    assert (properties["backstay:threshold"], properties["backstay:rule"]) == ("0.1", "c1 t1")
+    assert document["metadata"]["timestamp"] == "2024-02-29T00:00:00Z"  # when it was put in force
+    (one,) = (one for one in project.architecture().as_dict()["models"] if one["model"] == "late")
+    assert (one["runtime"]["threshold"], one["runtime"]["rule"]) == (0.1, "c1 t1")
+    for to in ("mlflow", "sagemaker", "vertex"):
+        papers.export(1, to, ruled / to, "late")
+    project.close()
+    lines = (ruled / "mlflow" / "MLmodel").read_text().split("\n")
+    assert {"    threshold: 0.1", '    rule: "c1 t1"'} <= set(lines)
+    assert any(line.startswith('    calibration: "1 ') and line.endswith(' - not applied"') for line in lines)
+    request = json.loads((ruled / "sagemaker" / "create_model_package.json").read_text())
+    recorded = request["CustomerMetadataProperties"]
+    assert (recorded["backstay.threshold"], recorded["backstay.rule"]) == ("0.1", "c1 t1")
+    body = json.loads((ruled / "vertex" / "upload_model.json").read_text())
+    assert body["model"]["labels"]["backstay_rule"] == "c1-t1"
+    for text in (request["ModelPackageDescription"], body["model"]["description"]):
+        assert "Its files give raw scores: the rule c1 t1 is in force" in text
+        assert text.endswith("true from a calibrated 0.1.")
 
 
 def test_stakes_and_approvals(path: Path) -> None:

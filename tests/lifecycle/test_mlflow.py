@@ -19,9 +19,9 @@ from backstay.core.errors import AccessError, BackstayError, ConflictError, Inpu
 from backstay.core.identity import sha256
 from backstay.core.times import instant
 from backstay.lifecycle.mlflow import Mirrored, Server
-from backstay.lifecycle.mlflow.arrival import DESCRIPTION, ORIGIN
+from backstay.lifecycle.mlflow.arrival import DESCRIPTION
 from backstay.project import Project
-from backstay.registry.manifest import missing_lineage
+from backstay.registry.manifest import ORIGIN, missing_lineage
 from backstay.rollout import Verdict
 from tests.lifecycle.mlflow_server import CLIENTS, MlflowServer
 from tests.serving import environments, shop
@@ -330,9 +330,15 @@ def test_a_model_comes_in_with_what_is_known_of_it(project: Project, registered:
     assert manifest.code.packages["onnxruntime"] == "1.20.0"  # as it was pinned there
     rows = vectors(project)
     assert ours(project, 3, rows) == ours(project, 1, rows)
-    project.papers.card(3, "late").sheet.markdown()
-    assert "lineage is incomplete" in " ".join(project.papers.card(3, "late").about.limits)
-    project.papers.bom(3, "late")
+    card = project.papers.card(3, "late")
+    assert "lineage is incomplete" in " ".join(card.about.limits)
+    text = card.sheet.markdown()
+    assert f"| came from | MLflow: models:/theirs_onnx/1 at {registered.uri} |" in text
+    for unknown in ("base rate", "rows", "seed", "scores from the estimator's", "scores alone and in batches", "as of"):
+        assert f"| {unknown} | not recorded |" in text
+    assert ", when it was registered in MLflow |" in text
+    properties = {one["name"] for one in project.papers.bom(3, "late")["metadata"]["component"]["properties"]}
+    assert not properties & {"backstay:seed", "backstay:base_rate", "backstay:runtime.max_difference"}
     for to in ("mlflow", "sagemaker", "vertex", "openlineage"):
         project.papers.export(3, to, project.path / f"out-{to}", "late")
     project.papers.mlflow.mirror(registered.uri, "late")
@@ -364,6 +370,9 @@ def test_its_gate_is_asked_like_any_other_s(project: Project, registered: Mlflow
     assert missing_lineage(told.manifest) == [one for one in MISSING if one != "estimator"]
     checks = {one.name: one for one in project.judge(told.number, "late", as_of=shop.SECOND).decision.checks}
     assert "no sample" not in checks["trained_as_served"].reason
+    text = project.papers.card(told.number, "late").sheet.markdown()
+    assert "| base rate | 0.4000 of the training rows, as was claimed when it was imported |" in text
+    assert f"| known by | {shop.FIRST}T00:00:00Z, as was claimed when it was imported |" in text
     rows.drop("size").write_parquet(tmp_path / "short.parquet")
     with pytest.raises(InputError, match="no column 'size'"):
         bridge.bring("models:/theirs_booster/1", registered.uri, "late", sample=tmp_path / "short.parquet")

@@ -6,12 +6,13 @@ taken for the version's where the definitions have the hashes that the manifest 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from backstay.core.errors import NotFoundError
 from backstay.core.identity import digest_of
 from backstay.core.times import instant, instant_text
 from backstay.definitions import Model
@@ -19,10 +20,11 @@ from backstay.lifecycle.approval import APPROVAL, ApprovalNeeded, approved
 from backstay.lifecycle.environments import Document
 from backstay.lifecycle.judge import GATE
 from backstay.lifecycle.records import Records
-from backstay.registry.manifest import Manifest, missing_lineage
+from backstay.registry.manifest import ORIGIN, Manifest, missing_lineage
 from backstay.registry.routing import BUCKETS, ROUTE, Routing
-from backstay.registry.rules import InForce
+from backstay.registry.rules import RULE, InForce
 from backstay.registry.versions import ModelVersion
+from backstay.rollout.slices import NAME as SLICES
 from backstay.storage.chain import check_entry
 from backstay.storage.ports import Entry
 
@@ -39,6 +41,8 @@ class About:
     rule:      the calibration and threshold in force
     limits:    what its record shows against it, or does not show
     entries:   how many entries of the ledger are about it, and when the last of them was written
+    imported:  what MLflow said of it, and what was claimed, as `lifecycle/mlflow` wrote it down; None: it was trained
+               here. Empty if it was retired
     """
 
     project: str
@@ -54,10 +58,22 @@ class About:
     limits: list[str]
     entries: int
     last: int
+    imported: Mapping[str, Any] | None = None
 
     @property
     def manifest(self) -> Manifest:
         return self.version.manifest
+
+    @property
+    def base_rate(self) -> float | None:
+        """The share of 1 in its training rows; None if nobody knows it."""
+        claimed = self.imported is None or self.manifest.base_rate > 0
+        return self.manifest.base_rate if claimed else None
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of its training; None if nobody knows it."""
+        return self.manifest.seed if self.imported is None else None
 
     @property
     def champion(self) -> bool:
@@ -71,8 +87,10 @@ def about(records: Records, project: str, model: Model, number: int) -> About:
     gates = [_gate(where, entry) for where, entry in told if entry.kind == GATE]
     approvals = [_approval(where, entry) for where, entry in told if entry.kind == APPROVAL]
     reigns, routes = _reigns(records, version), _routes(records, version)
+    rules = [entry.at for entry in _entries(records, RULE, f"{version.model}/{version.number}")]
     texts = [*(one["since"] for one in reigns), *(one["until"] for one in reigns), *(one["at"] for one in routes)]
-    moments = [version.at, *(entry.at for _, entry in told), *(instant(text) for text in texts if text is not None)]
+    moments = [version.at, *rules, *(entry.at for _, entry in told)]
+    moments += [instant(text) for text in texts if text is not None]
     same = model.features.hash == version.manifest.feature_set.hash
     return About(
         project=project,
@@ -88,7 +106,18 @@ def about(records: Records, project: str, model: Model, number: int) -> About:
         limits=list(_limits(records, model, version, gates)),
         entries=len(moments),
         last=max(moments),
+        imported=_imported(records, version),
     )
+
+
+def _imported(records: Records, version: ModelVersion) -> Mapping[str, Any] | None:
+    if ORIGIN not in version.manifest.files:
+        return None
+    try:
+        found: Mapping[str, Any] = msgspec.json.decode(records.registry.file(version, ORIGIN))
+    except NotFoundError:  # it was retired
+        return {}
+    return found
 
 
 def _told(records: Records, version: ModelVersion) -> Iterator[tuple[str | None, Entry]]:
@@ -196,4 +225,16 @@ def _limits(records: Records, model: Model, version: ModelVersion, gates: list[d
         yield f"Its files can hold code ({manifest.scorer.format}), which runs when they are loaded."
     if not manifest.metrics and not any(gate["compared"] for gate in gates):
         yield "Nothing is recorded of how good it is."
-    yield "Not recorded for any version: quality by slice, calibration, fairness, and who is meant to use it."
+    untold = "".join(f"{one}, " for one in _untold(records, version, gates))
+    yield f"Not recorded of it: {untold}{'and ' if untold else ''}who is meant to use it."
+
+
+def _untold(records: Records, version: ModelVersion, gates: list[dict[str, Any]]) -> Iterator[str]:
+    """What no gate could tell of it, and nobody fitted."""
+    checks = {one["name"] for gate in gates for one in gate["checks"] if one["verdict"] != "INSUFFICIENT"}
+    if SLICES not in checks:
+        yield "quality by slice"
+    if not records.rules.all("calibration", version):
+        yield "calibration"
+    if "fair" not in checks:
+        yield "fairness"

@@ -20,7 +20,7 @@ from backstay.core.identity import canonical_json
 from backstay.core.times import instant_text
 from backstay.core.version import VERSION
 from backstay.lifecycle.about import About
-from backstay.lifecycle.card import features, rival, sources
+from backstay.lifecycle.card import answer, features, rival, sources
 from backstay.registry.locks import Locked
 
 SPEC = "1.6"
@@ -95,7 +95,7 @@ def _card(told: About) -> dict[str, Any]:
             "modelArchitecture": manifest.estimator,
             "datasets": [{"ref": _DATASET}],
             "inputs": inputs,
-            "outputs": [{"format": f"probability of {label}: float64; true from {manifest.threshold:g}"}],
+            "outputs": [{"format": f"probability of {label}: float64; {answer(told)}"}],
         },
         "quantitativeAnalysis": {"performanceMetrics": list(_metrics(told))},
         "considerations": considerations,
@@ -136,9 +136,11 @@ def _recorded(told: About) -> Iterator[dict[str, str]]:
     code, scoring = manifest.code, manifest.scorer
     values: dict[str, Any] = {
         "manifest": version.digest, "registered": instant_text(version.at), "cutoff": instant_text(manifest.cutoff),
-        "seed": manifest.seed, "base_rate": manifest.base_rate, "threshold": manifest.threshold,
+        "seed": told.seed, "base_rate": told.base_rate, "threshold": told.rule.threshold,
+        "rule": told.rule.name or None,
         "feature_set": manifest.feature_set.hash, "label": manifest.label["name"], "note": manifest.note or None,
-        "runtime": scoring.format, "runtime.max_difference": scoring.max_difference, "runtime.rows": scoring.rows,
+        "runtime": scoring.format, "runtime.rows": scoring.rows,
+        "runtime.max_difference": scoring.max_difference if scoring.rows else None,
         "runtime.can_hold_code": scoring.code, "code.commit": code.commit, "code.dirty": code.dirty,
         "code.lock": code.lock, "stakes": told.model.stakes, "champion": told.champion,
         "gate": told.gates[-1]["verdict"] if told.gates else None,
@@ -160,12 +162,12 @@ def _dataset(told: About) -> dict[str, Any]:
     held: dict[str, Any] = {"type": "dataset", "name": name}
     if made.tags:
         held |= {"classification": ", ".join(made.tags), "sensitiveData": made.tags}
+    made_of: dict[str, Any] = {"type": "data", "bom-ref": _DATASET, "name": name, "data": [held]}
+    if not data.asked:  # of a version that was imported, it is not known
+        return made_of
     # The digest covers content, schema and order; it is no hash of a file, and so no `hashes`.
     properties = [_property("digest", data.digest), *(_property(key, value) for key, value in counts.items())]
-    return {
-        "type": "data", "bom-ref": _DATASET, "name": name, "version": data.digest[:12], "data": [held],
-        "properties": properties,
-    }  # fmt: skip
+    return {**made_of, "version": data.digest[:12], "properties": properties}
 
 
 def _table(one: dict[str, Any]) -> dict[str, Any]:

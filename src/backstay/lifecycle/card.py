@@ -35,7 +35,8 @@ class Card(Shown):
             "description": told.model.description or None, "stakes": told.model.stakes,
             "objective": None if told.model.objective is None else str(told.model.objective),
             "same_features": told.same_features, "same_label": told.same_label, "features": features(told),
-            "sources": sources(told), "gates": told.gates, "approvals": told.approvals, "champion": told.reigns,
+            "sources": sources(told), "imported": told.imported, "gates": told.gates, "approvals": told.approvals,
+            "champion": told.reigns,
             "routes": told.routes, "limits": told.limits, "manifest": msgspec.to_builtins(version.manifest),
         }  # fmt: skip
 
@@ -94,14 +95,21 @@ def interval(gain: dict[str, Any]) -> str:
     return f"{gain['estimate']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]"
 
 
+def answer(told: About) -> str:
+    """From which probability on the decision is true, by the rule in force."""
+    rule, said = told.rule, f"true from {told.rule.threshold:g}"
+    if rule.calibration is not None:
+        return f"{said} by the rule {rule.name}, calibrated apart from its files"
+    return f"{said} by the rule {rule.name}" if rule.name else said
+
+
 def rival(gate: dict[str, Any]) -> str:
     """What a gate held the version against."""
     return "the base rate" if gate["against"] is None else f"version {gate['against']}"
 
 
 def _version(told: About) -> Section:
-    version, origin = told.version, told.version.origin
-    came = None if origin is None else f"version {origin['number']} of project {origin['project']}"
+    version = told.version
     facts = {
         "project": told.project,
         "model": version.model,
@@ -109,16 +117,32 @@ def _version(told: About) -> Section:
         "manifest": Code(version.digest),
         "registered": instant_text(version.at),
         "made by": version.author,
-        "came from": came or "a training of this project",
+        "came from": _came(told),
         "champion": "yes, now" if told.champion else "no" if not told.reigns else "not now; it was",
         "note": version.manifest.note or None,
     }
     return Section("Version", [Facts(facts)])
 
 
+def _came(told: About) -> str:
+    origin = told.version.origin
+    if origin is not None:
+        return f"version {origin['number']} of project {origin['project']}"
+    if told.imported is None:
+        return "a training of this project"
+    there = told.imported
+    return f"MLflow: {there['uri']} at {there['tracking']}" if there else "MLflow; the note says from where"
+
+
+def _claimed(told: About, name: str) -> str:
+    """Said beside what whoever imported it claims, and nobody here knows."""
+    return ", as was claimed when it was imported" if (told.imported or {}).get("claims", {}).get(name) else ""
+
+
 def _question(told: About) -> Section:
     model, label = told.model, told.manifest.label
     objective = model.objective
+    share = None if told.base_rate is None else f"{told.base_rate:.4f} of the training rows"
     kind = "whether it occurs" if label["occurrence"] else "the value of an outcome"
     facts: dict[str, str | None] = {
         "intended use": model.description or None,
@@ -126,9 +150,9 @@ def _question(told: About) -> Section:
         "within": duration_text(label["horizon"]),
         "voided by": label["void"] or "nothing",
         "asked": f"{duration_text(model.ask.before)} before each of {model.ask.source.name}",
-        "answer": f"the probability of {label['name']}; true from {told.rule.threshold:g}",
+        "answer": f"the probability of {label['name']}; {answer(told)}",
         "calibration and threshold": _rule(told),
-        "base rate": f"{told.manifest.base_rate:.4f} of the training rows",
+        "base rate": None if share is None else share + _claimed(told, "base_rate"),
         "stakes": model.stakes,
         "objective": None if objective is None else str(objective),
         "why": None if objective is None else objective.why,
@@ -186,13 +210,18 @@ def _decisions(told: About) -> Section:
 
 def _data(told: About) -> Section:
     data = told.manifest.dataset
+    known = instant_text(told.manifest.cutoff)
+    if told.imported:
+        known += _claimed(told, "cutoff") or ", when it was registered in MLflow"
+    out = f"{data.void:,} void, {data.immature:,} not mature, {data.unlabelled:,} without a label"
+    asked = f"{_moment(data.since) or 'the first row'} to {_moment(data.until) or 'the last row'}"
     facts: dict[str, str | None] = {
-        "digest": Code(data.digest),
-        "rows": f"{data.rows:,} of {data.asked:,} that were asked",
-        "left out": f"{data.void:,} void, {data.immature:,} not mature, {data.unlabelled:,} without a label",
-        "asked": f"{_moment(data.since) or 'the first row'} to {_moment(data.until) or 'the last row'}",
-        "known by": instant_text(told.manifest.cutoff),
-        "as of": instant_text(data.as_of),
+        "digest": Code(data.digest) if data.digest else None,
+        "rows": f"{data.rows:,} of {data.asked:,} that were asked" if data.asked else None,
+        "left out": out if data.asked else None,
+        "asked": asked if data.asked else None,
+        "known by": known,
+        "as of": instant_text(data.as_of) if data.asked else None,
     }
     rows = [
         (one["source"], str(one["version"]) if one["version"] >= 0 else "no events", Code(one["seal"] or ""),
@@ -200,7 +229,7 @@ def _data(told: About) -> Section:
         for one in sources(told)
     ]  # fmt: skip
     columns = ("source", ">table version", "seal", "owner", "tags", "description")
-    return Section("Training data", [Facts(facts), Rows(columns, rows)])
+    return Section("Training data", [Facts(facts), Rows(columns, rows, "No table is recorded.")])
 
 
 def _features(told: About) -> Section:
@@ -232,17 +261,22 @@ def _model(told: About) -> Section:
     manifest = told.manifest
     scoring = manifest.scorer
     facts: dict[str, str | None] = {
-        "estimator": Code(manifest.estimator),
-        "seed": str(manifest.seed),
+        "estimator": Code(manifest.estimator) if manifest.estimator else None,
+        "seed": None if told.seed is None else str(told.seed),
         "runtime": scoring.format,
-        "scores from the estimator's": f"at most {scoring.max_difference:.2g} apart, on {scoring.rows:,} rows",
-        "scores alone and in batches": f"at most {scoring.batch_difference:.2g} apart, on {scoring.batch_rows:,} rows",
+        "scores from the estimator's": _apart(scoring.max_difference, scoring.rows),
+        "scores alone and in batches": _apart(scoring.batch_difference, scoring.batch_rows),
     }
     parameters = [(Code(name), Code(_plain(value))) for name, value in sorted(manifest.parameters.items())]
     files = [(Code(name), Code(digest)) for name, digest in sorted(manifest.files.items())]
+    none = "none" if told.imported is None else "Its parameters are not recorded."
     return Section(
-        "Model", [Facts(facts), Rows(("file", "SHA-256"), files), Rows(("parameter", "value"), parameters, "none")]
+        "Model", [Facts(facts), Rows(("file", "SHA-256"), files), Rows(("parameter", "value"), parameters, none)]
     )
+
+
+def _apart(most: float, rows: int) -> str | None:
+    return f"at most {most:.2g} apart, on {rows:,} rows" if rows else None
 
 
 def _code(told: About) -> Section:
@@ -251,7 +285,7 @@ def _code(told: About) -> Section:
         "commit": Code(made.commit) if made.commit else None,
         "uncommitted changes": Code(made.dirty) if made.dirty else "none" if made.commit else None,
         "lock file": Code(made.lock) if made.lock else None,
-        "interpreter": made.interpreter,
+        "interpreter": made.interpreter or None,
     }
     return Section("Code", [Facts(facts), Rows(("package", "version"), sorted(made.packages.items()))])
 

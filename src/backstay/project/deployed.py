@@ -23,7 +23,7 @@ def deployed(records: Records, model: Model) -> dict[str, Any]:
         shares[0]["share"] = entry.champion
         shares += [part.as_dict() for part in entry.parts]
     return {
-        "runtime": None if champion is None else _runtime(champion),
+        "runtime": None if champion is None else _runtime(records, champion),
         "files": [] if champion is None else _files(records, champion),
         "versions": {
             "registered": len(registry.versions(model.name)),
@@ -36,12 +36,13 @@ def deployed(records: Records, model: Model) -> dict[str, Any]:
     }
 
 
-def _runtime(version: ModelVersion) -> dict[str, Any]:
-    scoring = version.manifest.scorer
+def _runtime(records: Records, version: ModelVersion) -> dict[str, Any]:
+    scoring, rule = version.manifest.scorer, records.rules.in_force(version)
     return {
         "format": scoring.format,
         "estimator": version.manifest.estimator,
-        "threshold": version.manifest.threshold,
+        "threshold": rule.threshold,
+        "rule": rule.name or None,
         "max_difference": scoring.max_difference,
         "compared_rows": scoring.rows,
         "can_hold_code": scoring.code,

@@ -17,6 +17,8 @@ from backstay.core.identity import canonical_json, sha256
 
 DIFF = "code.diff"
 """The name, among a version's files, of what the working tree had that its commit had not."""
+ORIGIN = "mlflow/origin.json"
+"""The name of what MLflow said of a version that was imported from there, and of what was claimed of it."""
 
 
 class Dataset(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

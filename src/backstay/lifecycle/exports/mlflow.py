@@ -1,7 +1,8 @@
 """To MLflow: a folder in its model format, with the flavours `onnx` and `python_function`.
 
 It scores as Backstay does: ONNX Runtime on one thread, one float32 matrix in, the columns in the vector's order. The
-signature is that of the ONNX file, so that what does not fit is refused before it is scored.
+signature is that of the ONNX file, so that what does not fit is refused before it is scored. A calibration that is in
+force is no part of the files: it is named in the metadata, and what comes out is the raw score.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from backstay.core.errors import InputError
 from backstay.core.times import instant_datetime
 from backstay.lifecycle.about import About
-from backstay.lifecycle.exports.parts import served
+from backstay.lifecycle.exports.parts import deciding, served
 from backstay.lifecycle.records import Records
 from backstay.runtimes.onnx import FILE, Tensor, tensors
 
@@ -76,7 +77,7 @@ def _described(told: About, model: bytes, python: str) -> dict[str, Any]:
             "backstay": {
                 "project": told.project, "model": version.model, "version": version.number,
                 "manifest": version.digest, "columns": list(told.manifest.feature_set.vector),
-                "threshold": told.manifest.threshold,
+                **deciding(told),
             }
         },
         "model_uuid": version.digest[:32],

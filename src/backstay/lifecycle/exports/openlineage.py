@@ -60,7 +60,7 @@ def _run(told: About) -> dict[str, Any]:
     manifest, version = told.manifest, told.version
     recorded = {
         "manifest": version.digest, "estimator": manifest.estimator, "parameters": manifest.parameters,
-        "seed": manifest.seed, "featureSet": manifest.feature_set.hash, "commit": manifest.code.commit,
+        "seed": told.seed, "featureSet": manifest.feature_set.hash, "commit": manifest.code.commit,
         "dirty": manifest.code.dirty, "lock": manifest.code.lock, "interpreter": manifest.code.interpreter,
         "packages": manifest.code.packages, "author": version.author,
     }  # fmt: skip
@@ -98,15 +98,16 @@ def _training_set(told: About) -> dict[str, Any]:
         "schema": _facet("1-2-0/SchemaDatasetFacet", fields=fields),
         "version": _version(manifest.dataset.digest),
     }
+    out: dict[str, Any] = {}
+    if manifest.dataset.asked:  # of a version that was imported, it is not known
+        out["outputStatistics"] = _facet("1-0-2/OutputStatisticsOutputDatasetFacet", rowCount=manifest.dataset.rows)
     if columns := _columns(told):
         facets["columnLineage"] = _facet("1-2-0/ColumnLineageDatasetFacet", fields=columns)
     return {
         "namespace": _namespace(told),
         "name": f"training_sets/{told.version.model}",
         "facets": facets,
-        "outputFacets": {
-            "outputStatistics": _facet("1-0-2/OutputStatisticsOutputDatasetFacet", rowCount=manifest.dataset.rows)
-        },
+        "outputFacets": out,
     }
 
 

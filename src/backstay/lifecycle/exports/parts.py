@@ -44,8 +44,27 @@ def sentence(told: About) -> str:
     """The version in one line."""
     version = told.version
     said = f"Version {version.number} of {version.model} in {told.project}, manifest sha256 {version.digest}."
+    said = f"{said} {ruled(told)}".rstrip()
     description = " ".join(told.model.description.split()).rstrip(".")
     return f"{description}. {said}" if description else said
+
+
+def ruled(told: About) -> str:
+    """The rule in force, which is no part of the files; empty for a version as it was trained."""
+    rule = told.rule
+    if rule.calibration is not None:
+        return (
+            f"Its files give raw scores: the rule {rule.name} is in force, whose calibration is not applied to them; "
+            f"true from a calibrated {rule.threshold:g}."
+        )
+    return f"True from {rule.threshold:g}, by the rule {rule.name}." if rule.name else ""
+
+
+def deciding(told: About) -> dict[str, Any]:
+    """What makes a decision of a score, for metadata: the threshold in force, and the calibration that goes before."""
+    rule = told.rule
+    of = None if rule.calibration is None else f"{rule.calibration.number} {rule.calibration.digest[:12]} - not applied"
+    return {"threshold": rule.threshold, "rule": rule.name or None, "calibration": of}
 
 
 def outcome(told: About) -> str:

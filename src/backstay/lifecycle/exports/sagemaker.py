@@ -14,7 +14,7 @@ from typing import Any
 
 from backstay.core.times import instant_text
 from backstay.lifecycle.about import About
-from backstay.lifecycle.exports.parts import Given, document, outcome, sentence, served
+from backstay.lifecycle.exports.parts import Given, deciding, document, outcome, sentence, served
 from backstay.lifecycle.records import Records
 
 _ARCHIVE = "model.tar.gz"
@@ -69,9 +69,10 @@ def _recorded(told: About) -> dict[str, Any]:
     return {
         "manifest": version.digest, "project": told.project, "model": version.model, "version": version.number,
         "registered": instant_text(version.at), "author": version.author, "cutoff": instant_text(manifest.cutoff),
-        "dataset": manifest.dataset.digest, "rows": manifest.dataset.rows, "feature_set": manifest.feature_set.hash,
-        "estimator": manifest.estimator, "runtime": manifest.scorer.format, "base_rate": manifest.base_rate,
-        "threshold": manifest.threshold, "commit": manifest.code.commit, "lock": manifest.code.lock,
+        "dataset": manifest.dataset.digest, "rows": manifest.dataset.rows or None,
+        "feature_set": manifest.feature_set.hash, "estimator": manifest.estimator, "runtime": manifest.scorer.format,
+        "base_rate": told.base_rate, **deciding(told),
+        "commit": manifest.code.commit, "lock": manifest.code.lock,
         "gate": None if gate is None else f"{gate['verdict']}: ledger entry {gate['entry']}",
         "approved_by": told.approvals[-1]["by"] if told.approvals and outcome(told) == "approved" else None,
         "tags": " ".join(manifest.feature_set.tags),

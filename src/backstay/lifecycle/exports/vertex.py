@@ -31,6 +31,7 @@ def request(told: About, given: Given) -> dict[str, Any]:
         "backstay_project": told.project, "backstay_version": version.number,
         "backstay_manifest": version.digest, "backstay_dataset": told.manifest.dataset.digest,
         "backstay_decision": outcome(told), "runtime": told.manifest.scorer.format,
+        **({"backstay_rule": told.rule.name} if told.rule.name else {}),
         **{f"tag_{tag}": "yes" for tag in told.manifest.feature_set.tags},
     }  # fmt: skip
     return {

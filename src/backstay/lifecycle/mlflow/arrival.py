@@ -25,13 +25,13 @@ from backstay.lifecycle.mlflow.server import Server
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.references import REFERENCE, reference
 from backstay.registry.declared import declared_features, declared_signature
-from backstay.registry.manifest import Code, Dataset, Manifest, Scoring, missing_lineage
+from backstay.registry.manifest import ORIGIN, Code, Dataset, Manifest, Scoring, missing_lineage
 from backstay.registry.versions import ModelVersion
 from backstay.runtimes import load
 from backstay.runtimes.loading import runtime
 
-ORIGIN, DESCRIPTION = "mlflow/origin.json", "mlflow/MLmodel"
-"""Files of such a version: what MLflow said of it, and its MLmodel."""
+DESCRIPTION = "mlflow/MLmodel"
+"""A file of such a version beside `ORIGIN`: its MLmodel."""
 _SCHEME = "models:/"
 _MILLI = 1_000
 
