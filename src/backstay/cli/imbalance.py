@@ -30,7 +30,9 @@ _MissedOption = Annotated[
 ]
 _AlarmOption = Annotated[
     float | None,
-    typer.Option("--cost-fp", metavar="COST", help="What a false alarm costs, in the same unit.", show_default="1"),
+    typer.Option(
+        "--cost-fp", metavar="COST", help="What a false alarm costs, in that unit; else 1.", show_default=False
+    ),
 ]
 _KOption = Annotated[
     int | None, typer.Option("--k", metavar="ROWS", min=1, help="Rows a day that can be looked at.", show_default=False)
