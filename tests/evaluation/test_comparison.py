@@ -11,10 +11,10 @@ import pytest
 from sklearn import metrics as theirs
 
 from backstay.core.errors import InputError
-from backstay.evaluation.clustered import paired_difference, share_difference
+from backstay.evaluation.clustered import difference_by_influence, paired_difference, share_difference
 from backstay.evaluation.comparison import WORDS, compare
-from backstay.evaluation.decided import Costs
-from backstay.evaluation.interval import Insufficient, Interval
+from backstay.evaluation.decided import Costs, linear_precision
+from backstay.evaluation.interval import Insufficient, Interval, NotEnough
 from backstay.evaluation.power import shown
 
 RNG = np.random.default_rng(18)
@@ -104,6 +104,38 @@ def test_a_difference_of_shares_covers_where_few_rows_differ() -> None:
         one = share_difference(first, second)
         held.append(one.low <= 0.03 <= one.high)
     assert np.mean(held) >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / 400)
+
+
+@pytest.mark.parametrize(("few", "nested"), [(2, False), (3, False), (5, False), (10, False), (4, True), (10, True)])
+def test_few_flagged_rows_are_called_better_at_most_as_often_as_the_level_says(few: int, nested: bool) -> None:
+    """Of rows that are 1 half of the time the champion flags 150, the candidate `few`: others, or those and `few`."""
+    times, better = 200, 0
+    for seed in range(times):
+        rng = np.random.default_rng(seed)
+        y, order = rng.random(400) < 0.5, rng.permutation(400)
+        champion, candidate = np.zeros(400, bool), np.zeros(400, bool)
+        champion[order[:150]] = candidate[order[150 : 150 + few]] = True
+        both = linear_precision(y, champion), linear_precision(y, candidate | champion if nested else candidate)
+        counts = 150, few + 150 * nested
+        try:
+            better += shown(difference_by_influence(*both, counts, np.arange(400) // 10)) is True
+        except NotEnough:
+            continue
+    assert better / times <= 0.025 + 2 * math.sqrt(0.025 * 0.975 / times)
+
+
+def test_a_precision_of_two_alarms_is_no_certainty_and_of_many_is_shown() -> None:
+    y, day = np.arange(400) % 2 == 0, np.arange(400) // 10
+    champion = np.where(np.arange(400) < 200, 0.9, 0.1)
+    two, many = np.full(400, 0.1), np.where(y, 0.9, 0.1)
+    two[[0, 100]] = 0.9
+    assert compare(y, champion, two, clusters=day, threshold=0.5).gains["precision"].shown is None
+    assert compare(y, champion, many, clusters=day, threshold=0.5).gains["precision"].shown is True
+    two[[0, 100]] = 0.1, 0.9
+    one = compare(y, champion, two, clusters=day, threshold=0.5).gains["precision"].gain
+    assert isinstance(one, Insufficient)
+    f_of_one = compare(y, champion, many, clusters=day, threshold=0.5).gains["f1"].gain
+    assert isinstance(f_of_one, Insufficient)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from backstay.core.errors import InputError
 from backstay.core.show import Shown
-from backstay.evaluation.clustered import mean_interval, paired_difference, share_difference
+from backstay.evaluation.clustered import difference_by_influence, mean_interval, paired_difference, share_difference
 from backstay.evaluation.decided import Costs, McNemar, linear_f_beta, linear_precision, mcnemar, row_costs
 from backstay.evaluation.influence import Linear, linear_difference
 from backstay.evaluation.interval import Estimate, Insufficient, Interval, estimated
@@ -132,10 +132,14 @@ def _ranking(y: Bools, first: Floats, second: Floats, clusters: ArrayLike | None
     def paired(metric: str) -> Callable[[], Interval]:
         return lambda: paired_difference(y, first, second, clusters, metric, level)
 
+    def share(of: Callable[..., Linear], n: int) -> Callable[[], Interval]:
+        return lambda: difference_by_influence(of(y, first, k), of(y, second, k), (n, n), clusters, level)
+
     asked: Asked = {metric: paired(metric) for metric in ("auc", "log_loss", "brier")}
     asked["average_precision"] = linear(linear_average_precision)
     if k is not None:
-        asked |= {"recall_at_k": linear(linear_recall_at, k), "precision_at_k": linear(linear_precision_at, k)}
+        cases = int(np.count_nonzero(y))
+        asked |= {"recall_at_k": share(linear_recall_at, cases), "precision_at_k": share(linear_precision_at, k)}
     return asked
 
 
@@ -148,14 +152,15 @@ def _decided(
         some = None if labels is None else labels[rows]
         return lambda: share_difference(champion[rows], candidate[rows], some, level)
 
-    def linear(of: Callable[..., Linear]) -> Callable[[], Interval]:
-        return lambda: linear_difference(of(y, first), of(y, second), clusters, level)
+    def precision() -> Interval:
+        both = linear_precision(y, first), linear_precision(y, second)
+        return difference_by_influence(*both, (int(first.sum()), int(second.sum())), clusters, level)
 
     asked: Asked = {
         "recall": among(y, first, second),
         "false_positive_rate": among(~y, ~first, ~second),
-        "precision": linear(linear_precision),
-        "f1": linear(linear_f_beta),
+        "precision": precision,
+        "f1": lambda: linear_difference(linear_f_beta(y, first), linear_f_beta(y, second), clusters, level),
     }
     if costs is not None:
         saved = row_costs(y, first, costs) - row_costs(y, second, costs)

@@ -93,15 +93,22 @@ def linear_difference(
     """By how much the candidate is better on the same rows: POSITIVE = the candidate is better.
 
     larger: whether larger is better; where smaller is, the sign is turned. Two models that score every row alike differ
-    by [0, 0]. Errors as for `linear_interval`.
+    by [0, 0]. The degrees of freedom are those of the one whose rows are in fewer clusters. Errors as for
+    `linear_interval`, and `NotEnough` where just one of them is a share of 0 or 1, which shows no spread of its own.
     """
     if champion.influence.size != candidate.influence.size:
         found = f"there are {champion.influence.size} rows of one and {candidate.influence.size} of the other"
         raise InputError(found, where="candidate", expected="the same rows")
+    alike = bool(np.array_equal(champion.influence, candidate.influence))
+    for one in (champion, candidate):
+        if one.scale == "log_odds" and one.estimate in (0.0, 1.0) and not alike:
+            found = f"of one of the two it is {one.estimate:g}, which shows no spread"
+            raise NotEnough(found, where="candidate", expected="between 0 and 1")
     sign = 1.0 if larger else -1.0
     gain = sign * (candidate.estimate - champion.estimate) + 0.0
     moved = Linear(gain, sign * (candidate.influence - champion.influence), among=champion.among)
     variance, df, groups = linear_variance(moved, clusters)
+    df = min(df, linear_variance(candidate, clusters)[1])
     reach = student_quantile(level_tails(level)[1], df) * math.sqrt(variance)
     return Interval(gain, gain - reach, gain + reach, level, moved.influence.size, groups)
 
