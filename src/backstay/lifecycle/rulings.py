@@ -18,18 +18,29 @@ import numpy.typing as npt
 
 from backstay.core.identity import canonical_json, sha256
 from backstay.core.show import Shown
+from backstay.core.times import DAY
 from backstay.definitions import Model
 from backstay.evaluation.calibration import Calibrator, Threshold, fit_calibrator
 from backstay.evaluation.clustered import paired_difference
 from backstay.evaluation.interval import NotEnough, estimated
 from backstay.evaluation.metrics import brier, log_loss
+from backstay.features.trainingset import asked_rows
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.scored import ScoredRows
 from backstay.registry.rules import Artefact
 from backstay.storage.digest import frame_digest
 
-Choose = Callable[[npt.NDArray[np.int8], npt.NDArray[np.float64], npt.NDArray[np.int64]], Threshold]
-"""Chooses a threshold, of outcomes, probabilities and days."""
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What was asked while the rows of a choice came: `asked` rows, with and without an outcome, in so many `days`."""
+
+    days: float
+    asked: int
+
+
+Choose = Callable[[npt.NDArray[np.int8], npt.NDArray[np.float64], npt.NDArray[np.int64], Span], Threshold]
+"""Chooses a threshold, of outcomes, probabilities and days, and the span that they are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ def choose_threshold(
     """Choose and register a threshold on the probabilities of a calibration, by its number (None: of none)."""
     made = None if calibration is None else records.rules.get("calibration", rows.version, calibration)
     score = rows.raw if made is None else Calibrator.from_dict(made.document["calibrator"])(rows.raw)
-    found = choose(rows.labelled.outcome, score, rows.labelled.day)
+    found = choose(rows.labelled.outcome, score, rows.labelled.day, _span(records, model, rows))
     document = {
         "form": "backstay-threshold-1", "value": found.value, "calibration": None if made is None else made.digest,
         "label": model.label.name,
@@ -104,6 +115,14 @@ def _basis(rows: ScoredRows) -> Mapping[str, Any]:
         "rows": labelled.rows, "cases": int(labelled.outcome.sum()),
         "dataset": sha256(canonical_json([frame_digest(labelled.frame), scores])),
     }  # fmt: skip
+
+
+def _span(records: Records, model: Model, rows: ScoredRows) -> Span:
+    """From the day (UTC) of the first asked row to the end of the last one's, or as much of it as was asked for."""
+    asked = asked_rows(model, records.events, since=rows.since, until=rows.until, as_of=rows.as_of).get_column("at")
+    first, last = int(np.min(asked.to_numpy())), int(np.max(asked.to_numpy()))
+    begin, end = max(rows.since, first // DAY * DAY), min(rows.until, (last // DAY + 1) * DAY)
+    return Span((end - begin) / DAY, len(asked))
 
 
 def _shown(rows: ScoredRows, kind: str) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from backstay.core.errors import InputError
 from backstay.core.times import instant
 from backstay.evaluation.calibration import by_capacity, by_constraint, by_cost, fixed
@@ -98,15 +96,15 @@ def _choice(
     """What chooses, of the one argument that was given."""
     ways: dict[str, Choose] = {}
     if cost is not None:
-        ways["cost"] = partial(by_cost, false_positive=cost[0], false_negative=cost[1])
+        ways["cost"] = lambda y, p, day, _: by_cost(y, p, day, false_positive=cost[0], false_negative=cost[1])
     if top is not None:
-        ways["top"] = partial(by_capacity, top=top)
+        ways["top"] = lambda y, p, day, of: by_capacity(y, p, day, top=top, days=of.days, asked=of.asked)
     if precision is not None:
-        ways["precision"] = partial(by_constraint, metric="precision", least=precision)
+        ways["precision"] = lambda y, p, day, _: by_constraint(y, p, day, metric="precision", least=precision)
     if recall is not None:
-        ways["recall"] = partial(by_constraint, metric="recall", least=recall)
+        ways["recall"] = lambda y, p, day, _: by_constraint(y, p, day, metric="recall", least=recall)
     if value is not None:
-        ways["value"] = partial(fixed, value=value)
+        ways["value"] = lambda y, p, day, _: fixed(y, p, day, value)
     if len(ways) != 1:
         raise InputError(
             f"a threshold is chosen by {', '.join(ways) or 'nothing'}", where="threshold",

@@ -10,6 +10,7 @@ import pytest
 from backstay.core.errors import InputError
 from backstay.evaluation.calibration import by_capacity, by_constraint, by_cost, fixed
 from backstay.evaluation.calibration.curve import decision_curve
+from backstay.evaluation.clustered import share_interval
 from backstay.evaluation.interval import NotEnough
 
 
@@ -60,6 +61,57 @@ def test_by_capacity_is_what_an_average_day_can_bear() -> None:
     assert found.interval is not None
     assert found.interval.low <= found.value <= found.interval.high
     assert found.interval.clusters == 40
+
+
+def test_by_capacity_counts_parts_of_days_and_rows_without_an_outcome() -> None:
+    """Four calendar days, of which the first and the last are halves: three. A quarter of the rows is unlabelled."""
+    happened, p, day = drawn(2, days=4, a_day=200)
+    kept = np.r_[0:100, 200:600, 700:800]
+    found = by_capacity(happened[kept], p[kept], day[kept], top=20, days=3.0, asked=800)
+    a_day = (p[kept] >= found.value).sum() / 3 * 800 / 600
+    assert 18 < a_day <= 20
+    assert found.told["a_day"] == pytest.approx(a_day)
+    assert (found.told["days"], found.told["asked"]) == (3.0, 800)
+    assert by_capacity(happened[kept], p[kept], day[kept], top=20).value < found.value
+    with pytest.raises(InputError, match="599 rows were asked"):
+        by_capacity(happened[kept], p[kept], day[kept], top=20, asked=599)
+
+
+def test_few_days_are_told_as_few() -> None:
+    """Of five days alike: probabilities that hold are not taken for wrong, and the intervals cover what is true."""
+    rng = np.random.default_rng(9)
+    large = rng.beta(1, 9, 200_000)
+    precision, recall = large[large >= 0.15].mean(), large[large >= 0.15].sum() / large.sum()
+    times, off, held = 50, 0, []
+    for days, rows in ((5, 120), (10, 60)):
+        for _ in range(times):
+            p = rng.beta(1, 9, days * rows)
+            happened, day = rng.random(p.size) < p, np.repeat(np.arange(days), rows)
+            told = fixed(happened, p, day, 0.15).told
+            pairs = ("precision", precision), ("recall", recall)
+            held.append([told[name]["low"] <= value <= told[name]["high"] for name, value in pairs])
+            off += not by_cost(happened, p, day, false_positive=1, false_negative=9).told["calibrated"]
+    assert off <= 2 * times * 0.025 + 2 * np.sqrt(2 * times * 0.025 * 0.975)
+    assert (np.mean(held, axis=0) >= 0.95 - 2 * np.sqrt(0.05 * 0.95 / times / 2)).all()
+
+
+def test_what_few_days_show_of_a_recall_has_students_correction() -> None:
+    """The limit is that of `share_interval` of the cases, at one side; days of which some are stormy."""
+    rng = np.random.default_rng(4)
+    day = np.repeat(np.arange(16), 100)
+    odds = rng.normal(-1.5, 1.2, 1600)
+    happened = rng.random(1600) < 1 / (1 + np.exp(-odds - rng.normal(0, 0.8, 16)[day]))
+    p = 1 / (1 + np.exp(-odds - rng.normal(0, 0.8, 16)[day]))
+    found = by_constraint(happened, p, day, metric="recall", least=0.7)
+    true = p[happened] >= found.value
+    assert found.told["shown"] == pytest.approx(share_interval(true, day[happened], 0.9).low)
+
+
+def test_no_cost_is_no_certainty() -> None:
+    happened, _, day = drawn(4, days=10)
+    told = by_cost(happened, np.where(happened, 0.9, 0.01), day, false_positive=1, false_negative=3).told["cost"]
+    assert told["estimate"] == told["low"] == 0.0
+    assert told["high"] == pytest.approx(3 * (1 - 0.025 ** (1 / 10)))
 
 
 def test_by_capacity_of_many_days_keeps_count() -> None:
@@ -124,6 +176,8 @@ def test_a_constant_score_and_one_class_can_not_be_told() -> None:
         (lambda *rows: by_capacity(*rows, top=-1), "top"),
         (lambda *rows: by_constraint(*rows, metric="f1", least=0.5), "metric"),
         (lambda *rows: by_constraint(*rows, metric="recall", least=1.0), "least"),
+        (lambda *rows: by_constraint(*rows, metric="recall", least=0.5, level=0.4), "level"),
+        (lambda *rows: by_capacity(*rows, top=5, days=0), "days"),
         (lambda *rows: fixed(*rows, value=1.5), "threshold"),
         (lambda y, p, day: by_cost(y, np.where(p > 0.5, np.nan, p), day, false_positive=1, false_negative=1), "NaN"),
     ],

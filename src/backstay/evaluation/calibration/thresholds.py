@@ -6,7 +6,8 @@
                     (recall)
 
 A threshold is chosen from a sample, so each comes with the interval in which another sample would have put it, and
-with what it does on these rows. Rows of one cluster (a day, an entity) lean on each other: everything counts clusters.
+with what it does on these rows. Rows of one cluster (a day, an entity) lean on each other: everything counts clusters,
+and of few of them the intervals are as wide as Student's t says.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,12 +24,14 @@ from numpy.typing import ArrayLike, NDArray
 from backstay.core.errors import InputError
 from backstay.core.show import Shown
 from backstay.evaluation.calibration.curve import Curve, decision_curve, positive
-from backstay.evaluation.interval import Interval, NotEnough
-from backstay.evaluation.quantiles import beta_quantile, level_tails
+from backstay.evaluation.clustered import share_by_influence
+from backstay.evaluation.influence import Linear
+from backstay.evaluation.interval import Interval, NotEnough, estimated
+from backstay.evaluation.quantiles import level_tails, normal_tail, student_quantile
 
 Floats = NDArray[np.float64]
 
-_DRAWS, _SEED, _STEPS, _STARTS = 1_000, 0, 24, 4
+_DRAWS, _SEED, _STEPS, _STARTS, _CONFIRMING = 1_000, 0, 24, 4, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,9 @@ def by_cost(
     """The threshold with the least expected cost; costs are in any one unit, of one error each.
 
     Of probabilities that mean what they say it is false_positive / (false_positive + false_negative) (Elkan 2001), and
-    that is taken unless these rows show (by an interval over clusters) that another one is cheaper. Then it is the
-    cheapest on them, and `told` says that the probabilities are off: calibrate.
+    that is taken unless these rows show that another one is cheaper: the cheapest of every other cluster, by Student's
+    t over the rest, of which there must be five. Then it is the cheapest on all of them, and `told` says that the
+    probabilities are off: calibrate.
 
     >>> rng = np.random.default_rng(3)
     >>> p, day = rng.beta(1, 9, 20_000), np.repeat(np.arange(40), 500)
@@ -86,44 +91,60 @@ def by_cost(
     chosen = there if calibrated else costs[:, cheapest]
     told = {
         "calibrated": calibrated,
-        "cost": _share(chosen, sizes, draws, level, curve).as_dict(),
+        "cost": _cost(chosen, sizes, max(wrong, missed), level, curve).as_dict(),
         "cost_never": missed * float(curve.cases.sum()) / curve.n,
         "cost_always": wrong * float(curve.others.sum()) / curve.n,
         "cheapest": float(curve.thresholds[cheapest]),
-        **_does(curve, value, draws, level),
+        **_does(curve, value, level),
     }
     by = {"cost": {"false_positive": wrong, "false_negative": missed}}
     return Threshold(value, by, _around(value, places, level, curve), told)
 
 
 def by_capacity(
-    outcome: ArrayLike, probability: ArrayLike, day: ArrayLike, *, top: float, level: float = 0.95
+    outcome: ArrayLike,
+    probability: ArrayLike,
+    day: ArrayLike,
+    *,
+    top: float,
+    days: float | None = None,
+    asked: int | None = None,
+    level: float = 0.95,
 ) -> Threshold:
     """The lowest threshold at which no more than `top` rows are decided true on an average day.
 
-    day: each row's day, which is its cluster. `told` says on which share of the days more than that came.
-    `NotEnough` where even the highest score comes more often.
+    day: each row's day, which is its cluster; days: how many days the rows are of, 1.5 where they begin at noon (None:
+    as many as have rows, each a whole one); asked: how many rows came in them, those without an outcome too, which are
+    taken to be scored as these are (None: these are all). `told` says what an average day brings, and on which share of
+    the days that have rows more than `top` of these came. `NotEnough` where even the highest score comes more often.
     """
     most = positive(top, "top")
     curve = decision_curve(outcome, probability, day)
-    draws = curve.draws(_DRAWS, _SEED)
+    span = float(curve.clusters) if days is None else positive(days, "days")
+    came = curve.n if asked is None else asked
+    if came < curve.n:
+        raise InputError(f"{came} rows were asked", where="asked", expected=f"at least these, which are {curve.n}")
     alarms = curve.hits + curve.alarms
-    daily = alarms.sum(axis=0) / curve.clusters
+    daily = alarms.sum(axis=0) / span * (came / curve.n)
     fits = np.flatnonzero(daily <= most)
     if not len(fits):
         raise NotEnough(
             f"on an average day {daily[-1]:.3g} rows have the highest score", where="top", expected=f"at most {most:g}",
             fix="a score that tells rows apart, or a larger capacity",
         )  # fmt: skip
-    place = int(fits[0])
-    drawn = (draws @ alarms) / draws.sum(axis=1, keepdims=True) * (len(curve.cases) / curve.clusters)
-    firsts = np.argmax(drawn <= most, axis=1)
+    place, bundles = int(fits[0]), len(curve.cases)
+    spread = np.std(alarms, axis=0, ddof=1) * math.sqrt(bundles) / span * (came / curve.n)
+    reach = student_quantile(level_tails(level)[1], bundles - 1) * spread
+    ends = [
+        curve.thresholds[int(np.argmax(some)) if some.any() else -1]
+        for some in (daily - reach <= most, daily + reach <= most)
+    ]
     value = float(curve.thresholds[place])
-    apart = curve.clusters == len(curve.cases)  # every day is a bundle of its own
+    apart = curve.clusters == bundles  # every day is a bundle of its own
     over = float(np.mean(alarms[:, place] > most)) if apart else None
-    counts = {"a_day": float(daily[place]), "days": curve.clusters, "days_over": over}
-    told = {**counts, **_does(curve, value, draws, level)}
-    return Threshold(value, {"capacity": {"top": most}}, _around(value, curve.thresholds[firsts], level, curve), told)
+    counts = {"a_day": float(daily[place]), "days": span, "asked": came, "days_over": over}
+    around = Interval(value, min(float(ends[0]), value), max(float(ends[1]), value), level, curve.n, curve.clusters)
+    return Threshold(value, {"capacity": {"top": most}}, around, {**counts, **_does(curve, value, level)})
 
 
 def by_constraint(
@@ -138,17 +159,19 @@ def by_constraint(
     """The threshold that finds most (for a precision) or alarms least (for a recall), of those shown to keep a share.
 
     metric: 'precision' or 'recall'; least: the share, between 0 and 1. Shown means: the one-sided lower limit, exact
-    (Clopper and Pearson) on counts divided by their design effect, is at least that. Thresholds are tried in an order
-    fixed before, from the end where the share is likeliest to hold, and the first that is not shown ends it: so the
-    level holds for the one that is chosen. A precision is begun at several counts of alarms, which share the level
-    (fixed sequence testing with several starts; Angelopoulos and others, "Learn then test", 2021).
+    (Clopper and Pearson) on counts divided by their design effect, with Student's correction for few clusters (Korn and
+    Graubard), is at least that. Thresholds are tried in an order fixed before, from the end where the share is
+    likeliest to hold, and the first that is not shown ends it: so the level holds for the one that is chosen. A
+    precision is begun at several counts of alarms, which share the level (fixed sequence testing with several starts;
+    Angelopoulos and others, "Learn then test", 2021).
     `NotEnough` where none is shown: it says how near the rows come.
     """
     if metric not in ("precision", "recall"):
         raise InputError(f"the metric is {metric!r}", where="metric", expected="'precision' or 'recall'")
     if not 0 < least < 1:
         raise InputError(f"least is {least}", where="least", expected="between 0 and 1")
-    level_tails(level)
+    if not 0.5 < level < 1:
+        raise InputError(f"the level is {level}", where="level", expected="between 0.5 and 1, such as 0.95")
     curve = decision_curve(outcome, probability, clusters)
     sequences = _sequences(curve, metric, math.log(1 - level) / math.log(least))
     each = 1 - (1 - level) / len(sequences)
@@ -168,8 +191,8 @@ def by_constraint(
             where="least", expected="a share that these rows can show", fix="more rows, or a lower share",
         )  # fmt: skip
     place = min(found) if metric == "precision" else max(found)
-    value, draws = float(curve.thresholds[place]), curve.draws(_DRAWS, _SEED)
-    told = {"shown": _lower(curve, place, metric, each), **_does(curve, value, draws, level)}
+    value = float(curve.thresholds[place])
+    told = {"shown": _lower(curve, place, metric, each), **_does(curve, value, level)}
     return Threshold(value, {metric: {"least": least, "level": level}}, None, told)
 
 
@@ -180,19 +203,21 @@ def fixed(
     if not 0 <= value <= 1:
         raise InputError(f"the threshold is {value}", where="value", expected="between 0 and 1")
     curve = decision_curve(outcome, probability, clusters, [value])
-    told = _does(curve, value, curve.draws(_DRAWS, _SEED), level)
+    told = _does(curve, value, level)
     return Threshold(float(value), {"value": float(value)}, None, told)
 
 
 def _shown_cheaper(costs: Floats, there: Floats, tail: float) -> bool:
-    """Whether some threshold is cheaper than the one of theory: chosen on every other bundle, shown on the rest."""
-    if len(costs) < 4:
-        return False
+    """Whether some threshold is cheaper than the one of theory: chosen on every other bundle, shown on the rest.
+
+    By Student's t over the rest; where there are fewer than five of them, nothing is shown.
+    """
     cheapest = int(np.argmin(costs[::2].sum(axis=0)))
     gains = there[1::2] - costs[1::2, cheapest]
-    rng = np.random.default_rng(_SEED)
-    drawn = rng.multinomial(len(gains), np.full(len(gains), 1 / len(gains)), _DRAWS) @ gains
-    return bool(np.quantile(drawn, tail) > 0)
+    if len(gains) < _CONFIRMING:
+        return False
+    spread = float(np.std(gains, ddof=1)) / math.sqrt(len(gains))
+    return spread > 0 and float(gains.mean()) > student_quantile(1 - tail, len(gains) - 1) * spread
 
 
 def _sequences(curve: Curve, metric: str, smallest: float) -> list[list[int]]:
@@ -212,25 +237,13 @@ def _lower(curve: Curve, place: int, metric: str, level: float) -> float:
     """The one-sided lower limit of a share, on counts divided by the design effect over clusters."""
     hits = curve.hits[:, place]
     whole = hits + curve.alarms[:, place] if metric == "precision" else curve.cases
-    k, n = float(hits.sum()), float(whole.sum())
-    if k == 0 or n == 0:
+    try:
+        return _share(hits, whole, 2 * level - 1, curve).low
+    except NotEnough:
         return 0.0
-    effect = _design_effect(hits, whole)
-    return beta_quantile(1 - level, k / effect, (n - k) / effect + 1)
 
 
-def _design_effect(hits: Floats, whole: Floats) -> float:
-    """The variance of a share over clusters, in that of as many independent rows; at least 1 (Kish 1965)."""
-    n, share = float(whole.sum()), float(hits.sum() / whole.sum())
-    held = int(np.count_nonzero(whole))
-    if share in (0.0, 1.0) or held < 2:
-        # Nothing varies: as many rows as there are in a cluster that lean on each other entirely, at the worst.
-        return float(np.square(whole).sum() / n) if held else 1.0
-    clustered = float(np.square(hits - share * whole).sum()) * held / (held - 1) / n**2
-    return max(clustered / (share * (1 - share) / n), 1.0)
-
-
-def _does(curve: Curve, value: float, draws: Floats, level: float) -> dict[str, Any]:
+def _does(curve: Curve, value: float, level: float) -> dict[str, Any]:
     """What a threshold does on these rows."""
     place = int(np.searchsorted(curve.thresholds, value))
     hits, alarms = curve.hits[:, place], curve.alarms[:, place]
@@ -242,26 +255,37 @@ def _does(curve: Curve, value: float, draws: Floats, level: float) -> dict[str, 
         "false_positive_rate": (alarms, curve.others),
     }
     for name, (part, whole) in pairs.items():
-        told = _share(part, whole, draws, level, curve) if whole.sum() else None
-        out[name] = {"insufficient": "nothing is decided true"} if told is None else told.as_dict()
+        if whole.sum():
+            out[name] = estimated(partial(_share, part, whole, level, curve), int(whole.sum())).as_dict()
+        else:
+            out[name] = {"insufficient": "nothing is decided true"}
     return out
 
 
-def _share(part: Floats, whole: Floats, draws: Floats, level: float, curve: Curve) -> Interval:
-    """A ratio of sums over clusters, with its percentile interval; one that is 0 or 1 gets the exact limit."""
-    k, n = float(part.sum()), float(whole.sum())
-    low, high = level_tails(level)
-    sizes = draws @ whole
-    drawn = (draws @ part)[sizes > 0] / sizes[sizes > 0]
-    ends = [float(np.quantile(drawn, low)), float(np.quantile(drawn, high))]
-    if k in (0.0, n):
-        effect = _design_effect(part, whole)
-        ends = [beta_quantile(low, n / effect, 1), 1.0] if k else [0.0, beta_quantile(high, 1, n / effect)]
-    share = k / n
-    return Interval(share, min(ends[0], share), max(ends[1], share), level, int(n), curve.clusters)
+def _share(part: Floats, whole: Floats, level: float, curve: Curve) -> Interval:
+    """A share of sums over clusters, with its exact interval over the clusters that have a row of the whole."""
+    n = float(whole.sum())
+    if not n:
+        raise NotEnough("there are no rows", expected="at least one")
+    share = float(part.sum()) / n
+    found = share_by_influence(Linear(share, (part - share * whole) / n, among=whole > 0), int(n), None, level)
+    return Interval(share, found.low, found.high, level, int(n), curve.clusters)
+
+
+def _cost(costs: Floats, sizes: Floats, dearest: float, level: float, curve: Curve) -> Interval:
+    """The cost of a row, by Student's t over clusters; where no row costs any, that of the share that may."""
+    if not costs.any():
+        none = _share(costs, sizes, level, curve)
+        return Interval(0.0, 0.0, dearest * none.high, level, curve.n, curve.clusters)
+    cost, held = float(costs.sum()) / curve.n, len(costs)
+    error = math.sqrt(float(np.square(costs - cost * sizes).sum()) * held / (held - 1)) / curve.n
+    reach = student_quantile(level_tails(level)[1], held - 1) * error
+    return Interval(cost, max(cost - reach, 0.0), cost + reach, level, curve.n, curve.clusters)
 
 
 def _around(value: float, places: Floats, level: float, curve: Curve) -> Interval:
-    low, high = level_tails(level)
-    ends = float(np.quantile(places, low)), float(np.quantile(places, high))
+    """The percentiles of bootstrap draws, as far out as Student's t with so many clusters (Hesterberg 2015)."""
+    held = len(curve.cases)
+    tail = normal_tail(math.sqrt(held / (held - 1)) * student_quantile(level_tails(level)[1], held - 1))
+    ends = float(np.quantile(places, tail)), float(np.quantile(places, 1 - tail))
     return Interval(value, min(ends[0], value), max(ends[1], value), level, curve.n, curve.clusters)
