@@ -71,6 +71,11 @@ def log_beta(a: ArrayLike, b: ArrayLike) -> Floats:
     return np.asarray(_special().betaln(a, b), np.float64)
 
 
+def log_gamma(x: ArrayLike) -> Floats:
+    """The logarithm of the gamma function, for many arguments above 0."""
+    return np.asarray(_special().gammaln(x), np.float64)
+
+
 def normal_tail(z: float) -> float:
     """The probability that a standard normal value is above z."""
     return float(_special().ndtr(-z))
