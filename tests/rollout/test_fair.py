@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from backstay.evaluation.fairness import Rule
-from backstay.rollout import Decision, Verdict, fair
+from backstay.rollout import Decision, Verdict
+from backstay.rollout.fair import fair
 
 RNG = np.random.default_rng(3)
 SEX = np.where(RNG.random(6_000) < 0.5, "f", "m")

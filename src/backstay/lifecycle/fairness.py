@@ -33,7 +33,8 @@ from backstay.features.offline import feature_rows
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.scored import LabelledRows, ScoredRows
 from backstay.registry.versions import ModelVersion
-from backstay.rollout import Check, fair
+from backstay.rollout import Check
+from backstay.rollout.fair import fair
 from backstay.storage.ports import Entry
 
 CRITERION = "fairness.criterion"

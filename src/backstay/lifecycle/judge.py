@@ -6,6 +6,7 @@ scored on them by the files that serve, in the runtime that serves, with the cal
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,6 @@ from backstay.core.show import Shown
 from backstay.core.times import duration, duration_text, instant_text
 from backstay.definitions import Model
 from backstay.lifecycle.approval import approved, as_evidence
-from backstay.lifecycle.fairness import fair_checks
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.references import REFERENCE, reference_sample
 from backstay.lifecycle.scored import LabelledRows, labelled_rows
@@ -33,6 +33,8 @@ from backstay.rollout import (
     trained_as_served,
 )
 
+Scores = Mapping[int, npt.NDArray[np.float64]]
+"""What versions answer to the rows, by number."""
 GATE = "gate"
 """The ledger's kind of entry for a gate's answer; its subject is `model/number`."""
 
@@ -82,11 +84,10 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
     final = as_of >= end + model.label.maturity or champion is None
     checks = [_sight(model, start, end, as_of, final)]
     if checks[0].verdict is Verdict.PASS:  # an early look would be one more chance to be fooled: it is not taken
-        checks += [_units(records, model, version, rows), _comparison(records, model, version, champion, rows, as_of)]
-        checks += _slices(records, model, version, champion, rows, as_of)
-        if model.fairness is not None:
-            scores = _scores(records, model, version, rows, as_of)
-            checks += fair_checks(records, model, version, rows, scores, as_of=as_of)
+        scores = {one.number: _scores(records, model, one, rows, as_of) for one in (version, champion) if one}
+        checks += [_units(records, model, version, rows), _comparison(model, version, champion, rows, scores)]
+        checks += _slices(records, model, version, champion, rows, scores)
+        checks += _fair(records, model, version, rows, scores[number], as_of)
     decision = Decision.of(checks)
     against = None if champion is None else champion.number
     body = {
@@ -154,35 +155,36 @@ def _units(records: Records, model: Model, version: ModelVersion, rows: Labelled
 
 
 def _comparison(
-    records: Records,
-    model: Model,
-    version: ModelVersion,
-    champion: ModelVersion | None,
-    rows: LabelledRows,
-    as_of: int,
+    model: Model, version: ModelVersion, champion: ModelVersion | None, rows: LabelledRows, scores: Scores
 ) -> Check:
-    scores = _scores(records, model, version, rows, as_of)
+    mine = scores[version.number]
     if champion is None:
-        return better_than_constant(rows.outcome, scores, rows.day, version.manifest.base_rate, model.gate)
-    return better_than_champion(
-        rows.outcome, _scores(records, model, champion, rows, as_of), scores, rows.day, model.gate
-    )
+        return better_than_constant(rows.outcome, mine, rows.day, version.manifest.base_rate, model.gate)
+    return better_than_champion(rows.outcome, scores[champion.number], mine, rows.day, model.gate)
 
 
 def _slices(
-    records: Records,
-    model: Model,
-    version: ModelVersion,
-    champion: ModelVersion | None,
-    rows: LabelledRows,
-    as_of: int,
-) -> list[Check]:
+    records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None, rows: LabelledRows,
+    scores: Scores,
+) -> list[Check]:  # fmt: skip
     """The check on declared and pinned slices, where there are any, and a champion to be held against."""
     there = watched(records, model, rows) if champion is not None else {}
     if champion is None or not there:
         return []
-    before, now = (_scores(records, model, one, rows, as_of) for one in (champion, version))
+    before, now = scores[champion.number], scores[version.number]
     return [holds_on_slices(rows.outcome, before, now, rows.day, there, model.gate)]
+
+
+def _fair(
+    records: Records, model: Model, version: ModelVersion, rows: LabelledRows, score: npt.NDArray[np.float64],
+    as_of: int,
+) -> list[Check]:  # fmt: skip
+    """The check of fairness, of a model that declares it."""
+    if model.fairness is None:
+        return []
+    from backstay.lifecycle.fairness import fair_checks  # loaded late: a server judges nobody
+
+    return fair_checks(records, model, version, rows, score, as_of=as_of)
 
 
 def _scores(

@@ -6,7 +6,7 @@ import getpass
 from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backstay.core.clock import Clock, SystemClock
 from backstay.core.settings import expanded, read_settings
@@ -21,19 +21,21 @@ from backstay.project.architecture import Architecture, architecture
 from backstay.project.archive import Archive
 from backstay.project.bridge import Bridge
 from backstay.project.catalog import Catalog
-from backstay.project.evaluations import Evaluations
 from backstay.project.loading import Definitions, load_definitions
 from backstay.project.objectives import Objectives
 from backstay.project.papers import Papers
 from backstay.project.permits import Permits
 from backstay.project.routes import Routes
-from backstay.project.rulings import Rulings
 from backstay.project.services import Services
 from backstay.registry.access import Authority
 from backstay.registry.environment import Environment, capture
 from backstay.registry.experiments import Run, Runs
 from backstay.registry.steps import Steps
 from backstay.registry.versions import Registry
+
+if TYPE_CHECKING:
+    from backstay.project.evaluations import Evaluations
+    from backstay.project.rulings import Rulings
 
 
 class Context:
@@ -130,6 +132,8 @@ class Context:
     @cached_property
     def rules(self) -> Rulings:
         """Calibrations and thresholds of versions: make them, and put them in force."""
+        from backstay.project.rulings import Rulings
+
         return Rulings(self.records, self.definitions, self.permits)
 
     @cached_property
@@ -144,6 +148,8 @@ class Context:
     @cached_property
     def evaluations(self) -> Evaluations:
         """How good versions are, and how sure of that we may be: everything here is shown, nothing is decided."""
+        from backstay.project.evaluations import Evaluations  # loaded late: a server evaluates nothing
+
         return Evaluations(self.records, self.definitions, self.permits)
 
     def architecture(self) -> Architecture:

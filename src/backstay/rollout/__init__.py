@@ -12,7 +12,6 @@ Gates are pure functions of the evidence. They read no store and no clock, so a 
 years later, on the evidence that it names.
 """
 
-from backstay.rollout.fair import fair
 from backstay.rollout.gate import (
     ComparisonPolicy,
     GateRule,
@@ -34,7 +33,6 @@ __all__ = [
     "better_than_champion",
     "better_than_constant",
     "complete",
-    "fair",
     "holds_on_slices",
     "trained_as_served",
 ]

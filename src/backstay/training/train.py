@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backstay.core.identity import sha256
-from backstay.definitions import FeatureSet, Model
-from backstay.definitions.sources import type_name
+from backstay.definitions import Model
 from backstay.features.trainingset import TrainingSet
-from backstay.registry import Dataset, Environment, Features, Manifest
-from backstay.registry.manifest import DIFF, Signature
+from backstay.registry import Dataset, Environment, Manifest
+from backstay.registry.declared import declared_features, declared_signature
+from backstay.registry.manifest import DIFF
 from backstay.registry.steps import Steps
 from backstay.storage.digest import frame_digest
 from backstay.training.cached import FitCache
@@ -52,7 +52,7 @@ def train(
         files={name: sha256(content) for name, content in files.items()},
         dataset=_dataset(data, digest, as_of, since, until),
         cutoff=as_of if cutoff is None else cutoff,
-        feature_set=_features(model.features),
+        feature_set=declared_features(model.features),
         label=model.label.canonical(),
         estimator=fitted.estimator,
         parameters=fitted.parameters,
@@ -63,7 +63,7 @@ def train(
         base_rate=fitted.base_rate,
         threshold=model.threshold,
         note=note,
-        signature=_signature(model),
+        signature=declared_signature(model),
         tuned=dict(tuned or {}),
     )
     return manifest, files
@@ -81,29 +81,6 @@ def _fitted(
     if cache is not None and cache.hit:
         told({"fit": "taken from the step cache"})
     return fitted
-
-
-def _signature(model: Model) -> Signature:
-    sources = {key: view.source for view in model.features.views for key in view.entity.keys}
-    sources |= {model.label.key: model.label.source}
-    return Signature(
-        keys={key: type_name(sources[key].schema[key]) for key in model.keys},
-        fields={feature.name: type_name(feature.dtype) for feature in model.features.requests},
-        vector=list(model.features.vector),
-        dtype="float32",
-        outputs={"score": "float64", "decision": "bool"},
-    )
-
-
-def _features(features: FeatureSet) -> Features:
-    return Features(
-        features.name,
-        features.hash,
-        list(features.vector),
-        features.canonical(),
-        tags=sorted(features.tags),
-        untagged={feature: dict(reasons) for feature, reasons in features.untagged.items()},
-    )
 
 
 def _dataset(data: TrainingSet, digest: str, as_of: int, since: int | None, until: int | None) -> Dataset:

@@ -25,7 +25,7 @@ THRESHOLDS, BUNDLES = 512, 500
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class DecisionCurve:
     """Counts by bundle of clusters and threshold; a row is decided true from the threshold on.
 
     thresholds: rising, shape (k,); hits, alarms: cases and others decided true, shape (bundles, k)
@@ -54,7 +54,7 @@ class Curve:
 
 def decision_curve(
     outcome: ArrayLike, probability: ArrayLike, clusters: ArrayLike, also: Sequence[float] = ()
-) -> Curve:
+) -> DecisionCurve:
     """The curve of some rows; `also`: thresholds that are looked at in any case.
 
     `InputError` for NaN, `NotEnough` with one class or one cluster only.
@@ -78,7 +78,7 @@ def decision_curve(
     found = [np.bincount(cell[member], minlength=size).reshape(bundles, -1) for member in (y, ~y)]
     reached = [np.cumsum(one[:, ::-1], axis=1)[:, ::-1][:, 1:].astype(np.float64) for one in found]
     cases, others = (one.sum(axis=1).astype(np.float64) for one in found)
-    return Curve(grid, reached[0], reached[1], cases, others, int(y.size), groups)
+    return DecisionCurve(grid, reached[0], reached[1], cases, others, int(y.size), groups)
 
 
 def _grid(y: NDArray[np.bool_], p: Floats) -> Floats:

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backstay.core.errors import InputError
 from backstay.core.show import Shown
-from backstay.evaluation.calibration.curve import Curve, decision_curve, positive
+from backstay.evaluation.calibration.curve import DecisionCurve, decision_curve, positive
 from backstay.evaluation.clustered import share_by_influence
 from backstay.evaluation.influence import Linear
 from backstay.evaluation.interval import Interval, NotEnough, estimated
@@ -220,7 +220,7 @@ def _shown_cheaper(costs: Floats, there: Floats, tail: float) -> bool:
     return spread > 0 and float(gains.mean()) > student_quantile(1 - tail, len(gains) - 1) * spread
 
 
-def _sequences(curve: Curve, metric: str, smallest: float) -> list[list[int]]:
+def _sequences(curve: DecisionCurve, metric: str, smallest: float) -> list[list[int]]:
     """The places to try: for a recall from the lowest threshold up, for a precision from some alarms on."""
     if metric == "recall":
         return [[int(one) for one in np.unique(np.linspace(0, len(curve.thresholds) - 1, 4 * _STEPS).astype(np.int64))]]
@@ -233,7 +233,7 @@ def _sequences(curve: Curve, metric: str, smallest: float) -> list[list[int]]:
     return [list(dict.fromkeys(some)) for some in places]
 
 
-def _lower(curve: Curve, place: int, metric: str, level: float) -> float:
+def _lower(curve: DecisionCurve, place: int, metric: str, level: float) -> float:
     """The one-sided lower limit of a share, on counts divided by the design effect over clusters."""
     hits = curve.hits[:, place]
     whole = hits + curve.alarms[:, place] if metric == "precision" else curve.cases
@@ -243,7 +243,7 @@ def _lower(curve: Curve, place: int, metric: str, level: float) -> float:
         return 0.0
 
 
-def _does(curve: Curve, value: float, level: float) -> dict[str, Any]:
+def _does(curve: DecisionCurve, value: float, level: float) -> dict[str, Any]:
     """What a threshold does on these rows."""
     place = int(np.searchsorted(curve.thresholds, value))
     hits, alarms = curve.hits[:, place], curve.alarms[:, place]
@@ -262,7 +262,7 @@ def _does(curve: Curve, value: float, level: float) -> dict[str, Any]:
     return out
 
 
-def _share(part: Floats, whole: Floats, level: float, curve: Curve) -> Interval:
+def _share(part: Floats, whole: Floats, level: float, curve: DecisionCurve) -> Interval:
     """A share of sums over clusters, with its exact interval over the clusters that have a row of the whole."""
     n = float(whole.sum())
     if not n:
@@ -272,7 +272,7 @@ def _share(part: Floats, whole: Floats, level: float, curve: Curve) -> Interval:
     return Interval(share, found.low, found.high, level, int(n), curve.clusters)
 
 
-def _cost(costs: Floats, sizes: Floats, dearest: float, level: float, curve: Curve) -> Interval:
+def _cost(costs: Floats, sizes: Floats, dearest: float, level: float, curve: DecisionCurve) -> Interval:
     """The cost of a row, by Student's t over clusters; where no row costs any, that of the share that may."""
     if not costs.any():
         none = _share(costs, sizes, level, curve)
@@ -283,7 +283,7 @@ def _cost(costs: Floats, sizes: Floats, dearest: float, level: float, curve: Cur
     return Interval(cost, max(cost - reach, 0.0), cost + reach, level, curve.n, curve.clusters)
 
 
-def _around(value: float, places: Floats, level: float, curve: Curve) -> Interval:
+def _around(value: float, places: Floats, level: float, curve: DecisionCurve) -> Interval:
     """The percentiles of bootstrap draws, as far out as Student's t with so many clusters (Hesterberg 2015)."""
     held = len(curve.cases)
     tail = normal_tail(math.sqrt(held / (held - 1)) * student_quantile(level_tails(level)[1], held - 1))

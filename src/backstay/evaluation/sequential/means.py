@@ -30,6 +30,7 @@ True False
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -87,7 +88,7 @@ class Reading(Shown):
 
 
 @dataclass(frozen=True, slots=True)
-class _Sequence(Shown):
+class _Sequence(Shown, ABC):
     """The state of one sequence: a few plain numbers, to be kept as `as_dict()` and taken up again by `from_dict`.
 
     level:     how often all the intervals hold the truth together
@@ -172,9 +173,9 @@ class _Sequence(Shown):
             alone=told["alone"],
         )
 
+    @abstractmethod
     def _extremes(self) -> tuple[float, float]:
         """The least and the most that the difference can be."""
-        raise NotImplementedError
 
     def _deviations(self, before: Moments, block: Moments) -> float:
         """The block's squared deviations from the mean before it, in units of the bounds' width squared.
