@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from backstay.core.errors import BackstayError as BackstayError
     from backstay.definitions import Ask as Ask
+    from backstay.definitions import Breakers as Breakers
+    from backstay.definitions import Canary as Canary
     from backstay.definitions import Choice as Choice
     from backstay.definitions import Contract as Contract
     from backstay.definitions import Count as Count
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from backstay.definitions import First as First
     from backstay.definitions import FloatRange as FloatRange
     from backstay.definitions import GatePolicy as GatePolicy
+    from backstay.definitions import Guard as Guard
     from backstay.definitions import IntRange as IntRange
     from backstay.definitions import Label as Label
     from backstay.definitions import Last as Last
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from backstay.definitions import ParquetFiles as ParquetFiles
     from backstay.definitions import Request as Request
     from backstay.definitions import RetrainPolicy as RetrainPolicy
+    from backstay.definitions import Rollout as Rollout
+    from backstay.definitions import Shadow as Shadow
     from backstay.definitions import Share as Share
     from backstay.definitions import Slice as Slice
     from backstay.definitions import SqlQuery as SqlQuery
@@ -54,10 +59,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _DEFINITIONS = (
-    "Ask", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy", "DeltaTable", "Derived", "Distinct", "Entity",
-    "EventSource", "Expect", "Fairness", "FeatureSet", "First", "FloatRange", "GatePolicy", "IntRange", "Label", "Last",
-    "Latest", "Max", "Mean", "Min", "Model", "Objective", "ParquetFiles", "Request", "RetrainPolicy", "Share", "Slice",
-    "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
+    "Ask", "Breakers", "Canary", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy", "DeltaTable", "Derived",
+    "Distinct", "Entity", "EventSource", "Expect", "Fairness", "FeatureSet", "First", "FloatRange", "GatePolicy",
+    "Guard", "IntRange", "Label", "Last", "Latest", "Max", "Mean", "Min", "Model", "Objective", "ParquetFiles",
+    "Request", "RetrainPolicy", "Rollout", "Shadow", "Share", "Slice", "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")
 _HOMES |= {"Project": "backstay.project", "BackstayError": "backstay.core.errors"}

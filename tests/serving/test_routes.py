@@ -14,9 +14,9 @@ import pytest
 from backstay.core.clock import SystemClock
 from backstay.evaluation.calibration.rule import Rule
 from backstay.project import Project
-from backstay.registry.routing import BUCKETS, Part, RouteEntry, allocate
+from backstay.registry.routing import BUCKETS, Part, RouteEntry, allocate, bucket
 from backstay.serving.admission import Limiter
-from backstay.serving.routes import Choice, Snapshot, bucket
+from backstay.serving.routes import Choice, Snapshot
 from backstay.serving.shadows import Shadows, Shown
 from backstay.storage.backends.memory import MemoryPredictions
 from tests.predicted import prediction

@@ -28,6 +28,7 @@ from backstay.definitions.models import Ask, Model
 from backstay.definitions.objectives import Objective
 from backstay.definitions.policies import DataPolicy, GatePolicy, RetrainPolicy
 from backstay.definitions.readers import CsvFiles, DeltaTable, ParquetFiles, Reader, SqlQuery
+from backstay.definitions.rollout import Breakers, Canary, Guard, Rollout, Shadow
 from backstay.definitions.slices import Slice
 from backstay.definitions.sources import EventSource
 from backstay.definitions.tuning import Choice, FloatRange, IntRange, Tuning
@@ -37,6 +38,8 @@ __all__ = [
     "GLOBAL",
     "Aggregate",
     "Ask",
+    "Breakers",
+    "Canary",
     "Choice",
     "Contract",
     "Count",
@@ -54,6 +57,7 @@ __all__ = [
     "First",
     "FloatRange",
     "GatePolicy",
+    "Guard",
     "IntRange",
     "Label",
     "Last",
@@ -67,6 +71,8 @@ __all__ = [
     "Reader",
     "Request",
     "RetrainPolicy",
+    "Rollout",
+    "Shadow",
     "Share",
     "Slice",
     "SqlQuery",

@@ -14,6 +14,7 @@ from backstay.definitions.names import check_name
 from backstay.definitions.objectives import Objective
 from backstay.definitions.places import declared_at, located
 from backstay.definitions.policies import DataPolicy, GatePolicy, RetrainPolicy
+from backstay.definitions.rollout import Rollout
 from backstay.definitions.slices import Slice, checked_slices
 from backstay.definitions.sources import EventSource
 from backstay.definitions.tuning import Tuning
@@ -45,6 +46,7 @@ class Model:
                a version is: changing it changes no hash.
     slices:    where it is looked at, and where the gate lets no candidate be worse; no part of what a version is
     fairness:  by which protected attributes its decisions are compared, and what the gate asks; in no hash
+    rollout:   by which stages a version that passed its gate comes to answer everybody; None: at once. In no hash
     stakes:    "high": a version serves only after another person than its author has approved it
     trust_code: also load versions whose files can hold code, which runs then (pickles): say so only where nobody else
                can write to the records.
@@ -68,6 +70,7 @@ class Model:
         objective: Objective | None = None,
         slices: Sequence[Slice] = (),
         fairness: Fairness | None = None,
+        rollout: Rollout | None = None,
         stakes: str = "low",
         description: str = "",
     ) -> None:
@@ -90,7 +93,12 @@ class Model:
             raise DefinitionError(f"stakes={stakes!r}", where=self.where, expected='"low" or "high"')
         self.stakes = stakes
         self.slices = checked_slices(slices, {*features.keys, *(one.name for one in features)}, self.where)
-        self.fairness = fairness
+        self.fairness, self.rollout = fairness, rollout
+        if rollout is not None and not isinstance(rollout, Rollout):
+            raise DefinitionError(
+                f"rollout={rollout!r} is no rollout", where=self.where, expected="Rollout(...)",
+                fix="write Rollout() for shadow and canary as they are by default",
+            )  # fmt: skip
         if fairness is not None:
             fairness.check(self.keys, self.where)
         self._check_asked()

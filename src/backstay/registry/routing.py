@@ -13,7 +13,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from backstay.core.errors import InputError, NotFoundError
 from backstay.core.show import Shown
@@ -26,6 +29,7 @@ ROUTE = "route"
 BUCKETS = 10_000
 
 Span = tuple[int, int]
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,12 @@ class Routing:
         return self._registry.move_alias(
             model, "champion", to, evidence=evidence, at=at, actor=actor, expect=move.entry_id
         )
+
+
+def bucket(salt: bytes, values: Sequence[Any]) -> int:
+    """Which of the 10,000 buckets an entity with these values of its keys falls into."""
+    digest = blake2b(_encode(values), digest_size=8, key=salt[:64]).digest()
+    return int.from_bytes(digest, "little") % BUCKETS
 
 
 def allocate(parts: Sequence[Part], before: Sequence[Part]) -> list[Part]:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from random import randrange
 from time import perf_counter
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from backstay.definitions import Model
 from backstay.evaluation.calibration.rule import Rule
 from backstay.features.lookup import OnlineLookup
-from backstay.registry.routing import BUCKETS, RouteEntry
+from backstay.registry.routing import BUCKETS, RouteEntry, bucket
 from backstay.registry.versions import ModelVersion
 from backstay.runtimes.scorer import Scorer
 from backstay.serving.refusal import Refusal
@@ -74,7 +72,6 @@ class Choice:
 
 
 CHAMPION, FALLBACK = "champion", "fallback"
-_encode = msgspec.json.Encoder().encode
 
 
 class Snapshot:
@@ -147,12 +144,6 @@ class Snapshot:
         if all(value is None for value in values):
             return randrange(BUCKETS)  # noqa: S311
         return bucket(b"shadow" + self._salt, values)
-
-
-def bucket(salt: bytes, values: Sequence[Any]) -> int:
-    """Which of the 10,000 buckets an entity with these values of its keys falls into."""
-    digest = blake2b(_encode(values), digest_size=8, key=salt[:64]).digest()
-    return int.from_bytes(digest, "little") % BUCKETS
 
 
 class Route:

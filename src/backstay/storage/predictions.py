@@ -38,6 +38,11 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     given:      whether the client gave the model's inputs itself: then nothing was looked up, only those features that
                 are inputs have a value, and keys are those that the client added
     rule:       the calibration and threshold in force, such as "c1 t2", see `registry.rules`; "": as it was trained
+    of:         of a shadow: the id of the prediction that was answered
+    took:       microseconds in which its version scored the batch it was in; 0: not measured (a replay never is)
+    error:      why the version of this share, or the shadow, gave no score; "" if it did. A shadow's score is NaN then;
+                a share's row was answered by the champion, on the route "fallback"
+    chance:     the probability with which this decision was taken, given the score: below 1 where the route explores
     degraded:   "last_known" or "defaults" where the online state could not be asked, by that policy; else ""
     """
 
@@ -60,6 +65,10 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     given: bool = False
     degraded: str = ""
     rule: str = ""
+    of: str = ""
+    took: int = 0
+    error: str = ""
+    chance: float = 1.0
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True):
