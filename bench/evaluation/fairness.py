@@ -132,9 +132,9 @@ def summary(held: dict[str, Any], told: dict[str, Any]) -> Measured:
 
 def alarms(times: int) -> Measured:
     """How often 24 crossings of 5,000 rows that are treated alike are called unfair, where nothing is put up with."""
-    from backstay.evaluation.fairness import Finding, Rule, gap
+    from backstay.evaluation.fairness import Finding, GapRule, gap
 
-    random, rule = np.random.default_rng(2), Rule(tolerance=0.0, permutations=199)
+    random, rule = np.random.default_rng(2), GapRule(tolerance=0.0, permutations=199)
     sizes = np.outer([0.4, 0.3, 0.2, 0.1], [0.4, 0.25, 0.15, 0.1, 0.06, 0.04]).ravel()
     names = [str(place) for place in range(24)]
     criteria = ("demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backstay.core.errors import InputError
-from backstay.evaluation.fairness import CRITERIA, Finding, Rule, adjusted, fairness_report, gap, partitions, tally
+from backstay.evaluation.fairness import CRITERIA, Finding, GapRule, adjusted, fairness_report, gap, partitions, tally
 from backstay.evaluation.fairness.calibration import calibration_gap
 from backstay.evaluation.fairness.cells import states, tally_clusters
 from backstay.evaluation.fairness.gaps import differences, noise
@@ -45,7 +45,9 @@ def test_the_floor_is_that_of_groups_shuffled_row_by_row() -> None:
     group, outcome = rng.integers(0, 4, 1_500), rng.random(1_500) < 0.3
     decision = rng.random(1_500) < np.where(outcome, 0.5, 0.1)
     (part,) = partitions({"g": group})
-    found = gap("equal_opportunity", "g", part.cells, tally(part, states(outcome, decision)), Rule(permutations=9_999))
+    found = gap(
+        "equal_opportunity", "g", part.cells, tally(part, states(outcome, decision)), GapRule(permutations=9_999)
+    )
     member, hit = group[outcome], decision[outcome]
     shuffled = []
     for _ in range(4_000):
@@ -62,7 +64,7 @@ def test_the_floor_is_that_of_groups_shuffled_row_by_row() -> None:
 def test_24_fair_crossings_raise_no_more_alarms_than_chance_allows() -> None:
     """At most 5%, within two standard errors of 1,000 simulations; a gap above 0.1 is there nearly always."""
     rng, times = np.random.default_rng(1), 1_000
-    rule = Rule(tolerance=0.0, permutations=99)
+    rule = GapRule(tolerance=0.0, permutations=99)
     alarms = {"demographic_parity": 0, "equalized_odds": 0}
     raw = 0
     for turn in range(times):
@@ -109,7 +111,7 @@ def test_a_group_without_positives_is_in_no_gap_and_is_not_fair() -> None:
     assert found.finding is Finding.INSUFFICIENT
     assert dict(found.untold) == {"c": "TPR: there are no rows with outcome 1"}
     assert found.unseen == pytest.approx(300 / 2_300)
-    assert gap("equalized_odds", "g", ["a", "b", "c"], counts, Rule(untold=0.2)).finding is Finding.OK
+    assert gap("equalized_odds", "g", ["a", "b", "c"], counts, GapRule(untold=0.2)).finding is Finding.OK
     alone = gap("equal_opportunity", "g", ["a", "c"], counts[[0, 2]])
     assert isinstance(alone.gap, Insufficient)
     assert "the TPR of 1 of 2 cells can be told" in alone.reason
@@ -139,7 +141,7 @@ def test_calibration_is_compared_at_the_same_score() -> None:
 
 
 def test_fair_calibration_raises_no_more_alarms_than_chance_allows() -> None:
-    rng, rule, alarms, times = np.random.default_rng(4), Rule(tolerance=0.0, permutations=99), 0, 200
+    rng, rule, alarms, times = np.random.default_rng(4), GapRule(tolerance=0.0, permutations=99), 0, 200
     shape = (6, 10, 1)
     for turn in range(times):
         rows = rng.integers(5, 60, shape)  # groups have scores of their own, and outcomes by score alone
@@ -156,7 +158,7 @@ def test_rows_of_entities_do_not_make_an_alarm_of_one_entity() -> None:
     rng, counted = np.random.default_rng(6), {"rows": 0, "entities": 0}
     entity = np.repeat(np.arange(120), 20)
     (part,) = partitions({"g": np.array(["a", "b", "c"])[np.arange(120) % 3][entity]})
-    rule = Rule(tolerance=0.0, permutations=199)
+    rule = GapRule(tolerance=0.0, permutations=199)
     for turn in range(200):
         state = states(np.zeros(2_400, bool), rng.random(2_400) < rng.beta(1, 2, 120)[entity])
         counts, inside = tally(part, state), tally_clusters(part, state, entity, 120)
@@ -170,7 +172,7 @@ def test_rows_of_entities_do_not_make_an_alarm_of_one_entity() -> None:
 def test_p_values_are_adjusted_as_holm_does() -> None:
     rng = np.random.default_rng(8)
     gaps = [gap("demographic_parity", "x", GROUPS, fair(rng), seed=turn) for turn in range(4)]
-    for before, after in zip(gaps, adjusted(gaps, Rule()), strict=True):
+    for before, after in zip(gaps, adjusted(gaps, GapRule()), strict=True):
         assert before.p is not None
         rank = sum(other.p < before.p for other in gaps if other.p is not None)
         assert after.adjusted == pytest.approx(
@@ -193,9 +195,9 @@ def test_the_same_seed_gives_the_same_floor_and_json_holds_it() -> None:
 
 def test_what_is_no_rule_is_refused() -> None:
     with pytest.raises(InputError, match="tolerance is 2"):
-        Rule(tolerance=2)
+        GapRule(tolerance=2)
     with pytest.raises(InputError, match="minimum 0"):
-        Rule(minimum=0)
+        GapRule(minimum=0)
     with pytest.raises(InputError, match="the criterion is 'calibration'"):
         gap("calibration", "g", ["a", "b"], np.ones((2, 4), int))
     with pytest.raises(InputError, match="the rate is 'recall'"):

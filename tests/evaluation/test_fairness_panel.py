@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from backstay.core.errors import InputError
+from backstay.evaluation import Costs
 from backstay.evaluation.fairness import (
     CRITERIA,
     QUESTIONS,
     Answers,
-    Costs,
     Frontier,
-    Rule,
+    GapRule,
     Together,
     conflict,
     fairness_report,
@@ -189,7 +189,7 @@ def test_a_group_that_cannot_be_told_has_no_part_in_the_frontier_and_is_named() 
     assert isinstance(report.frontier, Frontier)
     assert set(report.frontier.left_out) == {"rare"}
     assert report.frontier.points[0].thresholds["rare"] == 0.5
-    lone = fairness_report(outcome[:40], score[:40], {"g": group[:40]}, rule=Rule(minimum=30)).frontier
+    lone = fairness_report(outcome[:40], score[:40], {"g": group[:40]}, rule=GapRule(minimum=30)).frontier
     assert isinstance(lone, Insufficient)
     assert "groups can be told" in lone.reason
     calibrated = fairness_report(outcome, score, {"g": group}, criterion="calibration").frontier

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backstay.evaluation.fairness import Rule
+from backstay.evaluation.fairness import GapRule
 from backstay.rollout import Decision, Verdict
 from backstay.rollout.fair import fair
 
@@ -32,7 +32,7 @@ def test_a_group_too_small_to_tell_is_insufficient_until_it_is_said_to_be_put_up
     found = fair(LATE, SCORE, {"sex": some}, "equalized_odds", threshold=0.5)
     assert found.verdict is Verdict.INSUFFICIENT
     assert "(missing)" in found.reason
-    allowed = fair(LATE, SCORE, {"sex": some}, "equalized_odds", threshold=0.5, rule=Rule(untold=0.01))
+    allowed = fair(LATE, SCORE, {"sex": some}, "equalized_odds", threshold=0.5, rule=GapRule(untold=0.01))
     assert allowed.verdict is Verdict.PASS
     assert "0.1% of rows are in cells that can't be told" in allowed.reason
 

@@ -73,8 +73,8 @@ class Fairness:
             self._refuse(f"intersections={intersections}, minimum={minimum}", "1 to 4 attributes, at least 1 row")
         if not (0 <= tolerance <= 1 and 0 <= untold <= 1):
             self._refuse(f"tolerance={tolerance}, untold={untold}", "shares from 0 to 1")
-        if not (0 <= false_positive < float("inf") and 0 <= false_negative < float("inf")):
-            self._refuse(f"costs {false_positive}, {false_negative}", "finite numbers, 0 or more")
+        if not (0 < false_positive < float("inf") and 0 < false_negative < float("inf")):
+            self._refuse(f"costs {false_positive}, {false_negative}", "finite numbers above 0")
 
     def _refuse(self, what: str, expected: str, fix: str = "") -> None:
         raise DefinitionError(what, where=self.where, expected=expected, fix=fix)

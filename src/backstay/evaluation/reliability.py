@@ -26,6 +26,7 @@ from backstay.core.show import Shown
 from backstay.evaluation.clustered import share_interval
 from backstay.evaluation.influence import Linear, cluster_codes, cluster_sums, linear_interval
 from backstay.evaluation.interval import Interval, NotEnough
+from backstay.evaluation.logistic import expits, greatest_likelihood
 from backstay.evaluation.metrics import Bools, Floats, outcome_and_probability
 from backstay.evaluation.quantiles import binomial_quantiles, level_tails
 
@@ -233,31 +234,16 @@ def recalibration(
 
 
 def _logistic(y: Bools, columns: Floats, offset: Floats, order: NDArray[np.intp]) -> tuple[list[float], Floats]:
-    """The coefficients of a logistic regression, and the influence of each row on each of them (Newton's method)."""
-    rows, given, known = y[order].astype(np.float64), columns[order], offset[order]
-    found = np.zeros(columns.shape[1])
-    for _ in range(50):
-        said = _expits(given @ found + known)
-        bread = (given * (said * (1.0 - said))[:, None]).T @ given
-        try:
-            step = np.linalg.solve(bread, given.T @ (rows - said))
-        except np.linalg.LinAlgError:
-            break
-        found = found + step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
-        if float(np.abs(step).max()) < 1e-11 * (1.0 + float(np.abs(found).max())):
-            gap = y - _expits(columns @ found + offset)
-            moved = np.linalg.solve(bread, (columns * gap[:, None]).T).T
-            return [float(one) for one in found], np.asarray(moved, np.float64)
-        if float(np.abs(found).max()) > 1e3:
-            break
-    raise NotEnough(
-        "the probabilities part the classes without a mistake", where="probability", expected="some mistake"
-    )
-
-
-def _expits(x: Floats) -> Floats:
-    small = np.exp(-np.abs(x))
-    return np.asarray(np.where(x >= 0, 1.0, small) / (1.0 + small), np.float64)
+    """The coefficients of a logistic regression, and the influence of each row on each of them."""
+    fitted = greatest_likelihood(columns[order], y[order].astype(np.float64), offset[order])
+    if fitted is None:
+        raise NotEnough(
+            "the probabilities part the classes without a mistake", where="probability", expected="some mistake"
+        )
+    found, curvature = fitted
+    gap = y - expits(columns @ found + offset)
+    moved = np.linalg.solve(curvature, (columns * gap[:, None]).T).T
+    return [float(one) for one in found], np.asarray(moved, np.float64)
 
 
 def _binned(y: Bools, p: Floats, bins: int) -> _Binned:

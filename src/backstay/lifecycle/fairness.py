@@ -18,12 +18,12 @@ from backstay.core.errors import InputError
 from backstay.core.show import Shown, plain
 from backstay.core.times import instant_text
 from backstay.definitions import Fairness, Model
+from backstay.evaluation.decided import Costs
 from backstay.evaluation.fairness import (
     Answers,
-    Costs,
     FairnessReport,
+    GapRule,
     Point,
-    Rule,
     fairness_report,
     given_up,
     propose,
@@ -198,9 +198,9 @@ def criterion_of(records: Records, model: Model, *, as_of: int | None = None) ->
     return None if entry is None else _chosen(model, entry)
 
 
-def rule_of(declared: Fairness) -> Rule:
+def rule_of(declared: Fairness) -> GapRule:
     """What is put up with, as it is declared."""
-    return Rule(tolerance=declared.tolerance, minimum=declared.minimum, untold=declared.untold)
+    return GapRule(tolerance=declared.tolerance, minimum=declared.minimum, untold=declared.untold)
 
 
 def _chosen(model: Model, entry: Entry) -> Chosen:

@@ -14,7 +14,8 @@ import numpy as np
 
 from backstay.definitions import Model
 from backstay.evaluation.calibration import fit_calibrator
-from backstay.evaluation.fairness import Costs, Frontier, fitting_half, partitions, place, reweighing, states, tally
+from backstay.evaluation.decided import Costs
+from backstay.evaluation.fairness import Frontier, fitting_half, partitions, place, reweighing, states, tally
 from backstay.evaluation.fairness.cells import Floats, tally_clusters
 from backstay.evaluation.influence import cluster_codes
 from backstay.evaluation.metrics import Bools

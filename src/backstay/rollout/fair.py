@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from backstay.core.errors import InputError
-from backstay.evaluation.fairness import Finding, Gap, Rule, gaps_of
+from backstay.evaluation.fairness import Finding, Gap, GapRule, gaps_of
 from backstay.rollout.verdict import Check, Verdict
 
 
@@ -27,7 +27,7 @@ def fair(
     criterion: str,
     *,
     threshold: float,
-    rule: Rule | None = None,
+    rule: GapRule | None = None,
     order: int = 2,
     clusters: ArrayLike | None = None,
     chosen: Mapping[str, object] | None = None,
@@ -44,7 +44,7 @@ def fair(
     >>> print(said.verdict, said.reason)
     PASS sex: no two cells differ in TPR by more than 0.1
     """
-    rule = rule or Rule()
+    rule = rule or GapRule()
     evidence: dict[str, object] = {"criterion": criterion, "tolerance": rule.tolerance, "chosen": dict(chosen or {})}
     if attributes is None:
         return Check("fair", Verdict.INSUFFICIENT, "the protected attributes are missing", evidence)

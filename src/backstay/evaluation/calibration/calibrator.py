@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backstay.core.errors import InputError
+from backstay.evaluation.logistic import expits
 
 Floats = NDArray[np.float64]
 
@@ -64,9 +65,9 @@ class Calibrator:
         if self.kind == "beta":
             p = np.clip(given, CLIP, 1.0 - CLIP)
             a, b, c = self.numbers
-            return _logistic(a * np.log(p) - b * np.log1p(-p) + c)
+            return expits(a * np.log(p) - b * np.log1p(-p) + c)
         slope, offset = self.numbers
-        return _logistic(slope * (given if self.raw else log_odds(given)) + offset)
+        return expits(slope * (given if self.raw else log_odds(given)) + offset)
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, for a record or JSON; `from_dict` takes it back."""
@@ -86,10 +87,6 @@ def log_odds(probability: ArrayLike) -> Floats:
     """ln(p / (1 - p)), of p clipped by `CLIP`."""
     p = np.clip(np.asarray(probability, np.float64), CLIP, 1.0 - CLIP)
     return np.asarray(np.log(p) - np.log1p(-p), np.float64)
-
-
-def _logistic(z: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(z, -700.0, 700.0))), np.float64)
 
 
 def _problem(one: Calibrator) -> str:

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from backstay.core.errors import InputError
 from backstay.evaluation.calibration.calibrator import CLIP, Calibrator, log_odds
 from backstay.evaluation.interval import NotEnough
+from backstay.evaluation.logistic import greatest_likelihood
 from backstay.evaluation.metrics import as_outcome, as_scores
 
 KINDS = ("platt", "beta", "isotonic")
@@ -83,7 +84,7 @@ def _checked(outcome: ArrayLike, score: ArrayLike) -> tuple[NDArray[np.bool_], F
 def _platt(y: NDArray[np.bool_], s: Floats, raw: bool) -> Calibrator:
     x = s if raw else log_odds(s)
     middle, width = float(x.mean()), float(x.std()) or 1.0
-    slope, offset = _greatest_likelihood(np.column_stack([(x - middle) / width, np.ones_like(x)]), y)
+    slope, offset = _fitted(np.column_stack([(x - middle) / width, np.ones_like(x)]), y)
     if slope <= 0:
         raise _falling()
     return Calibrator("platt", (slope / width, offset - slope * middle / width), raw=raw)
@@ -92,11 +93,11 @@ def _platt(y: NDArray[np.bool_], s: Floats, raw: bool) -> Calibrator:
 def _beta(y: NDArray[np.bool_], s: Floats) -> Calibrator:
     p = np.clip(s, CLIP, 1.0 - CLIP)
     first, second, one = np.log(p), -np.log1p(-p), np.ones_like(p)
-    a, b, c = _greatest_likelihood(np.column_stack([first, second, one]), y)
+    a, b, c = _fitted(np.column_stack([first, second, one]), y)
     if a < 0:  # the best that does not fall lies on the edge, where that number is 0
-        a, (b, c) = 0.0, _greatest_likelihood(np.column_stack([second, one]), y)
+        a, (b, c) = 0.0, _fitted(np.column_stack([second, one]), y)
     elif b < 0:
-        b, (a, c) = 0.0, _greatest_likelihood(np.column_stack([first, one]), y)
+        b, (a, c) = 0.0, _fitted(np.column_stack([first, one]), y)
     if a < 0 or b < 0:
         raise _falling()
     return Calibrator("beta", (a, b, c))
@@ -127,32 +128,14 @@ def _off_the_ends(level: Floats, blocks: NDArray[np.int64], sizes: NDArray[np.in
     return out
 
 
-def _greatest_likelihood(design: Floats, y: NDArray[np.bool_]) -> tuple[float, ...]:
-    """The weights of a logistic regression on Platt's targets, by Newton's method with halved steps."""
+def _fitted(design: Floats, y: NDArray[np.bool_]) -> tuple[float, ...]:
+    """The weights of a logistic regression on Platt's targets; two scores only make columns that say the same."""
     cases, rows = int(y.sum()), int(y.size)
     target = np.where(y, (cases + 1) / (cases + 2), 1 / (rows - cases + 2))
-    weights = np.zeros(design.shape[1])
-    loss = _loss(design, target, weights)
-    for _ in range(100):
-        p = 1.0 / (1.0 + np.exp(-np.clip(design @ weights, -700.0, 700.0)))
-        gradient = design.T @ (p - target)
-        curvature = (design * (p * (1 - p))[:, None]).T @ design + 1e-12 * np.eye(len(weights))
-        step = np.linalg.solve(curvature, gradient)
-        for halvings in range(40):
-            tried = weights - step / 2**halvings
-            new = _loss(design, target, tried)
-            if new <= loss:
-                break
-        done = loss - new <= 1e-13 * max(1.0, abs(loss))
-        weights, loss = tried, new
-        if done:
-            break
-    return tuple(weights.tolist())
-
-
-def _loss(design: Floats, target: Floats, weights: Floats) -> float:
-    z = design @ weights
-    return float(np.sum(np.logaddexp(0.0, z) - target * z))
+    fitted = greatest_likelihood(design, target, ridge=1e-12)
+    if fitted is None:
+        raise NotEnough("no curve can be fitted to these scores", where="score", expected="scores that differ more")
+    return tuple(fitted[0].tolist())
 
 
 def _falling() -> NotEnough:

@@ -19,8 +19,8 @@ not ok   a TPR of 0, of a group without any                                  a p
 
 from backstay.evaluation.fairness.cells import MISSING, Partition, partitions, states, tally
 from backstay.evaluation.fairness.conflict import Conflict, Identity, Together, conflict, identities
-from backstay.evaluation.fairness.frontier import Costs, Frontier, Point, frontier, place
-from backstay.evaluation.fairness.gaps import CRITERIA, Finding, Gap, Rule, adjusted, gap
+from backstay.evaluation.fairness.frontier import Frontier, Point, frontier, place
+from backstay.evaluation.fairness.gaps import CRITERIA, Finding, Gap, GapRule, adjusted, gap
 from backstay.evaluation.fairness.guide import QUESTIONS, Answers, Proposal, given_up, propose
 from backstay.evaluation.fairness.look import gaps_of
 from backstay.evaluation.fairness.report import Cell, FairnessReport, Group, fairness_report, fitting_half
@@ -33,17 +33,16 @@ __all__ = [
     "Answers",
     "Cell",
     "Conflict",
-    "Costs",
     "FairnessReport",
     "Finding",
     "Frontier",
     "Gap",
+    "GapRule",
     "Group",
     "Identity",
     "Partition",
     "Point",
     "Proposal",
-    "Rule",
     "Together",
     "adjusted",
     "conflict",

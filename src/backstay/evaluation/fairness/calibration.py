@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from backstay.evaluation.fairness.cells import Floats, Ints
-from backstay.evaluation.fairness.gaps import Contrast, Gap, Rule, answer, differences
+from backstay.evaluation.fairness.gaps import Contrast, Gap, GapRule, answer, differences
 from backstay.evaluation.fairness.rates import Shares
 from backstay.evaluation.interval import Estimate, Insufficient, Interval
 
@@ -26,7 +26,7 @@ BANDS = 10
 
 
 def calibration_gap(
-    partition: str, cells: Sequence[str], steps: Ints, base: Shares, rule: Rule | None = None, *, seed: int = 0
+    partition: str, cells: Sequence[str], steps: Ints, base: Shares, rule: GapRule | None = None, *, seed: int = 0
 ) -> Gap:
     """The gap of the criterion `calibration`, from the counts of `scored.by_step` and the cells' base rates.
 
@@ -40,7 +40,7 @@ def calibration_gap(
     >>> round(found.gap.estimate, 12), found.p > 0.9
     (0.0, True)
     """
-    rule = rule or Rule()
+    rule = rule or GapRule()
     told = base.told
     rows, hits = _banded(steps[told])
     of = np.maximum(rows.sum(axis=1), 1)

@@ -23,7 +23,7 @@ import numpy as np
 
 from backstay.core.show import Shown
 from backstay.evaluation.fairness.cells import FALSE_NEGATIVE, FALSE_POSITIVE, NEGATIVE, TRUE_POSITIVE, Floats, Ints
-from backstay.evaluation.fairness.gaps import Contrast, Rule, contrast, noise
+from backstay.evaluation.fairness.gaps import Contrast, GapRule, contrast, noise
 from backstay.evaluation.fairness.rates import shares
 
 
@@ -114,7 +114,7 @@ def _identity(cell: str, row: list[int]) -> Identity:
 
 
 def conflict(
-    partition: str, cells: Sequence[str], counts: Ints, rule: Rule | None = None, *, seed: int = 0,
+    partition: str, cells: Sequence[str], counts: Ints, rule: GapRule | None = None, *, seed: int = 0,
     base: Contrast | None = None,
 ) -> Conflict:  # fmt: skip
     """The panel, from the counts of `cells.tally`. `base` are the base rates, where they are by cluster.
@@ -126,7 +126,7 @@ def conflict(
     >>> [(one.first, one.second) for one in panel.pairs if one.together is Together.NO][0]
     ('demographic_parity', 'equalized_odds')
     """
-    rule = rule or Rule()
+    rule = rule or GapRule()
     found = contrast(shares(counts, "base_rate", rule.minimum), rule) if base is None else base
     differ: bool | None = None
     if found.places.size < 2:

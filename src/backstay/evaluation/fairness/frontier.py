@@ -21,8 +21,9 @@ import numpy as np
 
 from backstay.core.errors import InputError
 from backstay.core.show import Shown, plain
+from backstay.evaluation.decided import Costs
 from backstay.evaluation.fairness.cells import Clustered, Floats, Ints
-from backstay.evaluation.fairness.gaps import CRITERIA, Rule, contrast
+from backstay.evaluation.fairness.gaps import CRITERIA, GapRule, contrast
 from backstay.evaluation.fairness.rates import RATES, shares
 from backstay.evaluation.interval import Estimate, Insufficient, Interval, NotEnough
 
@@ -30,18 +31,7 @@ LEVELS = 50
 """How finely the common level of a rate is tried: in steps of 1 / LEVELS; of two rates, half as finely each."""
 GAPS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 """The gaps that policies are sought for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What the two errors cost, in any unit: a selected row with outcome 0, and one with outcome 1 left out."""
-
-    false_positive: float = 1.0
-    false_negative: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.false_positive < np.inf and 0 <= self.false_negative < np.inf):
-            raise InputError(f"costs {self}", where="costs", expected="finite numbers, 0 or more")
+EQUAL = Costs(false_positive=1.0, false_negative=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +87,7 @@ def halves(steps: Ints, seed: int = 0) -> tuple[Ints, Ints]:
 
 def frontier(
     criterion: str, partition: str, cells: Sequence[str], fit: Ints, held: Ints, edges: Floats, threshold: float,
-    costs: Costs | None = None, rule: Rule | None = None, clustered: Callable[[Ints], Clustered] | None = None,
+    costs: Costs | None = None, rule: GapRule | None = None, clustered: Callable[[Ints], Clustered] | None = None,
 ) -> Frontier:  # fmt: skip
     """The frontier of group thresholds, from the counts of `scored.by_step` of the two halves.
 
@@ -113,7 +103,7 @@ def frontier(
     >>> [one.cost for one in found.points] == sorted((one.cost for one in found.points), reverse=True)
     True
     """
-    rule, costs = rule or Rule(), costs or Costs()
+    rule, costs = rule or GapRule(), costs or EQUAL
     if criterion not in CRITERIA or not CRITERIA[criterion]:
         raise InputError(
             f"the criterion is {criterion!r}", where="criterion",
@@ -146,8 +136,8 @@ def frontier(
 
 
 def place(
-    name: str, criterion: str, cells: Sequence[str], counts: Ints, costs: Costs | None = None, rule: Rule | None = None,
-    clustered: Clustered | None = None,
+    name: str, criterion: str, cells: Sequence[str], counts: Ints, costs: Costs | None = None,
+    rule: GapRule | None = None, clustered: Clustered | None = None,
 ) -> Point:  # fmt: skip
     """Another model's point beside the frontier, from the counts of its decisions on the same held-out rows.
 
@@ -157,8 +147,8 @@ def place(
     >>> round(one.cost, 4), one.needs_attribute
     (0.2462, False)
     """
-    rule, costs = rule or Rule(), costs or Costs()
-    cost = float(counts[:, 1].sum() * costs.false_positive + counts[:, 2].sum() * costs.false_negative)
+    rule, costs = rule or GapRule(), costs or EQUAL
+    cost = float(_price(counts, costs).sum())
     gap, rates = _gap(criterion, cells, counts, rule, clustered)
     return Point(name, cost / max(int(counts.sum()), 1), gap, rates, {}, False)
 
@@ -173,7 +163,7 @@ class _Measure:
     counts: Ints
     edges: Floats
     costs: Costs
-    rule: Rule
+    rule: GapRule
     clustered: Callable[[Ints], Clustered] | None
 
     def point(self, name: str, policy: Ints, sought: float | None = None) -> Point:
@@ -182,7 +172,7 @@ class _Measure:
         cells = [self.cells[place] for place in self.told]
         clustered = None if self.clustered is None else self.clustered(policy).only(np.asarray(self.told))
         gap, rates = _gap(self.criterion, cells, counts[self.told], self.rule, clustered)
-        cost = float(counts[:, 1].sum() * self.costs.false_positive + counts[:, 2].sum() * self.costs.false_negative)
+        cost = float(_price(counts, self.costs).sum())
         thresholds = {cell: float(limit) for cell, limit in zip(self.cells, limits, strict=True)}
         return Point(
             name, cost / max(int(counts.sum()), 1), gap, rates, thresholds, bool(np.unique(policy).size > 1), sought
@@ -198,11 +188,12 @@ def _by_threshold(steps: Ints) -> Ints:
 
 
 def _price(counts: Ints, costs: Costs) -> Floats:
-    """What each threshold costs in each cell, in all."""
-    return np.asarray(counts[..., 1] * costs.false_positive + counts[..., 2] * costs.false_negative, np.float64)
+    """What the rows cost in all, by the counts of `cells.tally`: shape (..., 4) to (...)."""
+    each = costs.true_negative, costs.false_positive, costs.false_negative, costs.true_positive
+    return np.asarray(counts @ np.array(each), np.float64)
 
 
-def _untold(criterion: str, before: Ints, after: Ints, rule: Rule) -> dict[int, str]:
+def _untold(criterion: str, before: Ints, after: Ints, rule: GapRule) -> dict[int, str]:
     """The cells that have too few rows of a kind that the criterion is about, in one of the halves.
 
     The counts are those where everybody is selected, so that PPV is asked of all rows.
@@ -216,7 +207,7 @@ def _untold(criterion: str, before: Ints, after: Ints, rule: Rule) -> dict[int, 
     return out
 
 
-def _worth_little(criterion: str, counts: Ints, clustered: Clustered, rule: Rule) -> dict[int, str]:
+def _worth_little(criterion: str, counts: Ints, clustered: Clustered, rule: GapRule) -> dict[int, str]:
     """The cells that have rows enough in the measuring half, but in clusters that are worth too few of them.
 
     Asked at the model's own threshold: where everybody is selected, nothing shows how rows lean on each other.
@@ -265,7 +256,7 @@ def _share(counts: Ints, rate: str) -> Floats:
 
 
 def _gap(
-    criterion: str, cells: Sequence[str], counts: Ints, rule: Rule, clustered: Clustered | None
+    criterion: str, cells: Sequence[str], counts: Ints, rule: GapRule, clustered: Clustered | None
 ) -> tuple[Estimate, dict[str, dict[str, float]]]:
     found = [shares(counts, rate, rule.minimum, clustered, rule.level) for rate in CRITERIA[criterion]]
     rates = {

@@ -61,7 +61,7 @@ class Finding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class GapRule:
     """When a gap is one.
 
     tolerance:    the difference between two cells that is put up with, as a share (0.1: ten in a hundred)
@@ -135,7 +135,7 @@ def gap(
     partition: str,
     cells: Sequence[str],
     counts: Ints,
-    rule: Rule | None = None,
+    rule: GapRule | None = None,
     *,
     clustered: Clustered | None = None,
     seed: int = 0,
@@ -146,11 +146,11 @@ def gap(
     The same seed gives the same noise floor.
 
     >>> counts = np.array([[400, 100, 50, 150], [300, 200, 50, 150], [1, 0, 0, 0]])
-    >>> found = gap("predictive_equality", "group", ["a", "b", "c"], counts, Rule(untold=0.01))
+    >>> found = gap("predictive_equality", "group", ["a", "b", "c"], counts, GapRule(untold=0.01))
     >>> print(found.gap, found.finding, found.reason)
     +0.2000 [+0.1438, +0.2545] GAP FPR of b is above that of a by more than 0.1
     """
-    rule = rule or Rule()
+    rule = rule or GapRule()
     if criterion not in CRITERIA or not CRITERIA[criterion]:
         expected = ", ".join(name for name, rates in CRITERIA.items() if rates)
         raise InputError(f"the criterion is {criterion!r}", where="criterion", expected=f"one of {expected}")
@@ -191,7 +191,7 @@ class Contrast:
     clusters: int
 
 
-def contrast(found: Shares, rule: Rule, *, looks: int = 1) -> Contrast:
+def contrast(found: Shares, rule: GapRule, *, looks: int = 1) -> Contrast:
     """The differences between every two told cells of one rate; so many rates are looked at together."""
     told = found.told
     p, n = found.share[told], np.maximum(found.effective[told], 1e-9)
@@ -216,7 +216,7 @@ def differences(share: Floats, n: Floats, level: float, *, looks: int = 1) -> tu
 
 
 def answer(
-    criterion: str, partition: str, cells: Sequence[str], rows: Ints, contrasts: Sequence[Contrast], rule: Rule,
+    criterion: str, partition: str, cells: Sequence[str], rows: Ints, contrasts: Sequence[Contrast], rule: GapRule,
     rng: np.random.Generator,
 ) -> Gap:  # fmt: skip
     """The answer about one criterion, from the contrasts of its rates."""
@@ -275,7 +275,7 @@ def noise(contrasts: Sequence[Contrast], times: int, rng: np.random.Generator) -
     return out
 
 
-def judged(found: Gap, rule: Rule) -> Gap:
+def judged(found: Gap, rule: GapRule) -> Gap:
     """The same gap with its finding, by the rule; what could not be made stays as it is."""
     if not isinstance(found.gap, Interval) or found.floor is None or found.adjusted is None:
         return found
@@ -305,12 +305,12 @@ def judged(found: Gap, rule: Rule) -> Gap:
     return replace(found, finding=finding, reason=reason)
 
 
-def adjusted(found: Iterable[Gap], rule: Rule) -> tuple[Gap, ...]:
+def adjusted(found: Iterable[Gap], rule: GapRule) -> tuple[Gap, ...]:
     """The gaps, their p-values adjusted for how many were looked at (Holm 1979), and judged again.
 
     >>> counts = np.array([[40, 10, 5, 15], [30, 20, 5, 15]])
     >>> names = ("equal_opportunity", "predictive_equality")
-    >>> two = adjusted([gap(name, "g", ["a", "b"], counts) for name in names], Rule())
+    >>> two = adjusted([gap(name, "g", ["a", "b"], counts) for name in names], GapRule())
     >>> [one.adjusted >= one.p for one in two], two[0].looks
     ([True, True], 2)
     """

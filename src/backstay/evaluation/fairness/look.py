@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from backstay.core.errors import InputError
 from backstay.evaluation.fairness.calibration import calibration_gap
 from backstay.evaluation.fairness.cells import Clustered, Floats, Partition, partitions, states, tally, tally_clusters
-from backstay.evaluation.fairness.gaps import CRITERIA, Gap, Rule, adjusted, gap
+from backstay.evaluation.fairness.gaps import CRITERIA, Gap, GapRule, adjusted, gap
 from backstay.evaluation.fairness.rates import shares
 from backstay.evaluation.fairness.scored import Heights, by_step, heights
 from backstay.evaluation.influence import cluster_codes
@@ -37,7 +37,7 @@ class Look:
     state: NDArray[np.uint8]
     heights: Heights
     cluster: tuple[NDArray[np.intp], int] | None
-    rule: Rule
+    rule: GapRule
     seed: int
 
     def clustered(self, part: Partition) -> Clustered | None:
@@ -56,7 +56,7 @@ class Look:
 
 def looked(
     outcome: ArrayLike, score: ArrayLike, attributes: Mapping[str, ArrayLike] | pl.DataFrame, *, threshold: float,
-    rule: Rule | None, order: int, clusters: ArrayLike | None, seed: int,
+    rule: GapRule | None, order: int, clusters: ArrayLike | None, seed: int,
 ) -> tuple[tuple[Partition, ...], Look]:  # fmt: skip
     """The partitions of the rows, and the rows vetted; arguments and errors as for `report.fairness_report`."""
     y = as_outcome(outcome)
@@ -70,12 +70,13 @@ def looked(
     decision = np.asarray(s >= threshold, np.bool_)
     codes, number = cluster_codes(clusters, rows=y.size)
     cluster = None if codes is None else (codes, number)
-    return parts, Look(y, s, decision, states(y, decision), heights(s, threshold), cluster, rule or Rule(), seed)
+    return parts, Look(y, s, decision, states(y, decision), heights(s, threshold), cluster, rule or GapRule(), seed)
 
 
 def gaps_of(
     outcome: ArrayLike, score: ArrayLike, attributes: Mapping[str, ArrayLike] | pl.DataFrame, criterion: str, *,
-    threshold: float = 0.5, rule: Rule | None = None, order: int = 2, clusters: ArrayLike | None = None, seed: int = 0,
+    threshold: float = 0.5, rule: GapRule | None = None, order: int = 2, clusters: ArrayLike | None = None,
+    seed: int = 0,
 ) -> tuple[Gap, ...]:  # fmt: skip
     """One criterion's gap in each partition, p-values adjusted for these: what a gate asks, and nothing beside it.
 

@@ -17,11 +17,12 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from backstay.core.show import Shown
+from backstay.evaluation.decided import Costs
 from backstay.evaluation.fairness.calibration import calibration_errors
 from backstay.evaluation.fairness.cells import Clustered, Ints, Partition, called, states, tally, tally_clusters
 from backstay.evaluation.fairness.conflict import Conflict, conflict
-from backstay.evaluation.fairness.frontier import Costs, Frontier, frontier, halves
-from backstay.evaluation.fairness.gaps import CRITERIA, Gap, Rule, adjusted, contrast
+from backstay.evaluation.fairness.frontier import Frontier, frontier, halves
+from backstay.evaluation.fairness.gaps import CRITERIA, Gap, GapRule, adjusted, contrast
 from backstay.evaluation.fairness.look import Look, check_criterion, looked
 from backstay.evaluation.fairness.pooled import pooled
 from backstay.evaluation.fairness.rates import RATES, Shares, shares
@@ -88,7 +89,7 @@ class FairnessReport(Shown):
     threshold: float
     clusters: int | None
     criterion: str | None
-    rule: Rule
+    rule: GapRule
     groups: tuple[Group, ...]
     frontier: Frontier | Insufficient
     looks: int
@@ -116,7 +117,7 @@ def fairness_report(
     *,
     threshold: float = 0.5,
     criterion: str | None = None,
-    rule: Rule | None = None,
+    rule: GapRule | None = None,
     costs: Costs | None = None,
     order: int = 2,
     clusters: ArrayLike | None = None,
