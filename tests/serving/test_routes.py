@@ -96,6 +96,32 @@ def test_entities_stick_and_shares_grow_from_what_they_had(path: Path) -> None:
     assert Project(path).verify("late").holds
 
 
+def test_a_baseline_is_logged_apart_and_is_no_other_version(path: Path) -> None:
+    project = Project(path, actor="ana")
+    with Server(path, "--replay") as server:
+        project.routes.set({"v2": 0.3, "baseline": 0.3}, "late", key=["order"], why="side by side")
+        _when(server, "champion", "v2", "baseline")
+        assert {one["name"]: one["version"] for one in server.model()["route"]} == {
+            "champion": 1, "v2": 2, "baseline": 1,
+        }  # fmt: skip
+        versions = _versions(server, 40)
+        mine = [name for name, version in versions.items() if version == 1][:9]
+        rows = [{name: part for name, part in request(order=one).items() if name != "at"} for one in mine]
+        status, told = server.predict({"rows": rows, "at": request()["at"]})
+        assert (status, told["version"]) == (200, 1), "the champion's cohorts are one version"
+        shop.move_champion(project, 2)
+        _when(server, "champion")
+        assert set(_versions(server, 20).values()) == {2}
+    route = project.routes.show("late")
+    assert route is not None
+    assert route.breakers is not None
+    logged = shop.logged(path)[: 40 + 12 + 9]
+    assert {(one.route, round(one.propensity, 4)) for one in logged} == {
+        ("v2", 0.3), ("champion", 0.7), ("baseline", 0.7),
+    }  # fmt: skip
+    assert all((route.cohort(one.keys) or "champion") == one.route for one in logged)
+
+
 def test_given_inputs_are_assigned_by_their_keys_their_id_or_at_random(path: Path) -> None:
     project = Project(path, actor="ana")
     project.routes.set({"v2": 0.5}, "late", key=["order"], why="try it")
@@ -181,6 +207,27 @@ def test_propensities_are_the_shares_of_versions_and_sum_to_one() -> None:
     # A version that could not be loaded leaves its share to the champion.
     lacking = Snapshot(loaded["d1"], entry, {"d3": loaded["d3"]})
     assert [one.propensity for one in lacking.choices] == pytest.approx([0.75, 0.25])
+
+
+def test_a_baseline_is_the_champion_told_apart_and_nothing_once_it_is_champion_no_more() -> None:
+    loaded = {digest: _served(digest) for digest in ("d1", "d2")}
+    entry = _entry(Part("v2", 2, "d2", 1_000), Part("baseline", 1, "d1", 1_000))
+    snapshot = Snapshot(loaded["d1"], entry, loaded)
+    assert [(one.route, one.served.version.number, one.propensity) for one in snapshot.choices] == [
+        ("champion", 1, 0.9), ("v2", 2, 0.1), ("baseline", 1, 0.9),
+    ]  # fmt: skip
+    assert [one["share"] for one in snapshot.told()] == pytest.approx([0.8, 0.1, 0.1])
+    routes = {}
+    for number in range(2_000):
+        chosen = snapshot.each([{"order": f"o{number}"}])
+        assert isinstance(chosen, Choice)
+        routes[f"o{number}"] = chosen.route
+    assert {key: entry.cohort({"order": key}) or "champion" for key in routes} == routes
+    # Another champion: the cohort is its own no more, and who was in it is a customer like any other.
+    after = Snapshot(loaded["d2"], entry, loaded)
+    assert [(one.route, one.propensity) for one in after.choices] == [("champion", 1.0)]
+    lone = Snapshot(loaded["d1"], _entry(Part("baseline", 1, "d1", 5_000)), {})
+    assert [(one.route, one.propensity) for one in lone.choices] == [("champion", 1.0), ("baseline", 1.0)]
 
 
 def test_buckets_are_even_and_salts_independent() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +47,8 @@ def set_(
         typer.Argument(
             metavar="VERSION=SHARE|shadow=VERSION ...",
             show_default=False,
-            help="v7=5% gives version 7 a share; shadow=v8 shows it to version 8. The rest is the champion's.",
+            help="v7=5% gives version 7 a share; baseline=5% sets as many of the champion's apart, to compare with; "
+            "shadow=v8 shows requests to version 8. The rest is the champion's.",
         ),
     ],
     why: WhyOption,
@@ -127,19 +130,28 @@ def _show(shell: Shell, model: str, entry: RouteEntry | None) -> None:
     told: list[dict[str, Any]] = [{"name": "champion", "version": number, "share": left, "shadow": False}]
     told += [] if entry is None else [part.as_dict() for part in entry.parts]
     answer: dict[str, Any] = {"model": model, "parts": told}
-    rows = [
-        (one["name"], one["version"], f"{one['share']:.2%}", "is shown requests" if one["shadow"] else "answers")
-        for one in told
-    ]
+    rows = [(one["name"], one["version"], f"{one['share']:.2%}", _does(one, number)) for one in told]
     lines = [table(("route", ">version", ">share", "what it does"), rows)]
     if entry is not None:
         answer |= {
             "key": list(entry.key), "salt": entry.salt, "why": entry.why, "at": entry.at, "by": entry.actor,
-            "entry": entry.entry_id,
+            "entry": entry.entry_id, "breakers": None if entry.breakers is None else asdict(entry.breakers),
+            "cut": entry.cut,
         }  # fmt: skip
         facts = {"by key": ", ".join(entry.key), "since": when(entry.at), "by": entry.actor, "why": entry.why}
+        if entry.cut is not None:
+            facts["cut"] = f"version {entry.cut['number']}, by a server: its requests are the champion's"
         lines = [block(facts, title=f"route of {model}"), "", *lines]
     shell.show(answer, *lines)
+
+
+def _does(part: Mapping[str, Any], champion: int | None) -> str:
+    if part["shadow"]:
+        return "is shown requests"
+    if part["name"] != "baseline":
+        return "answers"
+    current = part["version"] == champion
+    return "answers, as the champion's cohort" if current else "nothing: it is champion no more"
 
 
 def _parts(words: list[str]) -> tuple[dict[str, float], dict[str, float]]:
@@ -156,8 +168,9 @@ def _parts(words: list[str]) -> tuple[dict[str, float], dict[str, float]]:
         share = _SHARE.fullmatch(text)
         if not name or share is None:
             raise InputError(
-                f"{word!r} is no part of a route", where="route", expected="v7=5%, shadow=v8 or shadow=v8:10%"
-            )
+                f"{word!r} is no part of a route", where="route",
+                expected="v7=5%, baseline=5%, shadow=v8 or shadow=v8:10%",
+            )  # fmt: skip
         if name in into:
             raise InputError(f"{name} stands in it twice", where="route", expected="each version once")
         into[name] = float(share[1]) / 100

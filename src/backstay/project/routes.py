@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from backstay.core.errors import InputError, NotFoundError
-from backstay.definitions import Model
+from backstay.definitions import Breakers, Model
 from backstay.lifecycle.approval import approved
 from backstay.lifecycle.records import Records
 from backstay.project.loading import Definitions
 from backstay.project.permits import Permits
-from backstay.registry.routing import BUCKETS, Part, RouteEntry, Routing
+from backstay.registry.routing import BASELINE, BUCKETS, Part, RouteEntry, Routing
 from backstay.registry.versions import AliasMove, ModelVersion
 
 _VERSION = re.compile(r"v?([1-9][0-9]*)")
@@ -21,7 +21,7 @@ class Routes:
     """Sets and shows routes, and rolls back. Servers look for them ten times a second.
 
     project.routes.set({"v7": 0.05}, shadow=["v8"], why="is v7 as good on live traffic?")
-    project.routes.set({"v7": 0.25}, shadow=["v8"], why="no harm at 5%")
+    project.routes.set({"v7": 0.25, "baseline": 0.25}, shadow=["v8"], why="no harm at 5%")
     project.routes.rollback(why="complaints from the desk")
     """
 
@@ -46,10 +46,13 @@ class Routes:
         """Set a model's route, whole: what is not named any more gets nothing.
 
         shares:    version ("v7"), or an alias, to its share, above 0 and at most 1; the rest is the champion's. An
-                   alias is resolved now: a share does not change its version because an alias moves.
+                   alias is resolved now: a share does not change its version because an alias moves. "baseline" is a
+                   cohort of the champion, told apart from its other requests.
         shadow:    versions, or aliases, that are shown requests and answer nobody; as a mapping, of which share
         key:       the keys that entities are told apart by; by default those of the route before, else all of the model
         reshuffle: assign entities anew, for an experiment that is independent of the one before
+
+        Servers cut a share by themselves by the model's `rollout.breakers`, or the defaults.
 
         Raises `InputError` for a version of another feature set, or shares that are none; `ConflictError` if somebody
         else set the route meanwhile.
@@ -69,7 +72,7 @@ class Routes:
         parts += [self._part(one, name, share, True) for name, share in shown.items()]
         return self._routing.set(
             one.name, parts, key=chosen, why=why, at=self._records.clock.now(), actor=self._records.actor,
-            reshuffle=reshuffle,
+            reshuffle=reshuffle, breakers=Breakers() if one.rollout is None else one.rollout.breakers,
         )  # fmt: skip
 
     def clear(self, model: str | None = None, *, why: str) -> RouteEntry:
@@ -84,7 +87,7 @@ class Routes:
         return self._routing.rollback(one.name, why=why, at=records.clock.now(), actor=records.actor)
 
     def _part(self, model: Model, name: str, share: float, shadow: bool) -> Part:
-        version = self._version(model, name)
+        version = self._version(model, "champion" if name == BASELINE and not shadow else name)
         if version.manifest.feature_set.hash != model.features.hash:
             raise InputError(
                 f"version {version.number} was trained on another definition of {model.features.name!r}",
@@ -96,7 +99,7 @@ class Routes:
                 f"the share of {name} is {share:g}", where=f"route of model {model.name!r}",
                 expected="above 0 and at most 1 (100%)",
             )  # fmt: skip
-        if not shadow:
+        if not shadow and name != BASELINE:
             approved(self._records, model, version)
         name = f"v{version.number}" if _VERSION.fullmatch(name) else name
         return Part(name, version.number, version.digest, max(1, round(share * BUCKETS)), shadow)

@@ -4,6 +4,9 @@ An entity always falls into the same of 10,000 buckets, by a salted hash of its 
 nobody holds is the champion's. A share that grows keeps those it has and takes free ones, one that shrinks gives back
 its last ones, and other shares stay as they are: so an entity changes its version only where that is what was asked.
 
+A part named "baseline" is a cohort of the champion: answered by it, but told apart from its other requests, so that a
+new version is compared with as many entities, drawn the same way, over the same time.
+
     routing = Routing(ledger, registry)
     routing.set(model, [Part("v7", 7, digest, 500), Part("v8", 8, digest, 10_000, shadow=True)], ...)
 """
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
 from typing import Any
 
@@ -20,6 +23,7 @@ import msgspec
 
 from backstay.core.errors import InputError, NotFoundError
 from backstay.core.show import Shown
+from backstay.definitions.rollout import Breakers
 from backstay.registry.versions import AliasMove, Registry
 from backstay.storage.chain import check_entry
 from backstay.storage.ports import Entry, Ledger
@@ -27,6 +31,8 @@ from backstay.storage.ports import Entry, Ledger
 ROUTE = "route"
 """The ledger's kind of entry; its subject is the model."""
 BUCKETS = 10_000
+BASELINE = "baseline"
+"""The name of the part that is a cohort of the champion."""
 
 Span = tuple[int, int]
 _encode = msgspec.json.Encoder().encode
@@ -36,7 +42,9 @@ _encode = msgspec.json.Encoder().encode
 class Part(Shown):
     """What one version gets of a model's requests.
 
-    name:    how the route calls it: "v7", or the alias that pointed at the version when the route was set
+    name:    how the route calls it: "v7", or the alias that pointed at the version when the route was set; "baseline":
+             a cohort of the champion, whose version and digest it has. Once another version is champion it is nothing
+             any more: servers give its entities to the champion, as if it were not there
     buckets: how many of the 10,000
     spans:   which ones, as [begin, end); a shadow's are the entities whose requests it sees
     shadow:  whether it is only shown them, and answers nobody
@@ -53,6 +61,11 @@ class Part(Shown):
     def share(self) -> float:
         return self.buckets / BUCKETS
 
+    @property
+    def baseline(self) -> bool:
+        """Whether it is a cohort of the champion."""
+        return self.name == BASELINE and not self.shadow
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "name": self.name, "version": self.version, "digest": self.digest, "share": self.share,
@@ -64,7 +77,9 @@ class Part(Shown):
 class RouteEntry(Shown):
     """The route of a model as it was last set: who, when, why. `entry_id` is what the next one must have seen.
 
-    key: the keys that entities are told apart by; salt: what their hash is salted with
+    key:      the keys that entities are told apart by; salt: what their hash is salted with
+    breakers: when a server cuts a share by itself; None: as by default
+    cut:      where it is such a cut: {"version": digest, "number": n, "reason": text, "evidence": {...}}; else None
     """
 
     model: str
@@ -75,11 +90,26 @@ class RouteEntry(Shown):
     at: int
     actor: str
     entry_id: int
+    breakers: Breakers | None = None
+    cut: Mapping[str, Any] | None = None
 
     @property
     def champion(self) -> float:
-        """The share that is left for the champion."""
+        """The share that is left for the champion, beside its baseline."""
         return 1 - sum(part.buckets for part in self.parts if not part.shadow) / BUCKETS
+
+    def cohort(self, keys: Mapping[str, Any]) -> str:
+        """The name of the part in whose share an entity is; "" if in none: it is the champion's.
+
+        Only by its keys: what was assigned by a request's id, or at random, is in none. Whoever answers for the part is
+        in it (the champion, for a version that failed), and a baseline is named though its champion was replaced.
+        """
+        values = [keys.get(name) for name in self.key]
+        if all(value is None for value in values):
+            return ""
+        number = bucket(self.salt.encode(), values)
+        shares = (part for part in self.parts if not part.shadow)
+        return next((one.name for one in shares if any(begin <= number < end for begin, end in one.spans)), "")
 
 
 class Routing:
@@ -95,12 +125,15 @@ class Routing:
 
     def set(
         self, model: str, parts: Sequence[Part], *, key: Sequence[str], why: str, at: int, actor: str,
-        reshuffle: bool = False, expect: int | None = None,
+        reshuffle: bool = False, expect: int | None = None, breakers: Breakers | None = None,
+        cut: Mapping[str, Any] | None = None,
     ) -> RouteEntry:  # fmt: skip
         """Set a model's route by compare-and-swap: `ConflictError` if another was set meanwhile.
 
         reshuffle: draw a new salt, so that entities are assigned anew, independently of the assignment before
         expect:    the `entry_id` that was seen; by default the last one's
+        breakers:  when a server cuts a share by itself; None: as by default
+        cut:       for servers: whose share was cut, why, and on which evidence; see `RouteEntry.cut`
         """
         if not why:
             raise InputError("a route is set without a reason", where="why", expected="a sentence for the ledger")
@@ -119,6 +152,10 @@ class Routing:
             ],
             "key": list(key), "salt": salt, "why": why, "previous": None if before is None else before.entry_id,
         }  # fmt: skip
+        if breakers is not None:
+            body["breakers"] = asdict(breakers)
+        if cut is not None:
+            body["cut"] = dict(cut)
         seen = (0 if before is None else before.entry_id) if expect is None else expect
         return _route(self._ledger.append(ROUTE, model, body, at=at, actor=actor, expect=seen))
 
@@ -162,17 +199,22 @@ def allocate(parts: Sequence[Part], before: Sequence[Part]) -> list[Part]:
     >>> one[0].spans, allocate([Part("v2", 2, "d", 500)], one)[0].spans
     (((0, 100),), ((0, 500),))
     """
-    had = {one.digest: [*_numbers(one.spans)] for one in before if not one.shadow}
-    held = {one.digest: had.get(one.digest, [])[: one.buckets] for one in parts if not one.shadow}
+    had = {_holder(one): [*_numbers(one.spans)] for one in before if not one.shadow}
+    held = {_holder(one): had.get(_holder(one), [])[: one.buckets] for one in parts if not one.shadow}
     taken = {number for numbers in held.values() for number in numbers}
     free = iter([number for number in range(BUCKETS) if number not in taken])
     out = []
     for one in parts:
-        mine = list(range(one.buckets)) if one.shadow else held[one.digest]
+        mine = list(range(one.buckets)) if one.shadow else held[_holder(one)]
         # In the order in which they were taken, so that shrinking gives back what was taken last.
         mine += [next(free) for _ in range(one.buckets - len(mine))]
         out.append(Part(one.name, one.version, one.digest, one.buckets, one.shadow, tuple(_spans(mine))))
     return out
+
+
+def _holder(part: Part) -> tuple[str, str]:
+    """Who keeps buckets from route to route: a version, and the baseline, whichever version is champion."""
+    return ("", BASELINE) if part.baseline else (part.digest, "")
 
 
 def _numbers(spans: Sequence[Span]) -> list[int]:
@@ -194,10 +236,12 @@ def _check(model: str, parts: Sequence[Part]) -> None:
     for one in parts:
         if not 1 <= one.buckets <= BUCKETS:
             raise InputError(f"the share of {one.name} is {one.share:.4%}", where=where, expected="from 0.01% to 100%")
+        if one.name == BASELINE and one.shadow:
+            raise InputError("the baseline is a shadow", where=where, expected="a share, which the champion answers")
     for shadow in (False, True):
-        digests = [one.digest for one in parts if one.shadow is shadow]
-        if len(set(digests)) < len(digests):
-            raise InputError("a version stands in it twice", where=where, expected="each version once")
+        holders = [_holder(one) for one in parts if one.shadow is shadow]
+        if len(set(holders)) < len(holders):
+            raise InputError("a version stands in it twice", where=where, expected="each version, and baseline, once")
     total = sum(one.buckets for one in parts if not one.shadow)
     if total > BUCKETS:
         raise InputError(f"the shares come to {total / BUCKETS:.2%}", where=where, expected="at most 100% together")
@@ -212,5 +256,12 @@ def _route(entry: Entry) -> RouteEntry:
         buckets = sum(end - begin for begin, end in spans)
         parts.append(Part(one["name"], one["version"], one["manifest"], buckets, one["shadow"], spans))
     return RouteEntry(
-        entry.subject, tuple(parts), tuple(body["key"]), body["salt"], body["why"], entry.at, entry.actor, entry.id
-    )
+        entry.subject, tuple(parts), tuple(body["key"]), body["salt"], body["why"], entry.at, entry.actor, entry.id,
+        _breakers(body.get("breakers")), body.get("cut"),
+    )  # fmt: skip
+
+
+def _breakers(bounds: Mapping[str, Any] | None) -> Breakers | None:
+    """As an entry holds them; a bound that is not known any more is left out, one that is new is as by default."""
+    known = {one.name for one in fields(Breakers)}
+    return None if bounds is None else Breakers(**{name: bounds[name] for name in bounds.keys() & known})

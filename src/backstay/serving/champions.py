@@ -112,6 +112,8 @@ class Champions:
         entry, keep, loaded = self._routing.get(name), {move.to: champion}, {}
         lacking: tuple[Exception, int] | None = None
         for part in () if entry is None else entry.parts:
+            if part.baseline:
+                continue  # the champion's, or nobody's
             try:
                 loaded[part.digest] = keep[part.version] = self.load(name, part.version)
             except Exception as error:  # noqa: BLE001 - its share stays with the champion

@@ -108,7 +108,10 @@ class Asking(Job[Scored]):
     @property
     def version(self) -> int | None:
         """The number of the version that answers; None if several do."""
-        return None if self.parts else self.choice.served.version.number
+        if not self.parts:
+            return self.choice.served.version.number
+        numbers = {part.choice.served.version.number for part in self.parts}  # the baseline is the champion too
+        return numbers.pop() if len(numbers) == 1 else None
 
     def watch(self, stages: Stages) -> None:
         self.stages = stages
@@ -148,7 +151,8 @@ class Asking(Job[Scored]):
                 ids[place], scores[place], decisions[place] = answer.ids[row], answer.scores[row], answer.decisions[row]
                 statuses[place], versions[place] = answer.statuses[row], part.choice.served.version.number
         degraded = next((part.answer.degraded for part in self.parts if part.answer is not None), "")
-        self.answer = Scored(self.at, ids, scores, decisions, statuses, versions, degraded)
+        told = versions if len(set(versions)) > 1 else ()
+        self.answer = Scored(self.at, ids, scores, decisions, statuses, told, degraded)
 
 
 @dataclass(slots=True, eq=False)

@@ -64,7 +64,7 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The version that answers a request, on which route, and with which probability it was chosen."""
+    """The version that answers a request, on which route, and with which probability the version was chosen."""
 
     served: ServedModel
     route: str
@@ -78,6 +78,8 @@ class Snapshot:
     """The versions that answer for one model, and their shares, as of one moment. It never changes.
 
     champion: who answers whatever no share takes; alone: the same, if there were no shares
+    shares:   other versions that answer
+    baseline: the champion too, for its cohort that is told apart; None: there is none
     shadows:  who is shown what was answered
     """
 
@@ -85,13 +87,20 @@ class Snapshot:
         self, champion: ServedModel, entry: RouteEntry | None = None, loaded: Mapping[str, ServedModel] | None = None
     ) -> None:
         loaded, parts = loaded or {}, () if entry is None else entry.parts
-        shares = [one for one in parts if not one.shadow and one.digest in loaded]
+        shares = [one for one in parts if not one.shadow and not one.baseline and one.digest in loaded]
         # A version that is champion too is one version: the probabilities are those of versions.
         shares = [one for one in shares if one.digest != champion.version.digest]
         left = 1.0 - sum(one.buckets for one in shares) / BUCKETS
         self.alone = Choice(champion, CHAMPION, 1.0)
         self.champion = Choice(champion, CHAMPION, left) if shares else self.alone
-        self.choices = (self.champion, *(Choice(loaded[one.digest], one.name, one.share) for one in shares))
+        self.shares = tuple(Choice(loaded[one.digest], one.name, one.share) for one in shares)
+        # A baseline of another champion than today's compares with nothing: its entities are the champion's.
+        cohort = next((one for one in parts if one.baseline and one.digest == champion.version.digest), None)
+        self.baseline = None if cohort is None else Choice(champion, cohort.name, left)
+        held = [*zip(self.shares, shares, strict=True)]
+        if cohort is not None and self.baseline is not None:
+            held.append((self.baseline, cohort))
+        self.choices = (self.champion, *(choice for choice, _ in held))
         self.shadows = tuple(
             (Choice(loaded[one.digest], SHADOW, one.share), one.buckets)
             for one in parts
@@ -99,10 +108,11 @@ class Snapshot:
         )
         self.entry, self.loaded = entry, dict(loaded)
         table = bytearray(BUCKETS)
-        for place, one in enumerate(shares, 1):
+        for place, (_, one) in enumerate(held, 1):
             for begin, end in one.spans:
                 table[begin:end] = bytes([place]) * (end - begin)
-        self._table = bytes(table) if shares else None
+        self._table = bytes(table) if held else None
+        self._told = [(choice, one.share) for choice, one in held]
         self._key = () if entry is None else entry.key
         self._salt = b"" if entry is None else entry.salt.encode()
 
@@ -133,10 +143,11 @@ class Snapshot:
 
     def told(self) -> list[dict[str, Any]]:
         """Which versions answer, and which are shown what was answered, with their shares."""
-        shadows = [choice for choice, _ in self.shadows]
+        left = 1.0 - sum(share for _, share in self._told)
+        shadows = [(choice, choice.propensity) for choice, _ in self.shadows]
         return [
-            {"name": one.route, "version": one.served.version.number, "share": one.propensity}
-            for one in (*self.choices, *shadows)
+            {"name": one.route, "version": one.served.version.number, "share": share}
+            for one, share in ((self.champion, left), *self._told, *shadows)
         ]
 
     def _number(self, keys: Mapping[str, Any]) -> int:
