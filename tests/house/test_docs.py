@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,15 @@ def _commands(text: str) -> Iterator[list[str]]:
                 yield words.split()
 
 
+@cache
+def _root() -> Any:
+    """Every verb there is: made once, since it takes a while and pages name verbs some hundred times."""
+    return typer.main.get_command(app)
+
+
 def _verb(words: list[str]) -> Any:
     """The command that these words name."""
-    command: Any = typer.main.get_command(app)
+    command = _root()
     for word in words:
         if not hasattr(command, "commands"):
             break
@@ -89,8 +96,7 @@ def test_the_readme_names_every_verb() -> None:
             yield from verbs(one, f"{before}{name} ") if hasattr(one, "commands") else [f"{before}{name}"]
 
     named = [" ".join(words) + " " for words in _commands(_text(ROOT / "README.md"))]
-    root = typer.main.get_command(app)
-    assert not [verb for verb in verbs(root) if not any(one.startswith(f"{verb} ") for one in named)]
+    assert not [verb for verb in verbs(_root()) if not any(one.startswith(f"{verb} ") for one in named)]
 
 
 def test_a_verb_that_does_not_exist_is_found() -> None:
