@@ -17,13 +17,9 @@ from backstay.lifecycle.environments import Arrived, arrive, packed
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.reproduce import Reproduction, reproduce
 from backstay.lifecycle.tuning import Tuned, tune
-from backstay.project.architecture import Architecture, architecture
-from backstay.project.archive import Archive
-from backstay.project.bridge import Bridge
 from backstay.project.catalog import Catalog
 from backstay.project.loading import Definitions, load_definitions
 from backstay.project.objectives import Objectives
-from backstay.project.papers import Papers
 from backstay.project.permits import Permits
 from backstay.project.routes import Routes
 from backstay.project.services import Services
@@ -34,7 +30,10 @@ from backstay.registry.steps import Steps
 from backstay.registry.versions import Registry
 
 if TYPE_CHECKING:
+    from backstay.project.architecture import Architecture
+    from backstay.project.archive import Archive
     from backstay.project.evaluations import Evaluations
+    from backstay.project.papers import Papers
     from backstay.project.rulings import Rulings
 
 
@@ -139,6 +138,9 @@ class Context:
     @cached_property
     def papers(self) -> Papers:
         """What a version goes out with: its model card, its bill of materials, its exports, and MLflow's mirror."""
+        from backstay.project.bridge import Bridge
+        from backstay.project.papers import Papers  # loaded late: a server writes none
+
         lock, strict = self.settings["project.lock"], self.settings["project.strict"]
         where = None if lock is None else self.path / lock
         records, known = self.records, self.definitions
@@ -154,6 +156,8 @@ class Context:
 
     def architecture(self) -> Architecture:
         """What is deployed now, and on what, from what is recorded."""
+        from backstay.project.architecture import architecture  # loaded late: a server draws nothing
+
         kept = self.objectives.show()
         return architecture(self.name, self.definitions, self.settings, self.records, self.access, kept)
 
@@ -181,6 +185,8 @@ class Context:
     @cached_property
     def archive(self) -> Archive:
         """All that was written: audit it, and let go of what nothing needs."""
+        from backstay.project.archive import Archive  # loaded late: a server deletes nothing
+
         return Archive(self.services, self.records, self.definitions, self.permits)
 
     def reproduce(self, number: int, model: str | None = None) -> Reproduction:
