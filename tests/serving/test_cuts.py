@@ -18,7 +18,7 @@ from backstay.serving.core import Core
 from backstay.serving.cuts import Cuts
 from backstay.serving.job import Asking
 from backstay.serving.metrics import Metrics
-from backstay.serving.routes import Snapshot
+from backstay.serving.routes import Cost, Snapshot
 from backstay.storage.backends.memory import MemoryArtifacts, MemoryLedger, MemoryPredictions
 
 
@@ -35,7 +35,7 @@ class _Model:
 def _served(number: int, score: float) -> Any:
     features = FeatureSet("f", [Request(size="float")])
     return SimpleNamespace(
-        model=SimpleNamespace(name="m", features=features), scorer=_Model(score), rule=Rule(0.5),
+        model=SimpleNamespace(name="m", features=features), scorer=_Model(score), rule=Rule(0.5), cost=Cost(1e-5, 1e-6),
         version=SimpleNamespace(digest=f"d{number}", number=number),
     )  # fmt: skip
 
@@ -84,11 +84,17 @@ def test_the_champion_answers_for_it_until_it_is_cut(fault: str) -> None:
     cut = world.cut()
     assert [(one.version, one.shadow) for one in cut.parts] == [(3, True)], "and nothing else is touched"
     assert cut.actor == "server"
-    assert "version 2 failed 5 times in a row" in cut.why
+    assert "the share of version 2 was cut: failed 5 times in a row" in cut.why
+    assert cut.cut == {
+        "version": "d2", "number": 2, "reason": cut.why.partition(": ")[2],
+        "evidence": {"breaker": "failures", "value": 5, "bound": 5},
+    }  # fmt: skip
     assert (cut.salt, cut.key) == (world.entry.salt, world.entry.key)
     routes = [(one.route, one.version, one.propensity) for one in world.log.scan()]
     assert routes.count(("fallback", "d1", 0.1)) == 5
     assert routes.count(("v2", "d2", 0.1)) == 1
+    errors = [(one.error, one.took > 0) for one in world.log.scan() if one.route == "fallback"]
+    assert set(errors) == {(cut.why.partition("row: ")[2], True)}
     for _ in range(6):  # until the server has followed, it goes on; nobody cuts twice
         world.ask()
     world.cuts.close()

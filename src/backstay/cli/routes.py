@@ -169,7 +169,7 @@ def _parts(words: list[str]) -> tuple[dict[str, float], dict[str, float]]:
         if not name or share is None:
             raise InputError(
                 f"{word!r} is no part of a route", where="route",
-                expected="v7=5%, baseline=5%, shadow=v8 or shadow=v8:10%",
+                expected="v7=5%, shadow=v8, shadow=v8:10% or baseline=5%",
             )  # fmt: skip
         if name in into:
             raise InputError(f"{name} stands in it twice", where="route", expected="each version once")

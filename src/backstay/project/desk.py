@@ -47,7 +47,7 @@ def parts(
     models = definitions.models
     routes = {name: Route(model) for name, model in models.items()}
     cache = Cache(settings["serving.cache_bytes"]) if settings["serving.cache_bytes"] else None
-    cuts = Cuts(Routing(services.ledger, registry), clock)
+    cuts = Cuts(Routing(services.ledger, registry), clock, metrics.board, metrics.slot)
     online = Breaker(services.online)
     champions = Champions(models, registry, services.ledger, online)
     rows = settings["serving.rows_limit"]

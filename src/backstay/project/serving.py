@@ -151,7 +151,9 @@ def _supervise(
     stack: ExitStack,
 ) -> None:
     """Start the workers and watch over them. What this process had opened to fill the online state is closed."""
+    from backstay.registry.routing import Routing
     from backstay.serving.board import Board
+    from backstay.serving.cuts import crashed
     from backstay.serving.metrics import WIDTH
     from backstay.serving.server import reserved
     from backstay.serving.supervisor import Supervisor
@@ -178,8 +180,12 @@ def _supervise(
             pass_fds=passed, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True,
         )  # fmt: skip
 
+    def died(entry: int, number: int, code: int) -> None:
+        records = context.records
+        crashed(Routing(records.ledger, records.registry), records.clock, entry, number, code)
+
     listeners = [listener] if admin is None else [listener, admin]
-    Supervisor(start, board, count, ready, _stopping(settings).grace, listeners).run()
+    Supervisor(start, board, count, ready, _stopping(settings).grace, listeners, died).run()
 
 
 def fill(context: Context, progress: Progress) -> None:

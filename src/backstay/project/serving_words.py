@@ -13,7 +13,6 @@ def in_words(settings: Mapping[str, Any], definitions: Definitions, server: Mapp
     """What each part of serving does, one sentence each. `server` is what the last one wrote down as it started."""
     from backstay.serving.batcher import LARGEST
     from backstay.serving.breaker import FAILURES, PAUSE_SECONDS
-    from backstay.serving.cuts import FAILURES as BATCHES
 
     queue, rows, cache = (settings[f"serving.{name}"] for name in ("queue_limit", "rows_limit", "cache_bytes"))
     workers, grpc, admin = (settings[f"serving.{name}"] for name in ("workers", "grpc", "admin"))
@@ -33,7 +32,7 @@ def in_words(settings: Mapping[str, Any], definitions: Definitions, server: Mapp
         "cache of scores": f"{cache:,} bytes a worker" if cache else "none",
         "online state down": f"after {FAILURES} failures in a row only a probe every {PAUSE_SECONDS:g} s asks it; "
         f"answers by the feature set's policy: {policies}",
-        "a share that fails": f"is answered by the champion, and cut to zero after {BATCHES} batches in a row",
+        "a share that fails": "is answered by the champion, and cut to zero by the bounds of its model's breakers",
         "stopping": f"not ready any more, {settings['serving.grace']} s of grace, then what is in flight is answered",
     }
 

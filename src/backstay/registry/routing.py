@@ -159,6 +159,11 @@ class Routing:
         seen = (0 if before is None else before.entry_id) if expect is None else expect
         return _route(self._ledger.append(ROUTE, model, body, at=at, actor=actor, expect=seen))
 
+    def seen(self, entry: int) -> RouteEntry | None:
+        """The route that was set by this entry of the ledger; None if it is none of a route."""
+        found = self._ledger.entries(kind=ROUTE, after=entry - 1, until=entry)
+        return _route(found[0]) if found else None
+
     def before(self, model: str) -> int | None:
         """The version that was champion before, to which a rollback goes; None if there is none.
 
@@ -188,8 +193,12 @@ class Routing:
 
 def bucket(salt: bytes, values: Sequence[Any]) -> int:
     """Which of the 10,000 buckets an entity with these values of its keys falls into."""
-    digest = blake2b(_encode(values), digest_size=8, key=salt[:64]).digest()
-    return int.from_bytes(digest, "little") % BUCKETS
+    return drawn(salt, values) % BUCKETS
+
+
+def drawn(salt: bytes, values: Sequence[Any]) -> int:
+    """The number of 64 bits that is drawn for an entity with these values of its keys."""
+    return int.from_bytes(blake2b(_encode(values), digest_size=8, key=salt[:64]).digest(), "little")
 
 
 def allocate(parts: Sequence[Part], before: Sequence[Part]) -> list[Part]:

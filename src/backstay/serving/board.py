@@ -8,6 +8,9 @@ scrape costs the same however often workers were replaced.
               gauges, in the order of their registration
               the counters and histograms of `Metrics`
               rows of the models whose objectives are counted (`objectives.py`)
+      a mark: which share is being scored, if one is
+
+Behind the slots stand tables in which all workers write: what shares did lately (`watch.py`).
 """
 
 from __future__ import annotations
@@ -19,10 +22,15 @@ from dataclasses import dataclass
 from time import time
 from typing import cast
 
+from backstay.serving.watch import CELLS
+
 GAUGES = 64
 """How many gauges there may be."""
 ROWS, ROW = 256, 8
 """How many models with an objective a server may have, and how many numbers are kept of each."""
+TABLES = 64
+"""How many shares may be watched by all workers together; what is beyond is watched by each on its own."""
+_MARK = 2
 _PID, _SINCE, _STARTS, _HEAD = 0, 1, 2, 3
 
 Cells = MutableSequence[float]
@@ -42,16 +50,16 @@ class Board:
     """So many slots, of `width` counters each, in a file; without one, in the memory of this process alone."""
 
     def __init__(self, width: int, slots: int = 1, descriptor: int | None = None) -> None:
-        length = _HEAD + GAUGES + width + ROWS * ROW
-        size = slots * length * 8
-        if descriptor is None:
-            memory = memoryview(bytearray(size)).cast("d")
-        else:
-            if os.fstat(descriptor).st_size < size:
-                os.ftruncate(descriptor, size)  # the new bytes are zeros
-            memory = memoryview(mmap.mmap(descriptor, size)).cast("d")
         self._rows = _HEAD + GAUGES + width
-        self._slots = [memory[at : at + length] for at in range(0, slots * length, length)]
+        self._marks = self._rows + ROWS * ROW
+        length = self._marks + _MARK
+        begin = slots * length
+        size = (begin + TABLES * CELLS) * 8
+        if descriptor is not None and os.fstat(descriptor).st_size < size:
+            os.ftruncate(descriptor, size)  # the new bytes are zeros
+        memory = memoryview(mmap.mmap(-1 if descriptor is None else descriptor, size)).cast("d")
+        self._slots = [memory[at : at + length] for at in range(0, begin, length)]
+        self.tables = [cast("Cells", memory[at : at + CELLS]) for at in range(begin, size // 8, CELLS)]
 
     def sign(self, slot: int) -> None:
         """This process begins to write in the slot."""
@@ -63,7 +71,7 @@ class Board:
     def leave(self, slot: int) -> None:
         """Whoever wrote in the slot is gone: its gauges mean nothing any more, its counts stay."""
         cells = self._slots[slot]
-        cells[_PID] = 0
+        cells[_PID] = cells[self._marks] = 0
         for place in range(_HEAD, _HEAD + GAUGES):
             cells[place] = 0
 
@@ -86,7 +94,16 @@ class Board:
         return cast("Cells", self._slots[slot][_HEAD + GAUGES : self._rows])
 
     def rows(self, slot: int) -> Cells:
-        return cast("Cells", self._slots[slot][self._rows :])
+        return cast("Cells", self._slots[slot][self._rows : self._marks])
+
+    def mark(self, slot: int) -> Cells:
+        """The route's entry (0: none) and the version whose share the slot's worker is scoring: see `marked`."""
+        return cast("Cells", self._slots[slot][self._marks :])
+
+    def marked(self, slot: int) -> tuple[int, int] | None:
+        """The entry and the version that its worker was scoring, if it was scoring a share's."""
+        entry, number = self.mark(slot)
+        return (int(entry), int(number)) if entry else None
 
     def all_rows(self) -> list[Cells]:
         """The rows of every slot, whether anybody writes in it or not."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import lru_cache, partial
+from math import nan
 from operator import itemgetter
 from time import monotonic
 from typing import Any
@@ -32,6 +33,8 @@ from backstay.storage.ports import PredictionLog
 from backstay.storage.predictions import Prediction
 
 Vector = npt.NDArray[np.float32]
+_PROBLEM = 200
+"""How much of why a version failed is written down with each of its rows."""
 
 
 class Core:
@@ -87,13 +90,19 @@ class Core:
         shown: list[Shown] = []
         for chosen, some in batch.versions():
             matrix = batch.matrix(some)
-            served, scores = self._scored(chosen, some, matrix)
+            hits = 0 if self._cache is None else self._cache.hits
+            served, scores, began, problem = self._scored(chosen, some, matrix)
             now = monotonic()
             self._metrics.observe("predict", now - begin)
             if traced:
                 note(some, "predict", begin, now)
-            first = len(records)
-            done += self._recorded(served, batch, some, scores, records)
+            first, took = len(records), 0.0 if self._replay else now - began
+            done += self._recorded(served, batch, some, scores, records, round(took * 1e6 + 0.5), problem)
+            snapshot = some[0].snapshot
+            if self._cuts is not None and snapshot is not None and snapshot.shares:
+                # What was remembered, of another version or replayed says nothing of how long this one takes.
+                other = problem or not took or (self._cache is not None and self._cache.hits > hits)
+                self._cuts.saw(snapshot, chosen, records[first:], nan if other else took, problem)
             if self._shadows is not None:
                 shown += copies(some, matrix, records[first:])
             begin = monotonic()
@@ -112,24 +121,28 @@ class Core:
 
     def _scored(
         self, served: ServedModel, jobs: Sequence[Asking], matrix: Vector
-    ) -> tuple[ServedModel, npt.NDArray[np.float64]]:
-        """The scores of some jobs' rows, and whose they are: where a share's version fails, the champion's."""
-        snapshot = jobs[0].snapshot
+    ) -> tuple[ServedModel, npt.NDArray[np.float64], float, str]:
+        """The scores of some jobs' rows, and whose they are: where a share's version fails, the champion's.
+
+        With when their scoring began, and why the version failed.
+        """
+        snapshot, began = jobs[0].snapshot, monotonic()
         if snapshot is None or snapshot.entry is None or self._cuts is None or served is snapshot.champion.served:
-            return served, self._score(served, matrix)
+            return served, self._score(served, matrix), began, ""
+        self._cuts.begins(snapshot.entry, served)
         try:
             scores = self._score(served, matrix)
             problem = "" if np.isfinite(scores).all() else "a score is NaN or infinite"
         except Exception as error:  # noqa: BLE001 - whatever it is, the champion answers, and it is counted
-            problem = f"{type(error).__name__}: {error}"
+            problem = f"{type(error).__name__}: {error}"[:_PROBLEM]
+        self._cuts.ends()
         if not problem:
-            self._cuts.went_well(snapshot.entry, served)
-            return served, scores
-        self._cuts.went_wrong(snapshot.entry, served, problem)
+            return served, scores, began, ""
         champion = snapshot.champion.served
         for job in jobs:
             job.choice = Choice(champion, FALLBACK, job.choice.propensity)
-        return champion, self._score(champion, matrix)
+        began = monotonic()
+        return champion, self._score(champion, matrix), began, problem
 
     def _score(self, served: ServedModel, matrix: Vector) -> npt.NDArray[np.float64]:
         return served.scorer.score(matrix) if self._cache is None else self._cache.score(served, matrix)
@@ -141,6 +154,8 @@ class Core:
         jobs: Sequence[Asking],
         scores: npt.NDArray[np.float64],
         records: list[Prediction],
+        took: int,
+        problem: str,
     ) -> list[tuple[Asking, Scored]]:
         """The answers of one version, and their records, which are added to `records`."""
         scores, decisions = served.rule(scores)
@@ -177,6 +192,8 @@ class Core:
                     given=job.asked is None,
                     degraded=degraded,
                     rule=served.rule.name,
+                    took=took,
+                    error=problem,
                 )
                 records.append(record)
             answer.statuses = statuses

@@ -1,68 +1,170 @@
-"""Cuts: a share whose version fails again and again is cut to zero, and the ledger says so.
+"""Cuts: a share whose version does harm is cut to zero by the server itself, within seconds, and the ledger says so.
 
 It is all that a server may do to a route; everything else is for people and for gates. What the failing version should
-have answered is answered by the champion, as route "fallback". The cut is an entry like any other route: every server
-follows it, and whoever sets the route anew decides whether the version gets a share again.
+have answered is answered by the champion, as route "fallback". The cut is an entry like any other route, with the
+evidence: every server follows it, and whoever sets the route anew decides whether the version gets a share again.
+
+    failures     batches in a row without a score
+    error_rate, slowdown, score_shift       what `watch.py` finds beyond the bounds of the route's entry
+    crash        a worker that died while it scored the share's rows: the supervisor finds its mark on the board
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any
 
 from backstay.core.clock import Clock
 from backstay.core.errors import BackstayError, ConflictError
-from backstay.registry.routing import RouteEntry, Routing
-from backstay.serving.routes import ServedModel
+from backstay.definitions.rollout import Breakers
+from backstay.registry.routing import Part, RouteEntry, Routing
+from backstay.serving.board import Board
+from backstay.serving.routes import ServedModel, Snapshot
+from backstay.serving.watch import Watch, claimed
+from backstay.storage.predictions import Prediction
 
-FAILURES = 5
-"""Batches in a row that may fail."""
+_DEFAULT = Breakers()
 _logger = logging.getLogger("backstay.serving")
 
 
-class Cuts:
-    """Counts failures of shares, and cuts those that are at their limit, in a thread beside the requests."""
+class _Watched:
+    """The shares of one snapshot, by their versions' digests."""
 
-    def __init__(self, routing: Routing, clock: Clock, failures: int = FAILURES) -> None:
-        self._routing, self._clock, self._most = routing, clock, failures
-        self._row: dict[tuple[int, str], int] = {}
+    __slots__ = ("shares", "snapshot")
+
+    def __init__(self, snapshot: Snapshot, board: Board) -> None:
+        self.snapshot, entry = snapshot, snapshot.entry
+        assert entry is not None
+        bounds = entry.breakers or _DEFAULT
+        self.shares = {
+            one.served.version.digest: Watch(snapshot, one, claimed(board.tables, entry.model, place), bounds)
+            for place, one in enumerate(snapshot.shares)
+        }
+
+
+class Cuts:
+    """Watches shares, and cuts those that are beyond their bounds, in a thread beside the requests.
+
+    board: where the workers of a server write what they see; without one, each is on its own
+    """
+
+    def __init__(self, routing: Routing, clock: Clock, board: Board | None = None, slot: int = 0) -> None:
+        self._routing, self._clock = routing, clock
+        self._board = Board(0) if board is None else board
+        self._mark = self._board.mark(slot)
+        self._watched: dict[str, _Watched] = {}
         self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(1, "backstay-cuts")
         self.failed = 0
 
-    def went_well(self, entry: RouteEntry, served: ServedModel) -> None:
-        """A batch of a share was scored."""
-        if self._row:
-            with self._lock:
-                self._row.pop((entry.entry_id, served.version.digest), None)
+    def begins(self, entry: RouteEntry, served: ServedModel) -> None:
+        """A batch of a share is about to be scored: should that end this process, it is known whose it was."""
+        self._mark[1] = served.version.number
+        self._mark[0] = entry.entry_id
 
-    def went_wrong(self, entry: RouteEntry, served: ServedModel, problem: str) -> None:
-        """A batch of a share was not: an error, or a score that is no number."""
-        key = entry.entry_id, served.version.digest
-        with self._lock:
-            self.failed += 1
-            count = self._row[key] = self._row.get(key, 0) + 1
-        if count == self._most:
-            self._writer.submit(self._cut, entry, served, problem)
+    def ends(self) -> None:
+        """It was scored, or failed."""
+        self._mark[0] = 0
+
+    def saw(
+        self, snapshot: Snapshot, asked: ServedModel, records: Sequence[Prediction], seconds: float, problem: str
+    ) -> None:
+        """A batch was answered, of a share or of the champion.
+
+        asked:   the version whose rows these were; where it failed, the records are the champion's, and `problem` why
+        seconds: what its scoring took; NaN where that says nothing
+        """
+        if not snapshot.shares:
+            return
+        watched = self._watched.get(snapshot.champion.served.model.name)
+        if watched is None or watched.snapshot is not snapshot:
+            watched = self._changed(watched, snapshot)
+            if watched is None:
+                return
+        if asked is snapshot.champion.served:
+            for one in watched.shares.values():
+                one.beside(records, seconds)
+            return
+        watch = watched.shares.get(asked.version.digest)
+        if watch is None:
+            return
+        watch.noted(records, seconds, bool(problem))
+        if problem:
+            with self._lock:
+                self.failed += 1
+            if watch.failures >= watch.bounds.failures and not watch.over:
+                told = {"breaker": "failures", "value": watch.failures, "bound": watch.bounds.failures}
+                self._submit(snapshot, watch, f"failed {watch.failures} times in a row: {problem}", told)
+                return
+        if watch.due(monotonic()):
+            found = watch.judged()
+            if found is not None:
+                self._submit(snapshot, watch, *found)
 
     def close(self) -> None:
         """Finish what is being written."""
         self._writer.shutdown()
 
-    def _cut(self, entry: RouteEntry, served: ServedModel, problem: str) -> None:
-        number, digest = served.version.number, served.version.digest
-        why = f"version {number} failed {self._most} times in a row, so its share was cut: {problem}"
-        parts = [one for one in entry.parts if one.shadow or one.digest != digest]
-        _logger.error("model %s: %s", entry.model, why)
-        try:
-            self._routing.set(
-                entry.model, parts, key=entry.key, why=why, at=self._clock.now(), actor="server",
-                expect=entry.entry_id,
-            )  # fmt: skip
-        except ConflictError:  # another server was first, or somebody set the route anew: theirs holds
-            _logger.info("the route of model %s was set meanwhile", entry.model)
-        except BackstayError:  # the champion goes on answering for it; it is tried again after as many failures
-            _logger.exception("the share of version %s of model %s could not be cut", number, entry.model)
-            with self._lock:
-                self._row.pop((entry.entry_id, digest), None)
+    def _changed(self, known: _Watched | None, snapshot: Snapshot) -> _Watched | None:
+        """What is watched from now on; None if it is the snapshot that is late."""
+        if known is not None and known.snapshot.serial > snapshot.serial:
+            return None
+        made = self._watched[snapshot.champion.served.model.name] = _Watched(snapshot, self._board)
+        return made
+
+    def _submit(self, snapshot: Snapshot, watch: Watch, what: str, evidence: Mapping[str, Any]) -> None:
+        watch.over = True
+        assert snapshot.entry is not None
+        self._writer.submit(self._cut, snapshot.entry, watch, what, evidence)
+
+    def _cut(self, entry: RouteEntry, watch: Watch, what: str, evidence: Mapping[str, Any]) -> None:
+        # The champion goes on answering for it; if it could not be written down, it is tried again.
+        watch.over = cut(self._routing, self._clock, entry, watch.choice.served.version.digest, what, evidence)
+        watch.failures = 0
+
+
+def crashed(routing: Routing, clock: Clock, entry: int, number: int, code: int) -> None:
+    """A worker ended with this code while it scored the rows of a version's share, by the route of this entry.
+
+    One crash is enough: it takes the requests of others with it. The share is cut though the route was set anew since.
+    """
+    seen = routing.seen(entry)
+    route = None if seen is None else routing.get(seen.model)
+    parts = () if route is None else route.parts
+    part = next((one for one in parts if _is_share(one) and one.version == number), None)
+    if route is not None and part is not None:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        told = {"breaker": "crash", "value": 1, "bound": 0, "code": code}
+        cut(routing, clock, route, part.digest, f"a worker that scored its rows ended with {how}", told)
+
+
+def cut(
+    routing: Routing, clock: Clock, entry: RouteEntry, digest: str, what: str, evidence: Mapping[str, Any]
+) -> bool:  # fmt: skip
+    """Give the share of a version to the champion; whether that is over: false if it could not be written down.
+
+    Nothing is done if the route was set anew meanwhile: that holds.
+    """
+    part = next(one for one in entry.parts if _is_share(one) and one.digest == digest)
+    why = f"the share of version {part.version} was cut: {what}"
+    told = {"version": digest, "number": part.version, "reason": what, "evidence": dict(evidence)}
+    _logger.error("model %s: %s", entry.model, why)
+    try:
+        routing.set(
+            entry.model, [one for one in entry.parts if one is not part], key=entry.key, why=why, at=clock.now(),
+            actor="server", expect=entry.entry_id, breakers=entry.breakers, cut=told,
+        )  # fmt: skip
+    except ConflictError:  # another server was first, or somebody set the route anew: theirs holds
+        _logger.info("the route of model %s was set meanwhile", entry.model)
+    except BackstayError:
+        _logger.exception("the share of version %s of model %s could not be cut", part.version, entry.model)
+        return False
+    return True
+
+
+def _is_share(part: Part) -> bool:
+    return not part.shadow and not part.baseline

@@ -45,7 +45,7 @@ class Metrics:
     """
 
     def __init__(self, board: Board | None = None, slot: int = 0) -> None:
-        self.board, self._slot = board or Board(WIDTH), slot
+        self.board, self.slot = board or Board(WIDTH), slot
         self.cells = self.board.cells(slot)
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self.tallies: dict[str, Tally] = {}
@@ -55,11 +55,11 @@ class Metrics:
 
     def keep(self, objectives: Mapping[str, Objective]) -> None:
         """Count from now on how these models keep their objectives."""
-        self.tallies = tallies(self.board, self._slot, objectives)
+        self.tallies = tallies(self.board, self.slot, objectives)
 
     def publish(self) -> None:
         """Show the others this worker's gauges; worth doing about once a second."""
-        cells = self.board.gauges(self._slot)
+        cells = self.board.gauges(self.slot)
         for place, (_, read) in enumerate(self.gauges.values()):
             cells[place] = read()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from random import randrange
 from time import perf_counter
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from backstay.definitions import Model
 from backstay.evaluation.calibration.rule import Rule
 from backstay.features.lookup import OnlineLookup
-from backstay.registry.routing import BUCKETS, RouteEntry, bucket
+from backstay.registry.routing import BUCKETS, RouteEntry, bucket, drawn
 from backstay.registry.versions import ModelVersion
 from backstay.runtimes.scorer import Scorer
 from backstay.serving.refusal import Refusal
@@ -72,6 +73,7 @@ class Choice:
 
 
 CHAMPION, FALLBACK = "champion", "fallback"
+_serials = count()
 
 
 class Snapshot:
@@ -86,6 +88,8 @@ class Snapshot:
     def __init__(
         self, champion: ServedModel, entry: RouteEntry | None = None, loaded: Mapping[str, ServedModel] | None = None
     ) -> None:
+        self.serial = next(_serials)
+        """Those that were made later have higher ones."""
         loaded, parts = loaded or {}, () if entry is None else entry.parts
         shares = [one for one in parts if not one.shadow and not one.baseline and one.digest in loaded]
         # A version that is champion too is one version: the probabilities are those of versions.
@@ -140,6 +144,11 @@ class Snapshot:
     def shadowed(self, keys: Mapping[str, Any]) -> Sequence[Choice]:
         """Who is shown a row: every shadow, or those in whose share its entity is."""
         return [choice for choice, buckets in self.shadows if buckets == BUCKETS or self._number(keys) < buckets]
+
+    def slot(self, keys: Mapping[str, Any]) -> int | None:
+        """A number of an entity that says nothing of its bucket; None if its keys say nothing of the entity."""
+        values = [keys.get(name) for name in self._key]
+        return None if all(value is None for value in values) else drawn(self._salt, values) // BUCKETS
 
     def told(self) -> list[dict[str, Any]]:
         """Which versions answer, and which are shown what was answered, with their shares."""

@@ -5,6 +5,7 @@ way. A worker says on its pipe that it is ready, or why it cannot start; the oth
 ends it, and then the worker stops.
 
     a worker dies      it is replaced at once; with growing delays while new ones die before they are ready
+                       while it scored a share's rows: that share is cut, see `cuts.py`
     SIGTERM, SIGINT    all are told to stop, and waited for
     SIGHUP             all are replaced, one by one: each new one is ready before the old one stops
 """
@@ -19,6 +20,7 @@ import selectors
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -77,6 +79,8 @@ class Supervisor:
     board: has a slot for each worker, and one for a worker that is about to replace another
     ready: called once, with what the first worker told, when all of them take requests
     grace: seconds that a worker goes on after SIGTERM
+    crashed: called, in a thread of its own, with the route's entry, the version and the exit code, where a worker died
+            while it scored a share's rows
     listeners: closed here as soon as all are told to stop: what no worker takes any more must be refused, not wait
     """
 
@@ -86,6 +90,7 @@ class Supervisor:
     ready: Callable[[Mapping[str, Any]], None]
     grace: float
     listeners: Sequence[socket.socket]
+    crashed: Callable[[int, int, int], None]
     _workers: list[Worker] = field(default_factory=list)
     _slots: dict[int, _Slot] = field(default_factory=dict)
     _old: list[Worker] = field(default_factory=list)
@@ -182,14 +187,16 @@ class Supervisor:
         self._hear(worker)
         self._workers.remove(worker)
         worker.close()
+        mark, code = self.board.marked(worker.slot), worker.process.returncode
         self.board.leave(worker.slot)
+        if mark is not None:
+            threading.Thread(target=self.crashed, args=(*mark, code), name="backstay-crash").start()
         if self._stopping:
             return
         following = next((one for one in self._workers if one.replaces is worker), None)
         if following is not None and following.ready:
             following.replaces = None
             return  # as it should be
-        code = worker.process.returncode
         why = worker.error or BackstayError(
             f"a worker ended with {code}" if worker.ready else f"a worker ended with {code} before it was ready",
             fix="see the messages above",
