@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from pathlib import Path
@@ -270,6 +271,28 @@ def test_a_shadow_that_falls_behind_is_shed_and_counted() -> None:
     shadows.close()
     assert shadows.logged == 300 - shadows.shed == len(list(log.scan()))
     assert {one.route for one in log.scan()} == {"shadow"}
+    assert all(one.of and one.of != one.id and one.took > 0 and not one.error for one in log.scan())
+
+
+def test_a_row_without_a_score_is_logged_beside_those_that_have_one() -> None:
+    log = MemoryPredictions()
+    raw = np.array([0.7, np.nan, np.inf, 0.2])
+    served: Any = SimpleNamespace(
+        scorer=SimpleNamespace(score=lambda _: raw), rule=Rule(0.5), version=SimpleNamespace(digest="d9")
+    )
+    choice = Choice(served, "shadow", 1.0)
+    # What they were answered by had failed on its own side: that is no error of the shadow's.
+    rows = [prediction(number, error="late", chance=0.5, took=9) for number in range(4)]
+    shadows = Shadows(log, SystemClock(), Limiter(1, 1_000), replay=True)
+    shadows.offer([Shown(choice, np.zeros(3, np.float32), one) for one in rows])
+    shadows.close()
+    logged = list(log.scan())
+    assert [one.of for one in logged] == [one.id for one in rows]
+    assert [one.error for one in logged] == ["", "the score is NaN", "the score is infinite", ""]
+    assert [one.decision for one in logged] == [True, False, False, False]
+    assert [math.isnan(one.score) for one in logged] == [False, True, True, False]
+    assert {(one.took, one.chance) for one in logged} == {(0, 1.0)}
+    assert (shadows.logged, shadows.failed) == (2, 2)
 
 
 def test_shadows_are_shed_first_and_failures_counted() -> None:
@@ -283,4 +306,7 @@ def test_shadows_are_shed_first_and_failures_counted() -> None:
     limiter.rows = 1
     shadows.offer(_shown(scorer, 7))
     shadows.close()
-    assert (shadows.failed, shadows.logged, list(log.scan())) == (7, 0, [])
+    assert (shadows.failed, shadows.logged) == (7, 0)
+    logged = list(log.scan())
+    assert [one.error for one in logged] == ["ValueError: no"] * 7
+    assert all(math.isnan(one.score) and not one.decision and one.route == "shadow" for one in logged)

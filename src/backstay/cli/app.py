@@ -38,6 +38,7 @@ from backstay.cli import (
     rules,
     runs,
     serving,
+    shadow,
     signing,
     slices,
     tuning,
@@ -175,6 +176,7 @@ _add(app, "rollback", routes.rollback, _SERVE, "rollback --why complaints")
 _add(app, "predictions", serving.predictions, _SERVE, "predictions --limit 5")
 _add(app, "trace", serving.trace, _SERVE, "trace 0199c1f2a5c87d3e9b1a6f0c4d2e8b7a")
 _add(app, "impact", impact.impact, _SERVE, "impact weather.wind_speed --since 2013-06-04 --until 2013-06-05")
+_add(app, "shadow", shadow.shadow, _SERVE, "shadow 4 --html shadow.html")
 _add(app, "compact", serving.compact, _SERVE, "compact")
 _add(app, "status", watching.status, _WATCH, "status --as-of 2013-07-01")
 _add(app, "quality", watching.quality, _WATCH, "quality --as-of 2013-07-01")

@@ -122,7 +122,7 @@ def predictions(
             (
                 one["id"],
                 minute(one["at"]),
-                f"{one['score']:.4f} {'yes' if one['decision'] else 'no'}",
+                _answer(one),
                 keys(one["keys"]),
             )
             for one in answer
@@ -133,6 +133,12 @@ def predictions(
             shell.next("trace", last[0].id)
         else:
             shell.next("serve")
+
+
+def _answer(one: dict[str, Any]) -> str:
+    """A score and its decision; of what a shadow said, that it answered nobody."""
+    said = "no score" if one["score"] != one["score"] else f"{one['score']:.4f} {'yes' if one['decision'] else 'no'}"
+    return f"{said} (shadow)" if one["route"] == "shadow" else said
 
 
 def compact(

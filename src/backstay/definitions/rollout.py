@@ -82,6 +82,7 @@ class Shadow:
     quality: what mature labels of these rows must show: "better" by more than `margin`, "not_worse" by more than
              `margin`, or "any": nothing is asked, and no label is waited for
     margin:  in the unit of the gate's metric; 0 or more
+    errors:  the share of rows without a score (an error, NaN, infinite) that is put up with
     """
 
     share: float = 1.0
@@ -89,8 +90,11 @@ class Shadow:
     at_most: str = "30d"
     quality: str = "any"
     margin: float = 0.0
+    errors: float = 0.01
 
     def __post_init__(self) -> None:
+        if not 0 <= self.errors < 1:
+            _refuse("Shadow", f"errors {self.errors:g}", "a share of rows, from 0 to below 1")
         if not 0 < self.share <= 1 or self.rows < 1 or not 0 <= self.margin < float("inf"):
             _refuse(
                 "Shadow", f"share {self.share:g}, rows {self.rows}, margin {self.margin:g}",

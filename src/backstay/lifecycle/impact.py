@@ -29,7 +29,7 @@ from backstay.lifecycle.records import Records
 from backstay.lifecycle.verify import asked_frame
 from backstay.registry.versions import ModelVersion
 from backstay.storage.ports import EventStore
-from backstay.storage.predictions import Prediction
+from backstay.storage.predictions import SHADOW, Prediction
 
 _GROUP = 50_000
 """Predictions that are looked at together."""
@@ -58,7 +58,7 @@ class Wrong:
 class Used:
     """The predictions of one model that used them.
 
-    checked: those that could have, and were looked at
+    checked: those that could have, and were looked at; what shadows said answered nobody, and is not among them
     numbers: by version, how many used them
     ids:     of those that did, in the order they were logged
     unknown: those that could not be looked at: they brought their inputs, or were served from another definition
@@ -167,7 +167,8 @@ def _used(records: Records, model: Model, wrong: Wrong, reached: list[str], even
     numbers = {one.digest: one.number for one in records.registry.versions(model.name)}
     begin = int(events.get_column("event_time").to_physical().min())  # type: ignore[arg-type]
     first = int(events.get_column("sequence").min())  # type: ignore[arg-type]
-    for group in _groups(records.predictions.scan(model=model.name, since=begin + 1)):
+    answered = (one for one in records.predictions.scan(model=model.name, since=begin + 1) if one.route != SHADOW)
+    for group in _groups(answered):
         known = [one for one in group if one.feature_set == model.features.hash and not (one.given or one.degraded)]
         out.unknown += len(group) - len(known)
         reading = [one for one in known if one.watermark.get(wrong.source.name, 0) >= first]

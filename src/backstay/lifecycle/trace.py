@@ -70,6 +70,8 @@ def trace(records: Records, model: Model, prediction: Prediction) -> Trace:
             "route": prediction.route,
             "propensity": prediction.propensity,
             "degraded": prediction.degraded,
+            "of": prediction.of,
+            "error": prediction.error,
             "score": prediction.score,
             "decision": prediction.decision,
             "rule": prediction.rule,

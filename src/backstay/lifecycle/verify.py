@@ -39,6 +39,7 @@ class ParityReport(Shown):
     other_definition: served from another definition of the feature set, which can't be compared; not among `checked`
     degraded: answered by policy while the online state could not be asked: they are no proof; not among `checked`
     shadow: of those logged, how many answered nobody: they are checked like the others
+    unscored: shadows that gave no score: there is nothing to compare; not among `checked`
     given:  brought the model's inputs themselves: there is nothing to compute again; not among `checked`
     """
 
@@ -50,6 +51,7 @@ class ParityReport(Shown):
     other_definition: int = 0
     given: int = 0
     shadow: int = 0
+    unscored: int = 0
     degraded: int = 0
     max_stale: float | None = None
     features: Counter[str] = field(default_factory=Counter)
@@ -72,6 +74,7 @@ class ParityReport(Shown):
             "other_definition": self.other_definition,
             "given": self.given,
             "shadow": self.shadow,
+            "unscored": self.unscored,
             "degraded": self.degraded,
             "max_stale": self.max_stale,
             "holds": self.holds,
@@ -123,7 +126,9 @@ def verify(
         for prediction in records.predictions.scan(model=model.name, since=chosen.since, until=chosen.until):
             report.logged += 1
             report.shadow += prediction.route == SHADOW
-            if prediction.given:
+            if prediction.route == SHADOW and prediction.error:
+                report.unscored += 1
+            elif prediction.given:
                 report.given += 1
             elif prediction.degraded:
                 report.degraded += 1

@@ -52,7 +52,7 @@ def parts(
     champions = Champions(models, registry, services.ledger, online)
     rows = settings["serving.rows_limit"]
     limiter = _limiter(settings, replay, definitions)
-    shadows = Shadows(services.predictions, clock, limiter)
+    shadows = Shadows(services.predictions, clock, limiter, replay=replay)
     return Parts(
         core=Core(services.predictions, clock, metrics, replay=replay, shadows=shadows, cache=cache, cuts=cuts),
         cuts=cuts,

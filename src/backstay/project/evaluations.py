@@ -25,9 +25,11 @@ from backstay.lifecycle.imbalance import ImbalanceReport, imbalance
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.reweighing import with_reweighed
 from backstay.lifecycle.scored import ScoredRows, scored_rows
+from backstay.lifecycle.shadow import shadow_comparison
 from backstay.lifecycle.slices import DAY, Pin, SliceReport, pin, pins, slices, unpin
 from backstay.project.loading import Definitions
 from backstay.project.permits import Permits
+from backstay.rollout.shadow import ShadowComparison
 
 Moment = str | int | None
 """A time as people write it or in microseconds; None: the default."""
@@ -53,6 +55,16 @@ class Evaluations:
         return scored_rows(
             self._records, chosen, number, as_of=self._moment(as_of), since=_instant(since), until=_instant(until)
         )
+
+    def shadow(
+        self, number: int, model: str | None = None, *, since: Moment = None, until: Moment = None,
+        as_of: Moment = None,
+    ) -> ShadowComparison:  # fmt: skip
+        """What a version said as a shadow, beside what was answered: scores, decisions, errors, time, quality."""
+        return shadow_comparison(
+            self._records, self._model(model, "compare shadows of"), number, since=_instant(since),
+            until=_instant(until), as_of=self._moment(as_of),
+        )  # fmt: skip
 
     def slices(
         self, number: int, model: str | None = None, *, as_of: Moment = None, since: Moment = None,

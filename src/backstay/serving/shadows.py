@@ -3,7 +3,8 @@
 What they get is a copy of the rows as they were scored, features and all, so a shadow looks nothing up. Their budget is
 their own: one thread, and a bounded queue. Whatever does not fit is shed and counted, and while requests wait for more
 than half of what the server takes, nothing is queued at all: shadows go first. What a shadow says is logged as a
-prediction of the route "shadow", with an id of its own.
+prediction of the route "shadow", with an id of its own, beside the id of the prediction that was answered (`of`). A row
+for which a shadow has no score (an exception, NaN, infinite) is logged too, with NaN and why: it is evidence.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from time import perf_counter_ns
 
 import msgspec
 import numpy as np
@@ -29,6 +31,8 @@ from backstay.storage.predictions import Prediction
 LARGEST = 1_024
 """Rows that wait for their shadows."""
 TOGETHER = 64
+_LONGEST = 300
+"""Letters of an error that are logged."""
 _logger = logging.getLogger("backstay.serving")
 
 
@@ -56,11 +60,16 @@ def copies(jobs: Sequence[Asking], matrix: npt.NDArray[np.float32], records: Seq
 class Shadows:
     """Scores and logs what shadows are shown, in a thread of its own, which starts with the first row.
 
+    replay: nothing is timed, so that history served again is logged the same again
     shed, failed: rows that were not taken, and rows whose shadow or log failed
+    logged: rows with a score
     """
 
-    def __init__(self, log: PredictionLog, clock: Clock, limiter: Limiter, largest: int = LARGEST) -> None:
+    def __init__(
+        self, log: PredictionLog, clock: Clock, limiter: Limiter, largest: int = LARGEST, *, replay: bool = False
+    ) -> None:
         self._log, self._clock, self._limiter, self._largest = log, clock, limiter, largest
+        self._replay = replay
         self._waiting: deque[Shown] = deque()
         self._more = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -100,26 +109,41 @@ class Shadows:
                 groups.setdefault(id(one.choice), []).append(one)
             for group in groups.values():
                 try:
-                    self._score(group)
-                    self.logged += len(group)
-                except Exception:  # a shadow that fails is counted and told; it must never end the thread
+                    scored = self._score(group)
+                    self.logged += scored
+                    self.failed += len(group) - scored
+                except Exception:  # a log that fails is counted and told; it must never end the thread
                     self.failed += len(group)
                     _logger.exception("%d rows of a shadow were lost", len(group))
 
-    def _score(self, rows: Sequence[Shown]) -> None:
+    def _score(self, rows: Sequence[Shown]) -> int:
+        """Score and log rows of one shadow: how many of them have a score."""
         choice = rows[0].choice
         served = choice.served
-        scores, decided = served.rule(served.scorer.score(np.stack([one.vector for one in rows])))
+        begin, problem = perf_counter_ns(), ""
+        try:
+            raw = np.asarray(served.scorer.score(np.stack([one.vector for one in rows])), np.float64)
+        except Exception as error:  # whatever it is, it is logged with its rows
+            raw = np.full(len(rows), np.nan)
+            problem = f"{type(error).__name__}: {error}"[:_LONGEST]
+            _logger.exception("%d rows of a shadow have no score", len(rows))
+        took = 0 if self._replay else max(1, (perf_counter_ns() - begin) // 1_000)
+        sound = np.isfinite(raw)
+        scores, decided = served.rule(np.where(sound, raw, 0.5))
+        sound &= np.isfinite(scores)
         now = self._clock.now()
         records = [
             msgspec.structs.replace(
                 one.record, id=new, served_at=now, version=served.version.digest, route=choice.route,
-                propensity=choice.propensity, score=score, decision=decision, rule=served.rule.name,
+                propensity=choice.propensity, score=score if good else np.nan, decision=bool(decision and good),
+                rule=served.rule.name, of=one.record.id, took=took, chance=1.0,
+                error="" if good else problem or f"the score is {'NaN' if was != was else 'infinite'}",
             )
-            for one, new, score, decision in zip(
-                rows, new_ids(len(rows)), scores.tolist(), decided.tolist(), strict=True
+            for one, new, was, score, decision, good in zip(
+                rows, new_ids(len(rows)), raw.tolist(), scores.tolist(), decided.tolist(), sound.tolist(), strict=True
             )
         ]  # fmt: skip
         written = self._log.submit(records)
         if written is not None:
             written.result()
+        return int(sound.sum())
