@@ -40,11 +40,13 @@ def python(name: str, clients: Path = CLIENTS, *, behind: bool = False) -> Path:
         fcntl.flock(held, fcntl.LOCK_EX)  # tests run in several processes
         if not ready.is_file() or ready.read_text() != digest:
             shutil.rmtree(folder, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-            pip = [folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+            # Our pip installs into it: one of its own would take longer than what many of these locks name.
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+            inside = ["--python", folder / "bin" / "python"]
+            pip = [sys.executable, "-m", "pip", *inside, "--quiet", "--disable-pip-version-check", "--no-input"]
             # What is imported is compiled then; most never is, and it would take longer than the installation.
             install = ["install", "--no-deps", "--no-compile", "--require-hashes", "-r", lock]
-            subprocess.run([*pip, *install], check=True)
+            subprocess.run([*pip, *install], check=True, env=compiling())
             if behind:  # a path that a .pth file names is not looked through for others, such as that of Backstay
                 (place,) = folder.glob("lib/python*/site-packages")
                 (place / "behind.pth").write_text(sysconfig.get_path("purelib"))
