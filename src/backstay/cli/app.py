@@ -34,6 +34,7 @@ from backstay.cli import (
     quarantine,
     reproduce,
     retention,
+    rollouts,
     routes,
     rules,
     runs,
@@ -73,6 +74,14 @@ class _Group(TyperGroup):
             meant = f"; did you mean: {', or '.join(sorted(paths[near[0]]))}?" if near else ""
             ctx.fail(f"there is no verb {args[0]!r}{meant}")
         return super().resolve_command(ctx, args)
+
+
+class _Shown(_Group):
+    """A group whose verb `show` need not be said."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        bare = not args or (args[0].startswith("-") and not {"--help", "-h"} & {*args})
+        return super().parse_args(ctx, ["show", *args] if bare else args)
 
 
 def _paths(group: Any, before: str = "") -> Iterator[tuple[str, str]]:
@@ -132,6 +141,9 @@ _access = typer.Typer(
 _route = typer.Typer(
     cls=_Group, rich_markup_mode="rich", help="The route: which versions share a model's requests with its champion."
 )
+_rollout = typer.Typer(
+    cls=_Shown, rich_markup_mode="rich", help="The rollout: by which steps a version comes to answer everybody."
+)
 _ledger = typer.Typer(cls=_Group, rich_markup_mode="rich", help="The ledger: what was decided, and on what evidence.")
 
 _add(app, "ingest", data.ingest, _FEED, "ingest")
@@ -172,6 +184,11 @@ _add(_route, "show", routes.show, None, "route show")
 _add(_route, "set", routes.set_, None, "route set v7=5% shadow=v8 --why canary")
 _add(_route, "clear", routes.clear, None, "route clear --why decided")
 app.add_typer(_route, name="route", rich_help_panel=_SERVE)
+_add(_rollout, "show", rollouts.show, None, "rollout show")
+_add(_rollout, "start", rollouts.start, None, "rollout start 7")
+_add(_rollout, "stop", rollouts.stop, None, "rollout stop --why complaints")
+app.add_typer(_rollout, name="rollout", rich_help_panel=_SERVE)
+_add(app, "watch", rollouts.watch, _SERVE, "watch --every 60s")
 _add(app, "rollback", routes.rollback, _SERVE, "rollback --why complaints")
 _add(app, "predictions", serving.predictions, _SERVE, "predictions --limit 5")
 _add(app, "trace", serving.trace, _SERVE, "trace 0199c1f2a5c87d3e9b1a6f0c4d2e8b7a")

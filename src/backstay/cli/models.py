@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import plain
+from backstay.cli import plain, rollouts
 from backstay.cli.failures import NO
 from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, NumberArgument, ProjectOption
 from backstay.cli.shell import Shell
@@ -249,27 +249,14 @@ def tick(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Do what the policies say is due now: judge candidates, promote winners, train a new candidate; then `compact`.
+    """Do what the policies say is due now: carry rollouts on, judge, promote, train a new candidate; then `compact`.
 
     Run it from a timer, once a day for example: a second run at the same moment finds nothing to do.
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("doing what is due"):
             ticked = shell.project.tick(model)
-        answer: dict[str, Any] = {
-            "judged": [plain.judgement(one) for one in ticked.judged],
-            "promoted": [plain.move(one) for one in ticked.promoted],
-            "trained": [plain.version(one) for one in ticked.trained],
-            "waiting": list(ticked.waiting),
-            "compacted": ticked.compacted.predictions,
-        }
-        rows: list[tuple[object, ...]] = [
-            ("judged", one.number, f"{one.decision.verdict.value}: {one.decision.reason}") for one in ticked.judged
-        ]
-        rows += [("promoted", one.to, "it is champion now") for one in ticked.promoted]
-        rows += [("waits", None, one) for one in ticked.waiting]
-        rows += [("trained", one.number, f"on {count(one.manifest.dataset.rows)} rows") for one in ticked.trained]
-        if ticked.compacted.predictions:
-            rows.append(("compacted", None, f"{count(ticked.compacted.predictions)} predictions"))
+        rows = rollouts.done(ticked)
+        answer = rollouts.answer(ticked)
         shell.show(answer, table(("done", ">version", "what came of it"), rows, empty="nothing is due"))
         shell.next("status")

@@ -99,6 +99,8 @@ class Model:
                 f"rollout={rollout!r} is no rollout", where=self.where, expected="Rollout(...)",
                 fix="write Rollout() for shadow and canary as they are by default",
             )  # fmt: skip
+        if rollout is not None:
+            rollout.check(self.keys, self.where)
         if fairness is not None:
             fairness.check(self.keys, self.where)
         self._check_asked()

@@ -114,6 +114,7 @@ class Canary:
     least:    the shortest time a step takes
     at_most:  the longest: a step whose evidence is not together by then is rolled back
     guards:   what it must not do; each is looked at at every tick
+    key:      the keys that entities are told apart by; empty: those of the route before, else all of the model
     """
 
     steps: Sequence[float] = (0.01, 0.05, 0.25, 1.0)
@@ -121,10 +122,12 @@ class Canary:
     least: str = "1h"
     at_most: str = "7d"
     guards: Sequence[Guard] = (Guard("errors"),)
+    key: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(float(one) for one in self.steps))
         object.__setattr__(self, "guards", tuple(self.guards))
+        object.__setattr__(self, "key", (self.key,) if isinstance(self.key, str) else tuple(self.key))
         rising = all(a < b for a, b in pairwise((0.0, *self.steps)))
         if not self.steps or not rising or self.steps[-1] != 1:
             _refuse("Canary", f"steps {self.steps}", "rising shares that end with 1, such as (0.01, 0.05, 0.25, 1)")
@@ -147,6 +150,12 @@ class Rollout:
     shadow: Shadow | None = field(default_factory=Shadow)
     canary: Canary | None = field(default_factory=Canary)
     breakers: Breakers = field(default_factory=Breakers)
+
+    def check(self, keys: Sequence[str], where: str) -> None:
+        """`DefinitionError` unless entities can be told apart by the canary's key, among the model's keys."""
+        unknown = [] if self.canary is None else [name for name in self.canary.key if name not in keys]
+        if unknown:
+            _refuse(f"{where}, Canary", f"key {unknown[0]!r}", f"of {', '.join(keys)}")
 
 
 def _span(where: str, text: str) -> int:

@@ -1,12 +1,14 @@
-"""The tick: what is due now, by policy. Candidates whose rows are mature are judged, winners promoted, and a new
-candidate is trained when the last is old enough. What servers logged meanwhile is compacted. Calling it twice does
-nothing the second time.
+"""The tick: what is due now, by policy. A rollout goes on as far as its evidence does; candidates whose rows are mature
+are judged, and winners go into their rollout, or are promoted at once where the model declares none; a new candidate is
+trained when the last is old enough. What servers logged meanwhile is compacted. Calling it twice does nothing the
+second time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backstay.core.errors import ConflictError, RefusedError
 from backstay.core.show import Shown
 from backstay.core.times import duration
 from backstay.definitions import Model
@@ -16,10 +18,12 @@ from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.data_checks import DataRefused
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
 from backstay.lifecycle.records import Records
+from backstay.lifecycle.rollouts import Turn, carry_on, running, spent, start
 from backstay.registry.environment import Environment
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
-from backstay.storage.ports import Compacted
+from backstay.rollout.stages import APPROVAL, PROMOTED
+from backstay.storage.ports import Compacted, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,16 @@ class Ticked(Shown):
     compacted: Compacted
     waiting: tuple[str, ...] = ()
     """what a person has to see to, each in a sentence: a version that needs approval, data that were refused"""
+    rollouts: tuple[Turn, ...] = ()
+    """where rollouts went, step by step"""
 
 
 def tick(records: Records, model: Model, environment: Environment, *, strict: bool = False) -> Ticked:
-    """Judge, promote and retrain what is due at the clock's time, then compact the prediction log."""
+    """Carry on, judge, promote and retrain what is due at the clock's time, then compact the prediction log."""
     now = records.clock.now()
+    turns = carry_on(records, model)
     judged, promoted, waiting = judge_due(records, model)
+    turns += carry_on(records, model)
     versions = records.registry.versions(model.name)
     trained = []
     if versions and now - max(v.manifest.dataset.as_of for v in versions) >= duration(model.retrain.every):
@@ -45,37 +53,69 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
             trained.append(train_candidate(records, model, environment, as_of=now, strict=strict))
         except DataRefused as error:  # it stands in the ledger; the next tick looks again
             waiting.append(error.what)
-    return Ticked(tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting))
+    moves = [] if not turns else records.registry.history(model.name, "champion")
+    ends = {one.state.evidence.get("alias") for one in turns if one.state.stage == PROMOTED}
+    promoted = [*(move for move in moves if move.entry_id in ends), *promoted]
+    return Ticked(tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting), tuple(turns))
 
 
 def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[AliasMove], list[str]]:
-    """Judge every candidate whose rows are all mature, oldest first; promote those that pass, if they are approved.
+    """Judge every candidate whose rows are all mature, oldest first; those that pass are promoted, if approved.
 
-    What waits for a person is told, and is judged once: again only when it has been approved.
+    Where the model declares a rollout, the oldest that passed begins it instead, and the others wait in line. A first
+    version has nothing to be compared with, and is promoted. What waits is told, and is judged once: again only when
+    it has been approved, or another version has become champion.
     """
-    now = records.clock.now()
     judged: list[Judgement] = []
     promoted: list[AliasMove] = []
     waiting: list[str] = []
     for version in open_candidates(records, model):
         move = records.registry.alias(model.name, "champion")
         champion = None if move is None else records.registry.get(model.name, move.to)
-        _, end = period(records, model, version, champion, now)
-        if champion is not None and now < end + model.label.maturity:
+        staged = model.rollout is not None and champion is not None
+        if not _due(records, model, version, champion):
             continue
         needed = _needed(records, model, version)
         passed = records.ledger.last(GATE, f"{model.name}/{version.number}")
-        if needed and passed is not None and passed.body["against"] == (None if champion is None else champion.number):
-            waiting.append(needed)
+        if (needed or staged) and passed is not None and _holds(passed, champion):
+            waiting += _begun(records, model, version) if staged else [needed]
             continue
-        judged.append(judge(records, model, version.number, as_of=now))
+        judged.append(judge(records, model, version.number, as_of=records.clock.now()))
         if judged[-1].decision.verdict is not Verdict.PASS:
             continue
-        if needed:
+        if staged:
+            waiting += _begun(records, model, version)
+        elif needed:
             waiting.append(needed)
         else:
             promoted.append(promote(records, model, judged[-1]))
     return judged, promoted, waiting
+
+
+def _due(records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None) -> bool:
+    """Whether the rows that are to judge a version are all mature."""
+    now = records.clock.now()
+    _, end = period(records, model, version, champion, now)
+    return champion is None or now >= end + model.label.maturity
+
+
+def _holds(passed: Entry, champion: ModelVersion | None) -> bool:
+    """Whether a gate's answer is that the version may take the place of the champion there is now."""
+    body = passed.body
+    against = None if champion is None else champion.number
+    return bool(body["decision"]["verdict"] == Verdict.PASS.value and body["against"] == against)
+
+
+def _begun(records: Records, model: Model, version: ModelVersion) -> list[str]:
+    """Begin a version's rollout; what it waits for, if it cannot begin yet."""
+    turn = running(records, model.name)
+    if turn is not None and turn.state.number == version.number:
+        return [_needed(records, model, version)] if turn.state.stage == APPROVAL else []
+    try:
+        start(records, model, version.number)
+    except (RefusedError, ConflictError) as error:
+        return [error.what]
+    return []
 
 
 def _needed(records: Records, model: Model, version: ModelVersion) -> str:
@@ -91,6 +131,7 @@ def open_candidates(records: Records, model: Model) -> list[ModelVersion]:
     """Versions that have had no final answer from the gate, oldest first.
 
     One that passed and was not promoted (the process ended in between, or another was promoted first) is judged again.
+    One whose rollout ended without it is not.
     """
     answered = {
         entry.subject
@@ -100,6 +141,7 @@ def open_candidates(records: Records, model: Model) -> list[ModelVersion]:
         and entry.subject.startswith(f"{model.name}/")
     }
     promoted = {move.to for move in records.registry.history(model.name, "champion")}
+    answered |= {f"{model.name}/{number}" for number in spent(records, model.name)}
     return [
         version
         for version in records.registry.versions(model.name)

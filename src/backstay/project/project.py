@@ -22,13 +22,13 @@ from backstay.lifecycle.tuning import parameters_of
 from backstay.lifecycle.verify import Chosen, ParityReport, verify
 from backstay.monitoring.quality import Cohort
 from backstay.project.batch import Data, predict_table
-from backstay.project.context import Context
 from backstay.project.doctor import Finding, doctor
 from backstay.project.features import FeatureStore
 from backstay.project.ingestion import Ingested, ingest_source
 from backstay.project.quarantine import Quarantined, quarantine
 from backstay.project.serving import Ready, announce, serve
 from backstay.project.status import Status, project_status, quality
+from backstay.project.traffic import Traffic
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
 from backstay.storage.ports import Compacted, Entry
@@ -45,7 +45,7 @@ def _silent(_what: str, _done: int, _total: int) -> None:
     """No progress is shown."""
 
 
-class Project(Context):
+class Project(Traffic):
     """A Backstay project.
 
         project = Project("examples/flights")
@@ -183,7 +183,7 @@ class Project(Context):
         )  # fmt: skip
 
     def tick(self, model: str | None = None) -> Ticked:
-        """Do what is due now: judge, promote, retrain, and compact the prediction log."""
+        """Do what is due now: carry rollouts on, judge, promote, retrain, and compact the prediction log."""
         self.permits.judged(self.model(model), "tick", "read_offline", "define", "promote")
         return tick(self.records, self.model(model), self.environment, strict=self.settings["project.strict"])
 

@@ -1,0 +1,160 @@
+"""What there is to see about a rollout at a moment: the evidence that its state machine goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from backstay.definitions import Canary, Model
+from backstay.definitions import Rollout as Policy
+from backstay.lifecycle.approval import ApprovalNeeded, approved, last_decision
+from backstay.lifecycle.judge import GATE
+from backstay.lifecycle.records import Records
+from backstay.lifecycle.rollout_rows import canary_rows
+from backstay.registry.routing import BASELINE, BUCKETS, ROUTE, Part, RouteEntry, Routing
+from backstay.registry.versions import ModelVersion
+from backstay.rollout.stages import CANARY, PROMOTING, SHADOW, Champion, Route, Seen, State
+from backstay.rollout.verdict import Check, Verdict
+
+if TYPE_CHECKING:
+    from backstay.rollout.guards import Step
+
+
+def see(records: Records, model: Model, state: State, past: Sequence[State], now: int) -> Seen:
+    """The evidence about a rollout in this state; `past` are its states so far, with this one, the first one first.
+
+    Where rows or labels cannot be read the evidence says why (`problem`): time goes on meanwhile, and nothing else.
+    """
+    version = records.registry.get(model.name, state.number)
+    seen = standing(records, model, version, state)
+    policy = model.rollout
+    if state.stage not in (SHADOW, CANARY) or policy is None:
+        return seen
+    try:
+        if state.stage == SHADOW:
+            return replace(seen, shadow=_shadow(records, model, version, seen.route, policy, now))
+        return _canary(records, model, state, past, seen, policy.canary or Canary(), now)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and is no evidence for going on
+        return replace(seen, problem=f"the evidence cannot be read: {type(error).__name__}: {error}")
+
+
+def standing(records: Records, model: Model, version: ModelVersion, state: State | None = None) -> Seen:
+    """What stands in the ledger: the champion, the route, the gate's answer, and whether it may serve."""
+    needed, rejected = "", False
+    try:
+        approved(records, model, version)
+    except ApprovalNeeded as error:
+        needed = error.what
+        decided = last_decision(records, version)
+        rejected = decided is not None and decided.decision == "reject"
+    champion = champion_of(records, model.name)
+    gate = withdrawn(records, model, version, champion)
+    return Seen(champion, route_of(records, model, state), gate, approval=needed, rejected=rejected)
+
+
+def champion_of(records: Records, model: str) -> Champion | None:
+    """The champion as it is."""
+    move = records.registry.alias(model, "champion")
+    return None if move is None else Champion(move.to, move.digest, move.entry_id, move.actor)
+
+
+def withdrawn(records: Records, model: Model, version: ModelVersion, champion: Champion | None) -> str:
+    """Why the gate has let a version through no more, in a sentence; "" if it has."""
+    entry = records.ledger.last(GATE, f"{model.name}/{version.number}")
+    if entry is None:
+        return f"version {version.number} has not been judged"
+    body = entry.body
+    if body["manifest"] != version.digest:
+        return f"its gate judged another manifest, {body['manifest'][:12]}"
+    if body["decision"]["verdict"] != Verdict.PASS.value:
+        return f"its gate answers {body['decision']['verdict']}: {body['decision']['reason']}"
+    if champion is not None and champion.number != version.number and body["against"] != champion.number:
+        return f"its gate compared it with version {body['against']}, and the champion is version {champion.number}"
+    return ""
+
+
+def wanted(state: State) -> list[Part] | None:
+    """The parts of the route that a state asks for; None: as it is."""
+    number, digest = state.number, state.digest
+    buckets = max(1, round(state.share * BUCKETS))
+    if state.stage == SHADOW:
+        return [Part(f"v{number}", number, digest, buckets, shadow=True)]
+    if state.stage == CANARY:
+        buckets = min(buckets, BUCKETS - 1)
+        beside = min(buckets, BUCKETS - buckets)
+        return [
+            Part(f"v{number}", number, digest, buckets),
+            Part(BASELINE, state.against, state.against_digest, beside),
+        ]
+    return None if state.stage == PROMOTING else []
+
+
+def route_of(records: Records, model: Model, state: State | None) -> Route:
+    """The route as it is, and whether it is what the state asks for: set by it, or there before and the same."""
+    entry = records.ledger.last(ROUTE, model.name)
+    route = Routing(records.ledger, records.registry).get(model.name)
+    if entry is None or route is None:
+        return Route(own=state is None or not wanted(state))
+    if state is None:
+        return Route(route.entry_id, route.at, True, route.actor, route.why)
+    parts = wanted(state)
+    follows = entry.id == state.route or (entry.body["previous"] or 0) == state.route
+    own = entry.id == state.route if parts is None else follows and same(route, parts)
+    cut = "" if route.cut is None or route.cut["version"] != state.digest else str(route.cut["reason"])
+    return Route(route.entry_id, route.at, own, route.actor, route.why, "" if own else cut)
+
+
+def same(route: RouteEntry | None, parts: Sequence[Part]) -> bool:
+    """Whether a route is made of these parts."""
+    there = () if route is None else route.parts
+    return [(one.name, one.digest, one.buckets, one.shadow) for one in there] == [
+        (one.name, one.digest, one.buckets, one.shadow) for one in parts
+    ]
+
+
+def _shadow(records: Records, model: Model, version: ModelVersion, route: Route, policy: Policy, now: int) -> Check:
+    logged = records.predictions.scan(model=model.name, since=route.at, until=now)
+    assert policy.shadow is not None
+    rows = sum(one.route == "shadow" and one.version == version.digest for one in logged)
+    enough = rows >= policy.shadow.rows and policy.shadow.quality == "any"
+    return Check("shadow", Verdict.PASS if enough else Verdict.INSUFFICIENT, f"{rows:,} pairs")
+
+
+def _canary(
+    records: Records, model: Model, state: State, past: Sequence[State], seen: Seen, policy: Canary, now: int
+) -> Seen:
+    from backstay.rollout.guards import LABELLED, look, lot  # loaded late: a server guards nobody
+
+    steps, begun = steps_of(records, model.name, past)
+    if not steps:
+        return replace(seen, problem="its route has not been set")
+    route = Routing(records.ledger, records.registry).get(model.name)
+    assert route is not None
+    labels = any(one.metric in LABELLED for one in policy.guards)
+    name = f"v{state.number}"
+    rows = canary_rows(records, model, name, key=route.key, since=steps[0].since, until=now, labels=labels)
+    here = rows.candidate[rows.at >= begun]
+    guards = tuple(look(one, rows, steps) for one in policy.guards)
+    return replace(
+        seen, candidate=int(here.sum()), baseline=int(here.size - here.sum()), lot=lot(rows, steps), guards=guards
+    )
+
+
+def steps_of(records: Records, model: str, past: Sequence[State]) -> tuple[list[Step], int]:
+    """The steps of a canary, each since its route was set, and when that of the last one was."""
+    after: dict[int, Any] = {
+        entry.body["previous"] or 0: entry for entry in records.ledger.entries(kind=ROUTE, subject=model)
+    }
+    from backstay.rollout.guards import Step
+
+    out = []
+    for one in past:
+        entry = after.get(one.route)
+        if one.stage != CANARY or entry is None:
+            continue
+        shares = {part["name"]: sum(end - begin for begin, end in part["spans"]) for part in entry.body["parts"]}
+        if f"v{one.number}" in shares and BASELINE in shares:
+            shares_of = shares[f"v{one.number}"] / BUCKETS, shares[BASELINE] / BUCKETS
+            out.append(Step(entry.at, *shares_of))
+    return out, out[-1].since if out else 0
