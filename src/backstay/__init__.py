@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from backstay.core.errors import BackstayError as BackstayError
     from backstay.definitions import Ask as Ask
     from backstay.definitions import Breakers as Breakers
+    from backstay.definitions import Calibrated as Calibrated
     from backstay.definitions import Canary as Canary
     from backstay.definitions import Choice as Choice
     from backstay.definitions import Contract as Contract
@@ -42,10 +43,12 @@ if TYPE_CHECKING:
     from backstay.definitions import Min as Min
     from backstay.definitions import Model as Model
     from backstay.definitions import Objective as Objective
+    from backstay.definitions import Parity as Parity
     from backstay.definitions import ParquetFiles as ParquetFiles
     from backstay.definitions import Request as Request
     from backstay.definitions import RetrainPolicy as RetrainPolicy
     from backstay.definitions import Rollout as Rollout
+    from backstay.definitions import ServingBudget as ServingBudget
     from backstay.definitions import Shadow as Shadow
     from backstay.definitions import Share as Share
     from backstay.definitions import Slice as Slice
@@ -59,10 +62,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _DEFINITIONS = (
-    "Ask", "Breakers", "Canary", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy", "DeltaTable", "Derived",
-    "Distinct", "Entity", "EventSource", "Expect", "Fairness", "FeatureSet", "First", "FloatRange", "GatePolicy",
-    "Guard", "IntRange", "Label", "Last", "Latest", "Max", "Mean", "Min", "Model", "Objective", "ParquetFiles",
-    "Request", "RetrainPolicy", "Rollout", "Shadow", "Share", "Slice", "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
+    "Ask", "Breakers", "Calibrated", "Canary", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy",
+    "DeltaTable", "Derived", "Distinct", "Entity", "EventSource", "Expect", "Fairness", "FeatureSet", "First",
+    "FloatRange", "GatePolicy", "Guard", "IntRange", "Label", "Last", "Latest", "Max", "Mean", "Min", "Model",
+    "Objective", "ParquetFiles", "Parity", "Request", "RetrainPolicy", "Rollout", "ServingBudget", "Shadow",
+    "Share", "Slice", "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")
 _HOMES |= {"Project": "backstay.project", "BackstayError": "backstay.core.errors"}

@@ -19,6 +19,7 @@ from backstay.cli import (
     architecture,
     batch,
     catalog,
+    check,
     data,
     doctor,
     evaluating,
@@ -162,6 +163,8 @@ _add(app, "versions", models.versions, _MODEL, "versions")
 _add(app, "runs", runs.runs, _MODEL, "runs --sort seconds --limit 5")
 _add(app, "compare", runs.compare, _MODEL, "compare 5f70bf18 a0860070 --html compare.html")
 _add(app, "judge", models.judge, _MODEL, "judge 1 --as-of 2013-04-01")
+_add(app, "check", check.check, _MODEL, "check latest --markdown check.md --junit check.xml")
+_add(app, "override", check.override, _MODEL, "override 3 --check holds_on_slices --why night-flights-end-in-may")
 _add(app, "evaluate", evaluating.evaluate, _MODEL, "evaluate 3 --out evaluation.html")
 _add(app, "fairness", fairness.fairness, _MODEL, "fairness 3 --by race,sex --html fairness.html")
 _add(app, "fairness-guide", fairness.fairness_guide, _MODEL, "fairness-guide --kind assistive")

@@ -7,13 +7,14 @@ import sys
 
 from backstay.core.errors import BackstayError, ConflictError, IntegrityError, RefusedError
 
-FINE, NO, BAD, CONFLICT, BUG, INTERRUPTED, PIPE = 0, 1, 2, 3, 70, 130, 141
+FINE, NO, BAD, CONFLICT, UNSURE, BUG, INTERRUPTED, PIPE = 0, 1, 2, 3, 4, 70, 130, 141
 
 CODES = (
     (FINE, "fine"),
     (NO, "the answer is no (a gate's FAIL or INSUFFICIENT, an approval that is missing, parity that does not hold)"),
     (BAD, "bad input, not found, or not allowed"),
     (CONFLICT, "a conflict, or stored content that is not what was recorded"),
+    (UNSURE, "check: INSUFFICIENT, so that CI can tell it from FAIL"),
     (BUG, "a defect, with its trace"),
     (INTERRUPTED, "interrupted"),
 )

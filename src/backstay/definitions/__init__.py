@@ -23,6 +23,7 @@ from backstay.definitions.entities import GLOBAL, Entity
 from backstay.definitions.fairness import Fairness
 from backstay.definitions.feature import Feature
 from backstay.definitions.features import FeatureSet
+from backstay.definitions.gates import Calibrated, Parity, ServingBudget
 from backstay.definitions.labels import Label
 from backstay.definitions.models import Ask, Model
 from backstay.definitions.objectives import Objective
@@ -39,6 +40,7 @@ __all__ = [
     "Aggregate",
     "Ask",
     "Breakers",
+    "Calibrated",
     "Canary",
     "Choice",
     "Contract",
@@ -67,11 +69,13 @@ __all__ = [
     "Min",
     "Model",
     "Objective",
+    "Parity",
     "ParquetFiles",
     "Reader",
     "Request",
     "RetrainPolicy",
     "Rollout",
+    "ServingBudget",
     "Shadow",
     "Share",
     "Slice",

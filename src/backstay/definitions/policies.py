@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from backstay.core.errors import DefinitionError
 from backstay.core.times import duration
+from backstay.definitions.gates import METRICS, REPRODUCIBLE, Calibrated, Parity, ServingBudget, checked_bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,23 @@ class GatePolicy:
     judge_after:  how much mature time after the embargo a candidate is judged on.
     minimum_rows, minimum_days: with fewer, the answer is INSUFFICIENT.
     slice_margin: the loss, in the metric's unit, that is put up with on one declared or pinned slice; 0 or more.
+    expires:      how long an answer holds; after that the version is judged again before anything is done on it.
+
+    What is asked only where it is declared:
+
+    refresh_margin: the margin instead, where the candidate is a *refresh*: the champion's features, label, estimator
+                    and parameters, trained on newer rows. Below 0: the loss that is put up with (non-inferiority).
+    at_least, at_most: by metric, what must be shown whatever the champion does: {"auc": 0.7}. The interval's limit on
+                    the far side must clear it.
+    calibration:    how far what is said may be from what happens: `Calibrated`
+    budget:         latency and size, measured on the files and in the runtime that serve: `ServingBudget`
+    quarantined:    the largest share of the events of the training window, of any source, that may be in quarantine
+    parity:         predictions served lately are computed again and are the same: `Parity`; not of a first version
+    feature_tests:  feature tests of this definition have run, and all of them passed (`backstay check --tests`)
+    reproducible:   "lineage": the manifest is complete and nothing was uncommitted; "exact": the version was made
+                    again, and had the same bytes (`backstay check --reproduce`)
+    evidence:       kinds of entries that the ledger must hold about the version or its model, none of them older than
+                    `expires`: such as ("reproduction", "tests", "drill")
     """
 
     metric: str = "log_loss"
@@ -29,9 +50,20 @@ class GatePolicy:
     minimum_rows: int = 1_000
     minimum_days: int = 7
     slice_margin: float = 0.01
+    expires: str = "30d"
+    refresh_margin: float | None = None
+    at_least: Mapping[str, float] = field(default_factory=dict, hash=False)
+    at_most: Mapping[str, float] = field(default_factory=dict, hash=False)
+    calibration: Calibrated | None = None
+    budget: ServingBudget | None = None
+    quarantined: float | None = None
+    parity: Parity | None = None
+    feature_tests: bool = False
+    reproducible: str | None = None
+    evidence: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.metric not in ("log_loss", "brier", "auc"):
+        if self.metric not in METRICS:
             raise DefinitionError(f"metric {self.metric!r}", where="GatePolicy", expected="log_loss, brier or auc")
         if not 0.5 <= self.level < 1:
             raise DefinitionError(f"level {self.level}", where="GatePolicy", expected="between 0.5 and 1, such as 0.95")
@@ -39,6 +71,45 @@ class GatePolicy:
             raise DefinitionError(f"slice_margin {self.slice_margin}", where="GatePolicy", expected="0 or more")
         duration(self.embargo, where="GatePolicy.embargo")
         duration(self.judge_after, where="GatePolicy.judge_after")
+        if duration(self.expires, where="GatePolicy.expires") == 0:
+            raise DefinitionError("expires is 0", where="GatePolicy", expected='a duration, such as "30d"')
+        self._check_declared()
+
+    def _check_declared(self) -> None:
+        """`DefinitionError` for what is declared beside the comparison and makes no sense."""
+        where = "GatePolicy"
+        if self.refresh_margin is not None and not math.isfinite(self.refresh_margin):
+            raise DefinitionError(f"refresh_margin {self.refresh_margin}", where=where, expected="a number")
+        checked_bounds(self.at_least, "at_least")
+        checked_bounds(self.at_most, "at_most")
+        if self.quarantined is not None and not 0 <= self.quarantined < 1:
+            raise DefinitionError(f"quarantined {self.quarantined}", where=where, expected="a share, 0 to below 1")
+        if self.reproducible is not None and self.reproducible not in REPRODUCIBLE:
+            raise DefinitionError(
+                f"reproducible={self.reproducible!r}", where=where, expected=" or ".join(map(repr, REPRODUCIBLE))
+            )
+        if not isinstance(self.feature_tests, bool):
+            raise DefinitionError(f"feature_tests={self.feature_tests!r}", where=where, expected="True or False")
+        if isinstance(self.evidence, str) or not all(isinstance(one, str) and one for one in self.evidence):
+            raise DefinitionError(
+                f"evidence={self.evidence!r}",
+                where=where,
+                expected="kinds of entries",
+                fix='evidence=("reproduction",)',
+            )
+        object.__setattr__(self, "evidence", tuple(self.evidence))
+        kinds = {"calibration": Calibrated, "budget": ServingBudget, "parity": Parity}
+        for name, kind in kinds.items():
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, kind):
+                raise DefinitionError(
+                    f"{name}={given!r} is none", where=where, expected=f"{kind.__name__}(...)",
+                    fix=f"write {name}={kind.__name__}(...)",
+                )  # fmt: skip
+
+    def canonical(self) -> dict[str, Any]:
+        """The policy as plain data: an answer that was given by another one no longer holds."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

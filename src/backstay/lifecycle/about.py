@@ -19,6 +19,7 @@ from backstay.definitions import Model
 from backstay.lifecycle.approval import APPROVAL, ApprovalNeeded, approved
 from backstay.lifecycle.environments import Document
 from backstay.lifecycle.judge import GATE
+from backstay.lifecycle.overrides import OVERRIDE
 from backstay.lifecycle.records import Records
 from backstay.registry.manifest import ORIGIN, Manifest, missing_lineage
 from backstay.registry.routing import BUCKETS, ROUTE, Routing
@@ -36,6 +37,7 @@ class About:
     same_features, same_label: the definitions of today are those it was made of
     gates:     every answer of its gate, the first one first; `project` is where it was given, None: here
     approvals: what people decided about it
+    overrides: checks that somebody lets not count, or no longer
     reigns:    when it was champion; `until` is None while it is
     routes:    how its share of the requests was set
     rule:      the calibration and threshold in force
@@ -52,6 +54,7 @@ class About:
     same_label: bool
     gates: list[dict[str, Any]]
     approvals: list[dict[str, Any]]
+    overrides: list[dict[str, Any]]
     reigns: list[dict[str, Any]]
     routes: list[dict[str, Any]]
     rule: InForce
@@ -100,6 +103,7 @@ def about(records: Records, project: str, model: Model, number: int) -> About:
         same_label=digest_of(model.label.canonical()) == digest_of(version.manifest.label),
         gates=gates,
         approvals=approvals,
+        overrides=[_override(where, entry) for where, entry in told if entry.kind == OVERRIDE],
         reigns=reigns,
         routes=routes,
         rule=records.rules.in_force(version),
@@ -129,7 +133,7 @@ def _told(records: Records, version: ModelVersion) -> Iterator[tuple[str | None,
             if sent.subject == subject and sent.body.get("manifest") == version.digest:
                 yield parcel.project, sent.entry()
     subject = f"{version.model}/{version.number}"
-    for kind in (GATE, APPROVAL):
+    for kind in (GATE, APPROVAL, OVERRIDE):
         for entry in _entries(records, kind, subject):
             if entry.body["manifest"] == version.digest:
                 yield None, entry
@@ -149,8 +153,22 @@ def _gate(project: str | None, entry: Entry) -> dict[str, Any]:
         "entry": entry.id, "project": project, "at": instant_text(entry.at), "by": entry.actor,
         "against": body["against"], "start": instant_text(body["start"]), "end": instant_text(body["end"]),
         "rows": body["rows"], "final": body["final"], "verdict": decision["verdict"], "reason": decision["reason"],
-        "checks": [{name: check[name] for name in ("name", "verdict", "reason")} for check in decision["checks"]],
+        "checks": [_check(check) for check in decision["checks"]],
         "compared": compared,
+    }  # fmt: skip
+
+
+def _check(check: dict[str, Any]) -> dict[str, Any]:
+    """What it says, and who overrides it, if anybody does."""
+    return {name: check[name] for name in ("name", "verdict", "reason", "override") if name in check}
+
+
+def _override(project: str | None, entry: Entry) -> dict[str, Any]:
+    body = entry.body
+    return {
+        "entry": entry.id, "project": project, "at": instant_text(entry.at), "by": entry.actor, "check": body["check"],
+        "verdict": body["verdict"], "why": body["why"], "withdrawn": body["withdrawn"], "against": body["against"],
+        "until": None if body["until"] is None else instant_text(body["until"]),
     }  # fmt: skip
 
 
@@ -216,6 +234,9 @@ def _limits(records: Records, model: Model, version: ModelVersion, gates: list[d
         yield "Its gate was never asked."
     elif gates[-1]["verdict"] != "PASS":
         yield f"Its gate's last answer is {gates[-1]['verdict']}: {gates[-1]['reason']}."
+    for one in gates[-1]["checks"] if gates else []:
+        if told := one.get("override"):
+            yield f"The check {one['name']} says {one['verdict']}, and {told['by']} overrides it: {told['why']}."
     try:
         if approved(records, model, version) is None:
             yield "Its stakes are low: it may serve without an approval by another person than its author."

@@ -36,7 +36,7 @@ class Card(Shown):
             "objective": None if told.model.objective is None else str(told.model.objective),
             "same_features": told.same_features, "same_label": told.same_label, "features": features(told),
             "sources": sources(told), "imported": told.imported, "gates": told.gates, "approvals": told.approvals,
-            "champion": told.reigns,
+            "overrides": told.overrides, "champion": told.reigns,
             "routes": told.routes, "limits": told.limits, "manifest": msgspec.to_builtins(version.manifest),
         }  # fmt: skip
 
@@ -198,10 +198,16 @@ def _decisions(told: About) -> Section:
     decided = [(one["at"][:16], _place(one), one["by"], one["decision"], one["why"]) for one in told.approvals]
     reigns = [(one["since"][:16], (one["until"] or "now")[:16], one["by"], one["why"]) for one in told.reigns]
     routes = [(one["at"][:16], one["by"], _shares(one), one["why"]) for one in told.routes]
+    excused = [
+        (one["at"][:16], _place(one), one["by"], f"{one['check']} ({one['verdict']})",
+         "taken back" if one["withdrawn"] else "overridden", one["why"])
+        for one in told.overrides
+    ]  # fmt: skip
     return Section(
         "Decisions",
         [
             Rows(("decided", "ledger entry", "by", "decision", "why"), decided, "Nobody has approved or rejected it."),
+            *([Rows(("at", "ledger entry", "by", "check", "decision", "why"), excused)] if excused else []),
             Rows(("champion from", "until", "by", "why"), reigns, "It was never champion."),
             Rows(("route set", "by", "its part", "why"), routes, "No route ever named it."),
         ],

@@ -88,7 +88,7 @@ def packed(records: Records, project: str, model: str, number: int) -> Parcel:
     about = [
         one
         for one in records.ledger.entries()
-        if (one.kind in ("gate", APPROVAL, "calibration", "threshold", RULE) and one.subject in subjects)
+        if (one.kind in ("gate", APPROVAL, "override", "calibration", "threshold", RULE) and one.subject in subjects)
         or (one.kind == "version" and one.id == version.entry_id)
         or (one.kind == "alias" and one.body["to"] == number and one.subject.startswith(f"{model}/"))
     ]
@@ -194,6 +194,8 @@ def _verified(model: Model, parcel: Parcel) -> tuple[Document, Entry, str]:
         raise IntegrityError("there is no entry of its registration", where=where)
     subject = f"{document.model}/{document.number}"
     gates = [one for one in entries if one.kind == "gate" and one.subject == subject]
+    if gates and gates[-1].body["manifest"] != document.manifest:
+        raise IntegrityError("its gate answered about another manifest", where=where)
     if not gates or gates[-1].body["decision"]["verdict"] != "PASS":
         said = gates[-1].body["decision"]["verdict"] if gates else "nothing: it was not judged"
         raise InputError(

@@ -7,17 +7,20 @@ scored on them by the files that serve, in the runtime that serves, with the cal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from backstay.core.errors import InputError
-from backstay.core.show import Shown
+from backstay.core.errors import InputError, RefusedError
+from backstay.core.identity import digest_of
 from backstay.core.times import duration, duration_text, instant_text
-from backstay.definitions import Model
+from backstay.definitions import GatePolicy, Model
 from backstay.lifecycle.approval import approved, as_evidence
+from backstay.lifecycle.gates import confirmed
+from backstay.lifecycle.judgement import GATE, Judgement, Reuse, policy_digest, read_judgement
+from backstay.lifecycle.overrides import applied, in_force
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.references import REFERENCE, reference_sample
 from backstay.lifecycle.scored import LabelledRows, labelled_rows
@@ -25,6 +28,7 @@ from backstay.lifecycle.slices import watched
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import (
     Check,
+    ComparisonPolicy,
     Decision,
     Verdict,
     better_than_champion,
@@ -32,40 +36,12 @@ from backstay.rollout import (
     holds_on_slices,
     trained_as_served,
 )
+from backstay.rollout.quality import scores_sound
+
+__all__ = ["GATE", "Judgement", "is_refresh", "judge", "period", "promote"]
 
 Scores = Mapping[int, npt.NDArray[np.float64]]
 """What versions answer to the rows, by number."""
-GATE = "gate"
-"""The ledger's kind of entry for a gate's answer; its subject is `model/number`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement(Shown):
-    """A gate's answer about one version, and where it stands in the ledger."""
-
-    model: str
-    number: int
-    against: int | None
-    """the champion it met; None for the first, which meets the constant base rate"""
-    start: int
-    end: int
-    rows: int
-    metric: str
-    margin: float
-    final: bool
-    """the rows of the whole period were mature; an answer that is not final is given again later"""
-    decision: Decision
-    entry_id: int
-    met: int | None = None
-    """the ledger entry that had made `against` champion: what a promotion is compared and swapped with"""
-
-    def interval(self) -> dict[str, Any] | None:
-        """The interval of the comparison, where there was one."""
-        for check in self.decision.checks:
-            interval = check.evidence.get("gain")
-            if check.name.startswith("better_than") and isinstance(interval, dict):
-                return interval
-        return None
 
 
 def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgement:
@@ -82,40 +58,54 @@ def judge(records: Records, model: Model, number: int, *, as_of: int) -> Judgeme
     start, end = period(records, model, version, champion, as_of)
     rows = labelled_rows(records, model, since=start, until=min(end, as_of), as_of=as_of)
     final = as_of >= end + model.label.maturity or champion is None
-    checks = [_sight(model, start, end, as_of, final)]
+    checks, reuse = [_sight(model, start, end, as_of, final)], Reuse()
+    refresh = champion is not None and is_refresh(version, champion)
+    policy = _policy(model, refresh)
     if checks[0].verdict is Verdict.PASS:  # an early look would be one more chance to be fooled: it is not taken
-        scores = {one.number: _scores(records, model, one, rows, as_of) for one in (version, champion) if one}
-        checks += [_units(records, model, version, rows), _comparison(model, version, champion, rows, scores)]
-        checks += _slices(records, model, version, champion, rows, scores)
-        checks += _fair(records, model, version, rows, scores[number], as_of)
-    decision = Decision.of(checks)
+        more, reuse = _looked(records, model, policy, (version, champion), rows, (start, min(end, as_of)), as_of)
+        checks += more
     against = None if champion is None else champion.number
+    found = in_force(records, version, as_of=records.clock.now())
     body = {
         "manifest": version.digest,
         "rule": records.rules.in_force(version, as_of=as_of).digests,
+        "policy": policy_digest(model),
         "against": against,
+        "met": None if move is None else move.entry_id,
         "start": start,
         "end": end,
         "as_of": as_of,
+        "expires": as_of + duration(model.gate.expires),
         "rows": rows.rows,
         "final": final,
-        "decision": decision.as_dict(),
+        "metric": policy.metric,
+        "margin": policy.margin,
+        "refresh": refresh,
+        "reuse": reuse.as_dict(),
+        "decision": Decision.of(applied(checks, found, against=against)).as_dict(),
     }
     entry = records.ledger.append(GATE, f"{model.name}/{number}", body, at=records.clock.now(), actor=records.actor)
-    return Judgement(
-        model=model.name,
-        number=number,
-        against=against,
-        start=start,
-        end=end,
-        rows=rows.rows,
-        metric=model.gate.metric,
-        margin=model.gate.margin,
-        final=final,
-        decision=decision,
-        entry_id=entry.id,
-        met=None if move is None else move.entry_id,
-    )
+    return read_judgement(model, entry)
+
+
+def _looked(
+    records: Records, model: Model, policy: GatePolicy, versions: tuple[ModelVersion, ModelVersion | None],
+    rows: LabelledRows, span: tuple[int, int], as_of: int,
+) -> tuple[list[Check], Reuse]:  # fmt: skip
+    """All checks that look at the rows, and how often rows of this period have judged."""
+    version, champion = versions
+    scores = {one.number: _scores(records, model, one, rows, as_of) for one in versions if one is not None}
+    mine = scores[version.number]
+    checks = _unsound(mine)
+    checks += [_units(records, model, version, rows), _comparison(policy, version, champion, rows, scores)]
+    checks += _slices(records, model, version, champion, rows, scores)
+    checks += _fair(records, model, version, rows, mine, as_of)
+    checks += _declared(records, model, version, champion, rows, mine, as_of)
+    reuse = _reuse(records, model, version, span)
+    if reuse.level is not None:
+        stricter = _comparison(replace(policy, level=reuse.level), version, champion, rows, scores)
+        reuse = replace(reuse, verdict=stricter.verdict.value)
+    return checks, reuse
 
 
 def period(
@@ -154,13 +144,59 @@ def _units(records: Records, model: Model, version: ModelVersion, rows: Labelled
     return trained_as_served(reference_sample(records, version), served)
 
 
+def is_refresh(version: ModelVersion, champion: ModelVersion) -> bool:
+    """Whether a version is the champion's definition on other rows: its features, label, estimator and parameters."""
+
+    def made_of(one: ModelVersion) -> tuple[Any, ...]:
+        told = one.manifest
+        how = (told.estimator, told.parameters, told.scorer.format, told.threshold)
+        return (told.feature_set.hash, digest_of(told.label), *how)
+
+    return version.digest != champion.digest and made_of(version) == made_of(champion)
+
+
+def _policy(model: Model, refresh: bool) -> GatePolicy:
+    gate = model.gate
+    return replace(gate, margin=gate.refresh_margin) if refresh and gate.refresh_margin is not None else gate
+
+
+def _unsound(score: npt.NDArray[np.float64]) -> list[Check]:
+    """The check on scores that are no numbers, where there are any: nobody can override it."""
+    check = scores_sound(score)
+    return [check] if check.verdict is Verdict.FAIL else []
+
+
+def _reuse(records: Records, model: Model, version: ModelVersion, span: tuple[int, int]) -> Reuse:
+    """How often rows of this period have judged, by the answers in the ledger."""
+    digests, looks = {version.digest}, {(version.digest, *span)}
+    for entry in records.ledger.entries(kind=GATE):
+        body = entry.body
+        begin, end = body["start"], min(body["end"], body["as_of"])
+        looked = len(body["decision"]["checks"]) > 1 and body["rows"]
+        if entry.subject.rpartition("/")[0] == model.name and looked and begin < span[1] and span[0] < end:
+            digests.add(body["manifest"])
+            looks.add((body["manifest"], begin, end))
+    level = 1 - (1 - model.gate.level) / len(digests) if len(digests) > 1 else None
+    return Reuse(len(digests), len(looks), level)
+
+
+def _declared(
+    records: Records, model: Model, version: ModelVersion, champion: ModelVersion | None, rows: LabelledRows,
+    score: npt.NDArray[np.float64], as_of: int,
+) -> list[Check]:  # fmt: skip
+    """What the policy declares beside the comparison."""
+    from backstay.lifecycle.evidence import declared  # loaded late: few models ask for it
+
+    return declared(records, model, version, champion, rows, score, as_of)
+
+
 def _comparison(
-    model: Model, version: ModelVersion, champion: ModelVersion | None, rows: LabelledRows, scores: Scores
+    policy: ComparisonPolicy, version: ModelVersion, champion: ModelVersion | None, rows: LabelledRows, scores: Scores
 ) -> Check:
     mine = scores[version.number]
     if champion is None:
-        return better_than_constant(rows.outcome, mine, rows.day, version.manifest.base_rate, model.gate)
-    return better_than_champion(rows.outcome, scores[champion.number], mine, rows.day, model.gate)
+        return better_than_constant(rows.outcome, mine, rows.day, version.manifest.base_rate, policy)
+    return better_than_champion(rows.outcome, scores[champion.number], mine, rows.day, policy)
 
 
 def _slices(
@@ -193,20 +229,37 @@ def _scores(
     return records.rule(version, as_of=as_of).scores(records.scorer(model, version).score(rows.vector))
 
 
-def promote(records: Records, model: Model, judgement: Judgement) -> AliasMove:
+def promote(records: Records, model: Model, judgement: Judgement, *, as_of: int | None = None) -> AliasMove:
     """Make a version that passed its gate champion, by compare-and-swap against the champion it met.
 
-    `ApprovalNeeded` where the model's stakes are high and nobody but its author has approved it.
+    as_of: the moment it is done as of; by default now. `RefusedError` where the answer has expired, is about another
+    manifest, or is not the gate's last about this version; `ApprovalNeeded` where the model's stakes are high and
+    nobody but its author has approved it. An override that has ended meanwhile no longer counts.
     """
+    version, where = records.registry.get(model.name, judgement.number), f"{model.name}/{judgement.number}"
+    now = records.clock.now() if as_of is None else as_of
+    if judgement.decision.verdict is Verdict.PASS:
+        if judgement.manifest and judgement.manifest != version.digest:
+            raise RefusedError(
+                f"the answer is about the manifest {judgement.manifest[:12]}, and version {version.number} has "
+                f"{version.digest[:12]}", where=where, expected="an answer about this version",
+            )  # fmt: skip
+        judgement = confirmed(records, model, version, judgement, as_of=now, now=records.clock.now())
     if judgement.decision.verdict is not Verdict.PASS:
         raise InputError(
             f"the gate answered {judgement.decision.verdict.value}: {judgement.decision.reason}",
-            where=f"{model.name}/{judgement.number}",
+            where=where,
             expected="a version that passed its gate",
         )
-    approval = approved(records, model, records.registry.get(model.name, judgement.number))
-    reason = judgement.decision.reason
-    evidence = {"gate": judgement.entry_id, "reason": reason, "interval": judgement.interval(), **as_evidence(approval)}
+    approval = approved(records, model, version)
+    overridden = {check.name: dict(check.override or {}) for check in judgement.decision.overridden}
+    evidence = {
+        "gate": judgement.entry_id,
+        "reason": judgement.decision.reason,
+        "interval": judgement.interval(),
+        **({"overridden": overridden} if overridden else {}),
+        **as_evidence(approval),
+    }
     return records.registry.move_alias(
         model.name,
         "champion",

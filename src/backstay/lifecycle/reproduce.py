@@ -34,8 +34,12 @@ from backstay.registry.manifest import DIFF, Manifest
 from backstay.registry.versions import ModelVersion
 from backstay.runtimes import load
 from backstay.storage.digest import frame_digest
+from backstay.storage.ports import Entry
 from backstay.storage.upto import EventsUpto
 from backstay.training.fit import TOLERANCE, Fitted, fit
+
+REPRODUCTION = "reproduction"
+"""The ledger's kind of entry for making a version again; its subject is `model/number`."""
 
 
 class Outcome(StrEnum):
@@ -116,6 +120,13 @@ def dataset_of(records: Records, model: Model, manifest: Manifest) -> TrainingSe
     events = EventsUpto(records.events, asked.sources)
     data = training_set(model, events, as_of=asked.as_of, since=asked.since)
     return data.before(manifest.cutoff, model.label.maturity) if manifest.cutoff < asked.as_of else data
+
+
+def record_reproduction(records: Records, version: ModelVersion, outcome: str, why: str) -> Entry:
+    """Write down what came of making a version again."""
+    body = {"manifest": version.digest, "outcome": outcome, "why": why}
+    subject = f"{version.model}/{version.number}"
+    return records.ledger.append(REPRODUCTION, subject, body, at=records.clock.now(), actor=records.actor)
 
 
 def _environment(manifest: Manifest, environment: Environment) -> list[Compared]:

@@ -3,6 +3,7 @@
 `Project` is the façade: every verb of the command line is one call on it. It lists names and holds no logic.
 """
 
+from backstay.project.gates import Gates
 from backstay.project.project import GateRefused, Project
 
-__all__ = ["GateRefused", "Project"]
+__all__ = ["GateRefused", "Gates", "Project"]

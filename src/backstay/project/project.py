@@ -149,7 +149,7 @@ class Project(Traffic):
             )
             refused.judgement = judgement
             raise refused
-        return promote(self.records, one, judgement)
+        return promote(self.records, one, judgement, as_of=self._moment(as_of))
 
     def predict(
         self,

@@ -273,14 +273,24 @@ def _rule(gain: Interval, margin: float) -> tuple[Verdict, str]:
     if gain.estimate and gain.high - gain.low <= 1e-9 * abs(gain.estimate):
         return Verdict.INSUFFICIENT, "cannot tell: every cluster shows the very same gain over {rival}"
     if gain.low > margin:
+        if gain.low <= 0.0:  # the margin is a loss that is put up with
+            return Verdict.PASS, "the candidate is not worse than {rival} by more than the margin"
         return Verdict.PASS, "the candidate is better than {rival}"
     if gain.high < min(margin, 0.0):
         return Verdict.FAIL, "the candidate is worse than {rival}"
     if gain.high < margin:
         return Verdict.FAIL, "the candidate is not better than {rival} by the margin"
+    if margin < 0.0:
+        return Verdict.INSUFFICIENT, "cannot tell whether the candidate is worse than {rival} by more than the margin"
     if gain.low == gain.high:
         return Verdict.INSUFFICIENT, "cannot tell: the candidate scores exactly as {rival} does"
     return Verdict.INSUFFICIENT, "cannot tell whether the candidate is better than {rival}"
+
+
+def shortage(outcome: ArrayLike, days: ArrayLike, policy: ComparisonPolicy) -> str:
+    """What the rows lack to tell anything by this policy, in a sentence; "" if nothing. `InputError` as the metrics."""
+    rows, count = _counts(outcome, days)
+    return _too_little(outcome, rows, count, policy)
 
 
 def _validate(policy: ComparisonPolicy) -> None:

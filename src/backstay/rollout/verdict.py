@@ -4,6 +4,10 @@ any FAIL            FAIL            a model that is shown to be wrong in one way
 else any missing    INSUFFICIENT    a check that could not be made has not been passed
 no checks at all    INSUFFICIENT    nobody looked
 else                PASS
+
+A check may be *overridden*: a named person takes the responsibility, with a reason. It goes on saying FAIL or
+INSUFFICIENT, with the override beside it, and no longer decides; a decision whose checks are all overridden is
+INSUFFICIENT, for none was passed.
 """
 
 from __future__ import annotations
@@ -36,7 +40,8 @@ class Verdict(StrEnum):
 class Check:
     """One gate's answer: its name, the verdict, a sentence that people can read, and the numbers behind it.
 
-    A verdict given as text is taken by its name; an unknown one raises `InputError`.
+    A verdict given as text is taken by its name; an unknown one raises `InputError`. `override` says who lets it not
+    count, and why (`by`, `why`, and the `entry` of the ledger); a check that was passed can't be overridden.
 
     >>> Check("complete", Verdict.PASS, "all 2 pieces of evidence are there").as_dict()["verdict"]
     'PASS'
@@ -46,18 +51,34 @@ class Check:
     verdict: Verdict
     reason: str
     evidence: Mapping[str, object] = field(default_factory=dict)
+    override: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "verdict", _verdict(self.verdict))
+        if self.override is not None and self.verdict is Verdict.PASS:
+            raise InputError(f"the check {self.name} was passed", where="override", expected="one that was not passed")
+
+    @property
+    def said(self) -> str:
+        """The reason, and who overrides it."""
+        if self.override is None:
+            return self.reason
+        return f"overridden by {self.override['by']}: {self.override['why']} (it says {self.verdict}: {self.reason})"
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values that JSON can hold; NaN and infinite numbers, which it can't, are None."""
-        return {
+        told = {
             "name": self.name,
             "verdict": self.verdict.value,
             "reason": self.reason,
             "evidence": _plain(self.evidence),
         }
+        return told if self.override is None else {**told, "override": _plain(self.override)}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        """The check that a record holds, with the override that it was recorded with."""
+        return cls(told["name"], told["verdict"], told["reason"], told.get("evidence", {}), told.get("override"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +109,18 @@ class Decision:
 
     @classmethod
     def of(cls, checks: Iterable[Check]) -> Self:
-        """Join the checks; the reason is that of the checks that decided, each after its name."""
+        """Join the checks; the reason is that of the checks that decided, each after its name, and of overrides."""
         checks = tuple(checks)
         verdict = _joined(checks)
-        deciding = [f"{check.name}: {check.reason}" for check in checks if check.verdict is verdict]
-        return cls(verdict, "; ".join(deciding) or "no check was made", checks)
+        deciding = [check for check in checks if check.verdict is verdict and check.override is None]
+        told = [f"{check.name}: {check.said}" for check in (*deciding, *(one for one in checks if one.override))]
+        nothing = "" if deciding else "no check was passed; " if checks else "no check was made"
+        return cls(verdict, nothing + "; ".join(told), checks)
+
+    @property
+    def overridden(self) -> tuple[Check, ...]:
+        """The checks that do not count, because somebody overrides them."""
+        return tuple(check for check in self.checks if check.override is not None)
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values that JSON can hold."""
@@ -104,7 +132,7 @@ class Decision:
 
 
 def _joined(checks: tuple[Check, ...]) -> Verdict:
-    verdicts = [check.verdict for check in checks]
+    verdicts = [check.verdict for check in checks if check.override is None]
     for verdict in (Verdict.FAIL, Verdict.INSUFFICIENT):
         if verdict in verdicts:
             return verdict
