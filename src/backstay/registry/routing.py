@@ -161,8 +161,8 @@ class Routing:
 
     def seen(self, entry: int) -> RouteEntry | None:
         """The route that was set by this entry of the ledger; None if it is none of a route."""
-        found = self._ledger.entries(kind=ROUTE, after=entry - 1, until=entry)
-        return _route(found[0]) if found else None
+        found = self._ledger.entries(kind=ROUTE, after=entry - 1)
+        return _route(found[0]) if found and found[0].id == entry else None
 
     def before(self, model: str) -> int | None:
         """The version that was champion before, to which a rollback goes; None if there is none.
