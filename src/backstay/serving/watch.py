@@ -96,10 +96,11 @@ class Watch:
         table = self._table
         if self._owed <= 0 or (table[_MADE], table[_ENTRY]) != self._made:
             return
+        usual = self._usual(len(records))
         if self._cohort is not None:
-            mine = [record for record in records if record.route == self._cohort]
-        else:
-            mine = [*records[:_AT_ONCE]]
+            records = [record for record in records if record.route == self._cohort]
+        # No more than it has had itself, twice: so the champion, which has far more, is not remembered for less long.
+        mine = records[: min(self._owed, _AT_ONCE)]
         if not mine:
             return
         self._owed -= len(mine)
@@ -107,8 +108,8 @@ class Watch:
         if not isnan(seconds):
             place = int(table[_BATCHES_BESIDE]) % PLACES
             table[_BATCHES_BESIDE] += 1.0
-            table[_TIMES_BESIDE + place] = seconds / self._usual(len(records))
-        for record in mine[:_AT_ONCE]:
+            table[_TIMES_BESIDE + place] = seconds / usual
+        for record in mine:
             table[_SCORES_BESIDE + self._place(record)] = record.score
 
     def due(self, now: float) -> bool:
@@ -157,20 +158,24 @@ def beyond_rate(rates: npt.NDArray[np.float64], bound: float) -> Found:
     return f"{rate:.1%} of its rows had no score (at most {bound:.1%})", told
 
 
-def beyond_time(
-    times: npt.NDArray[np.float64], beside: npt.NDArray[np.float64], bound: float, unit: float
-) -> Found:  # fmt: skip
+def beyond_time(times: npt.NDArray[np.float64], beside: npt.NDArray[np.float64], bound: float, unit: float) -> Found:
     """Whether the median of the share's times is `bound` times the champion's, and costs more than `FLOOR` beyond it.
+
+    What chance does to a median is allowed for, whatever the times' distribution: the share's is taken two deviations
+    lower (by order statistics), the champion's two higher.
 
     unit: seconds of what times are multiples of, for one row
     """
     if len(times) < _FEWEST or len(beside) < _FEWEST:
         return None
     one, other = float(np.median(times)), float(np.median(beside))
-    if one <= bound * other or (one - other) * unit <= FLOOR:
+    least = float(np.quantile(times, 0.5 - 1 / sqrt(len(times))))
+    most = float(np.quantile(beside, 0.5 + 1 / sqrt(len(beside))))
+    if least <= bound * most or (least - most) * unit <= FLOOR:
         return None
     told = {
         "breaker": "slowdown", "value": round(one / other, 3), "bound": bound, "batches": len(times),
+        "champion_batches": len(beside), "at_least": round(least / most, 3),
         "microseconds": round(one * unit * 1e6, 1), "champion_microseconds": round(other * unit * 1e6, 1),
     }  # fmt: skip
     return f"scoring took {one / other:.1f} times as long as the champion's (at most {bound:g})", told
