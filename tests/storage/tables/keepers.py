@@ -16,13 +16,14 @@ from typing import Any, ClassVar
 import polars as pl
 import sqlalchemy
 
-from backstay import CsvFiles, DeltaTable, EventSource, ParquetFiles, SqlQuery
+from backstay import Contract, CsvFiles, DeltaTable, EventSource, Expect, ParquetFiles, SqlQuery
 
 Row = dict[str, Any]
 SCHEMA: dict[str, Any] = {
     "order": "int", "shop": "string", "amount": "float", "items": "int", "gift": "bool", "due": "datetime",
 }  # fmt: skip
 COLUMNS = {"paid": "datetime", "seen": "datetime", **SCHEMA}
+CONTRACT = Contract(Expect.not_null("shop"), Expect.between("items", low=0), Expect.unique("order"))
 START = datetime(2024, 3, 1, tzinfo=UTC)
 _TYPES = {"datetime": pl.Datetime("us", "UTC"), "int": pl.Int64, "string": pl.String, "float": pl.Float64,
           "bool": pl.Boolean}  # fmt: skip

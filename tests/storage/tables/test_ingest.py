@@ -5,25 +5,19 @@ Nothing is lost, nothing is read twice, types are right; and so it is when the p
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from tests.storage.tables.conftest import PASSWORD
-from tests.storage.tables.keepers import COLUMNS, KEEPERS, canonical, order, source
+from tests.storage.tables.keepers import COLUMNS, CONTRACT, KEEPERS, canonical, order, source
+from tests.warm import Warm
 
-from backstay import Contract, Expect
 from backstay.project.ingestion import ingest_source
 from backstay.storage.backends.local import LocalEvents
-
-ROOT = Path(__file__).resolve().parents[3]
-CONTRACT = Contract(Expect.not_null("shop"), Expect.between("items", low=0), Expect.unique("order"))
 
 
 @pytest.fixture(params=list(KEEPERS))
@@ -122,11 +116,10 @@ import os, signal, sys
 from pathlib import Path
 from backstay.project.ingestion import ingest_source
 from backstay.storage.backends.local import LocalEvents
-from tests.storage.tables.keepers import source
-from tests.storage.tables.test_ingest import CONTRACT
+from tests.storage.tables.keepers import CONTRACT, source
 from backstay import CsvFiles, DeltaTable, ParquetFiles, SqlQuery
 
-folder, reader, at = Path(sys.argv[1]), eval(sys.argv[2]), int(sys.argv[3])
+folder, reader, at, os.environ["ORDERS_PASSWORD"] = Path(sys.argv[1]), eval(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 class Dying(LocalEvents):
     done = 0
     def append(self, *given):
@@ -151,11 +144,9 @@ def test_killed_in_the_middle(at: int, keeper: Any, tmp_path: Path) -> None:
         new = [order(base + number) for number in range(20)]
         keeper.add([*new, _bad(base + 30, hours=base + 1), _bad(base + 31)])
         rows, bad = rows + new, bad + 2
-        victim = subprocess.run(
-            [sys.executable, "-c", VICTIM, str(tmp_path), repr(keeper.reader), str(at)], cwd=ROOT, check=False,
-            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}, capture_output=True, text=True,
-        )  # fmt: skip
-        assert victim.returncode == -signal.SIGKILL, victim.stderr
+        victim = Warm(VICTIM, tmp_path, repr(keeper.reader), at, PASSWORD)
+        assert victim.wait() == -signal.SIGKILL
+        victim.close()
         quarantined = events.read("quarantine_orders").height if events.last_sequence("quarantine_orders") else 0
         assert quarantined == bad - 2 * (at == 0)
         assert events.last_sequence("orders") == len(rows) - 20 * (at < 2)
