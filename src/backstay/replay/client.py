@@ -41,6 +41,7 @@ class Client:
         self._in_flight = in_flight
         self._pool = ThreadPoolExecutor(in_flight)
         self._own = threading.local()
+        self._open: set[http.client.HTTPConnection] = set()
 
     def send_all(self, path: str, bodies: Iterable[bytes]) -> Outcome:
         """POST every body, `in_flight` at a time; returns when all are answered."""
@@ -68,7 +69,10 @@ class Client:
         return msgspec.json.decode(data)
 
     def close(self) -> None:
+        """Once nothing is in flight: ends the threads, and closes their connections."""
         self._pool.shutdown()
+        for connection in self._open:
+            connection.close()
 
     def _worker(self, path: str, todo: Iterator[bytes]) -> Outcome:
         out = Outcome()
@@ -90,19 +94,24 @@ class Client:
     def _send(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         connection = getattr(self._own, "connection", None)
         if connection is not None and time.monotonic() - self._own.used > _IDLE_SECONDS:
-            connection.close()  # the server may close an idle connection; a request must not meet that moment
+            self._close(connection)  # the server may close an idle connection; a request must not meet that moment
             connection = None
         self._own.used = time.monotonic()
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection(self._host, self._port, timeout=60)
+            self._open.add(connection)
         try:
             connection.request(method, path, body, self._headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException):
-            connection.close()
+            self._close(connection)
             self._own.connection = None
             raise
+
+    def _close(self, connection: http.client.HTTPConnection) -> None:
+        connection.close()
+        self._open.discard(connection)
 
 
 class _Answer(msgspec.Struct):
