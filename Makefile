@@ -7,6 +7,10 @@ LOCKS = requirements.lock examples/flights/requirements.lock
 READY = .venv/ready
 PEOPLE = .venv/people
 
+# An install compiles nothing. What is compiled when it is imported is kept: else every process of hundreds in the tests
+# would compile all of it again, for 5 s of CPU and more.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test bench-features bench-serving bench-registry bench-evaluation lock clean .venv
 .DEFAULT_GOAL := help
 
@@ -20,14 +24,17 @@ demo: $(READY) ## a model's production life, replayed and proven, in a few minut
 demo-people: $(PEOPLE) ## a decision about people: what a score does to groups, and what 6,172 of them can't say
 	@.venv/bin/python examples/compas/demo.py
 
+# Files of tests run in their order, and not the most numerous first: the documents' many small examples fill the cores at
+# the end, and those that need a client's environment come when it is there.
 test: $(PEOPLE) ## everything that must hold: style, types, import arrows, tests
 	@.venv/bin/python -m tests.serving.environments >/dev/null 2>&1 &    # beside what follows; whoever needs one waits
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
-	.venv/bin/mypy
-	.venv/bin/mypy examples/compas
 	.venv/bin/lint-imports
-	.venv/bin/python -m pytest -q -n 2 --dist loadscope
+	@echo "types are checked beside the tests, which often wait; what is wrong with them is told at the end"
+	@{ .venv/bin/mypy && .venv/bin/mypy examples/compas; } >.venv/types 2>&1 & types=$$!; \
+	.venv/bin/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder; tests=$$?; \
+	wait $$types; typed=$$?; cat .venv/types; exit $$((tests ? tests : typed))
 
 .venv: $(READY) ## the environment that the other targets use, from the locks
 
@@ -41,7 +48,11 @@ $(READY): pyproject.toml $(LOCKS)
 	@echo "[1/4] making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 	@echo "[2/4] installing $$(grep -c '^[a-z]' requirements.lock) locked packages (a minute or two)"
-	@$(PIP) install --no-deps --no-compile --require-hashes -r requirements.lock
+	@# two halves of the lock at once: pip works with one core
+	@awk '/^[a-z]/ { n++ } { print > (".venv/half" n % 2 ".lock") }' requirements.lock
+	@$(PIP) install --no-deps --no-compile --require-hashes -r .venv/half0.lock & other=$$!; \
+	$(PIP) install --no-deps --no-compile --require-hashes -r .venv/half1.lock; one=$$?; \
+	wait $$other && exit $$one
 	@echo "[3/4] installing the flights data"
 	@$(PIP) install --no-deps --require-hashes --no-build-isolation --use-pep517 -r examples/flights/requirements.lock
 	@echo "[4/4] installing backstay from this folder"
