@@ -14,6 +14,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from xgboost import XGBClassifier
 
 from backstay.core.errors import BackstayError, InputError
@@ -43,6 +44,13 @@ CASES = {
         lambda: make_pipeline(SimpleImputer(), RandomForestClassifier(n_estimators=10, n_jobs=2)),
     ),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def threads():
+    """Two in OpenBLAS, where other tests have one: scores may not depend on how a product is shared out."""
+    with threadpool_limits(2, user_api="blas"):
+        yield
 
 
 @pytest.fixture(scope="module", params=CASES, ids=str)
