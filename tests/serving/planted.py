@@ -148,6 +148,12 @@ def born(folder: Path) -> Path:
     return path
 
 
+def model_file(project: Project, number: int) -> Path:
+    """Where the stored file of a version lies."""
+    digest = project.records.registry.get("late", number).manifest.files["planted.json"]
+    return project.services.home / "artifacts" / digest[:2] / digest[2:]
+
+
 def packages(folder: Path) -> Path:
     """A folder for the path of modules, with the runtime as an installed package."""
     path = folder / "packages"
