@@ -33,8 +33,8 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     watermark:  per source, the highest event sequence that had been applied
     values:     one a feature of the set, in its order; None is null, times are microseconds
     statuses:   one byte a feature, see `STATUSES`
-    route:      "champion", "baseline" (a cohort of the champion), a share's name ("v7"), "fallback" (the champion, for a
-                share that failed), or "shadow"
+    route:      "champion", "baseline" (a cohort of the champion), a share's name ("v7"), "fallback" (the champion, for
+                a share that failed), or "shadow"
     propensity: the probability with which the route chose this version
     given:      whether the client gave the model's inputs itself: then nothing was looked up, only those features that
                 are inputs have a value, and keys are those that the client added
