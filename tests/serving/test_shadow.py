@@ -259,3 +259,25 @@ def test_a_shadow_is_timed_outside_of_replays_and_shown_by_the_command(base: Pat
     told = subprocess.run(words, capture_output=True, text=True, check=True, env=environment())
     assert json.loads(told.stdout)["rows"] == 200
     assert page.read_text().startswith("<!doctype html>")
+
+
+def test_the_evidence_has_what_the_shadow_said(served: Path, tmp_path: Path) -> None:
+    path = shop.copied(served, tmp_path)
+    project = _opened(path)
+    project.judge(2, "late", as_of=LATER)
+    found = project.papers.bundle(2, "late")
+    assert (found.told["shadow"]["rows"], found.told["shadow"]["version"]) == (len(ORDERS), 2)
+    page = found.page()
+    assert page.startswith("<!doctype html>")
+    assert "http" not in page.replace("http-equiv", "")
+    for words in ("As a shadow, beside what was answered", "backstay approve 2 --model late", "Decisions that would be",
+                  found.digest, "What its gate answered"):  # fmt: skip
+        assert words in page
+    assert project.papers.bundle(2, "late").digest == found.digest
+    approval = project.decide(2, "reject", "late", why="a test")
+    kept = project.papers.bundle(2, "late", kept=True)
+    assert (kept.digest, kept.told["shadow"]["rows"]) == (approval.bundle, len(ORDERS))
+    with pytest.raises(NotFoundError, match="nothing was decided about version 1"):
+        project.papers.bundle(1, "late", kept=True)
+    project.close()
+    (tmp_path / "evidence.html").write_text(page)

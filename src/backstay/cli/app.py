@@ -168,6 +168,7 @@ _add(app, "override", check.override, _MODEL, "override 3 --check holds_on_slice
 _add(app, "evaluate", evaluating.evaluate, _MODEL, "evaluate 3 --out evaluation.html")
 _add(app, "fairness", fairness.fairness, _MODEL, "fairness 3 --by race,sex --html fairness.html")
 _add(app, "fairness-guide", fairness.fairness_guide, _MODEL, "fairness-guide --kind assistive")
+_add(app, "bundle", approvals.bundle, _MODEL, "bundle 3 --html evidence.html")
 _add(app, "approve", approvals.approve, _MODEL, "approve 3 --why slices-looked-at")
 _add(app, "reject", approvals.reject, _MODEL, "reject 3 --why worse-at-night")
 _add(app, "promote", models.promote, _MODEL, "promote 1 --as-of 2013-04-01")

@@ -1,14 +1,15 @@
-"""The verbs `approve` and `reject`: what a person decides about a version of a model with high stakes."""
+"""The verbs `bundle`, `approve` and `reject`: what a person sees and decides about a version with high stakes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backstay.cli.options import HomeOption, JsonOption, ModelOption, NumberArgument, ProjectOption
 from backstay.cli.shell import Shell
-from backstay.cli.tables import block, when
+from backstay.cli.tables import block, table, when
 
 if TYPE_CHECKING:
     from backstay.lifecycle.approval import Decision
@@ -16,6 +17,50 @@ if TYPE_CHECKING:
 WhyOption = Annotated[
     str, typer.Option("--why", metavar="TEXT", help="Why; it is kept in the ledger.", show_default=False)
 ]
+
+
+def bundle(
+    ctx: typer.Context,
+    number: NumberArgument,
+    model: ModelOption = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", show_default=False, help="Write it as one page that needs nothing else."
+        ),
+    ] = None,
+    kept: Annotated[
+        bool, typer.Option("--kept", metavar="", help="As it was kept with the last approval or rejection.")
+    ] = False,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the evidence about a version, before it is approved or rejected.
+
+    What it is, all answers of its gate, what was overridden, its shadow beside what was answered, its rollout so far,
+    earlier decisions. An approval keeps it by its SHA-256; --json prints all of it.
+    """
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("reading the record"):
+            found = shell.project.papers.bundle(number, model, kept=kept)
+        if html is not None:
+            shell.save(html, found.page())
+        told = found.told
+        facts = {"version": told["version"], "made by": told["author"], "evidence": found.digest[:12]}
+        gate = told["gates"][-1] if told["gates"] else None
+        checks = [] if gate is None else gate["decision"]["checks"]
+        rows = [(one["name"], one["verdict"], one["reason"]) for one in checks]
+        shadow = told.get("shadow")
+        if shadow is not None:
+            facts["shadow"] = f"{shadow['rows']:,} pairs, {shadow['labelled']:,} with a mature label"
+        if told.get("rollout"):
+            facts["rollout"] = told["rollout"][-1]["stage"].replace("_", " ")
+        answer = {**told, "sha256": found.digest, "html": None if html is None else str(html)}
+        shell.show(answer, block(facts), "", table(("check", "answer", "reason"), rows, empty="not judged yet"))
+        if html is not None:
+            shell.note(f"written: {html}")
+        shell.next("approve", number, model=model, why="...")
 
 
 def approve(

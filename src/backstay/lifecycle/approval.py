@@ -75,7 +75,7 @@ def decide(records: Records, model: Model, number: int, decision: Decision, why:
             expected="a version that passed its gate",
             fix=f"backstay judge {number} --model {model.name}",
         )
-    bundle = records.registry.keep(canonical_json(evidence(records, version)))
+    bundle = records.registry.keep(canonical_json(evidence(records, model, version)))
     champion = records.registry.alias(model.name, "champion")
     body = {
         "decision": decision,
@@ -95,10 +95,13 @@ def decide(records: Records, model: Model, number: int, decision: Decision, why:
     return _approval(model.name, number, entry)
 
 
-def evidence(records: Records, version: ModelVersion) -> dict[str, Any]:
-    """What there is to see about a version: its manifest, its author, where it came from, all answers of its gate."""
-    where = f"{version.model}/{version.number}"
-    answers = records.ledger.entries(kind="gate", subject=where)
+def evidence(records: Records, model: Model, version: ModelVersion) -> dict[str, Any]:
+    """What there is to see about a version, as plain data: the *bundle*.
+
+    Its manifest, its author, where it came from and its rule; all answers of its gate and what was overridden; its
+    shadow beside what was answered, if it was one; its rollout so far; what was decided about it before.
+    """
+    where, records_of = f"{version.model}/{version.number}", records.ledger.entries
     return {
         "version": where,
         "author": version.author,
@@ -106,8 +109,30 @@ def evidence(records: Records, version: ModelVersion) -> dict[str, Any]:
         "digest": version.digest,
         "origin": version.origin,
         "manifest": msgspec.to_builtins(version.manifest),
-        "gates": [{"entry": one.id, "at": one.at, "by": one.actor, **one.body} for one in answers],
+        "rule": records.rules.in_force(version).name,
+        "gates": [_told(one) for one in records_of(kind="gate", subject=where)],
+        "overrides": [_told(one) for one in records_of(kind="override", subject=where)],
+        "shadow": _shadow(records, model, version),
+        "rollout": [_told(one) for one in records_of(kind="rollout", subject=version.model) if _of(one, version)],
+        "decisions": [_told(one) for one in records_of(kind=APPROVAL, subject=where)],
     }
+
+
+def _told(entry: Entry) -> dict[str, Any]:
+    return {"entry": entry.id, "at": entry.at, "by": entry.actor, **entry.body}
+
+
+def _of(entry: Entry, version: ModelVersion) -> bool:
+    return bool(entry.body.get("digest") == version.digest)
+
+
+def _shadow(records: Records, model: Model, version: ModelVersion) -> dict[str, Any] | None:
+    """What it said as a shadow since it was registered; None of a version that never was one."""
+    from backstay.lifecycle.shadow import shadow_comparison, shadowed  # loaded late: a server compares nothing
+
+    if not shadowed(records, version):
+        return None
+    return shadow_comparison(records, model, version, since=version.at).as_dict()
 
 
 def last_decision(records: Records, version: ModelVersion) -> Approval | None:

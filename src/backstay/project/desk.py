@@ -15,6 +15,7 @@ from backstay.registry.access import Authority
 from backstay.registry.routing import Routing
 from backstay.registry.versions import Registry
 from backstay.serving.admission import Limiter
+from backstay.serving.approvals import Approvals, Reviews
 from backstay.serving.breaker import Breaker
 from backstay.serving.cache import Cache
 from backstay.serving.champions import Champions
@@ -41,6 +42,7 @@ def parts(
     writer: OnlineWriter,
     metrics: Metrics,
     replay: bool,
+    approvals: Approvals,
 ) -> Parts:
     """Everything a server works with; nothing is loaded yet."""
     registry = Registry(services.ledger, services.artifacts, services.verifier)
@@ -52,20 +54,14 @@ def parts(
     champions = Champions(models, registry, services.ledger, online)
     rows = settings["serving.rows_limit"]
     limiter = _limiter(settings, replay, definitions)
-    shadows = Shadows(services.predictions, clock, limiter, replay=replay)
+    shadows, guard = Shadows(services.predictions, clock, limiter, replay=replay), _guard(services, definitions, clock)
     return Parts(
         core=Core(services.predictions, clock, metrics, replay=replay, shadows=shadows, cache=cache, cuts=cuts),
         cuts=cuts,
         cache=cache,
         shadows=shadows,
         champions=champions,
-        guard=Guard(
-            Authority(services.ledger, clock, "server", definitions.feature_sets),
-            services.token,
-            models={name: model.features.name for name, model in models.items()},
-            feature_sets=definitions.feature_sets.keys(),
-            sources=users(definitions),
-        ),
+        guard=guard,
         metrics=metrics,
         limiter=limiter,
         clock=clock,
@@ -80,8 +76,19 @@ def parts(
         },
         online=online,
         keeper=Keeper(metrics.tallies, services.counts, clock, models),
+        reviews=Reviews(approvals, guard),
         remote=settings["online.url"] is not None,
         close=services.close,
+    )
+
+
+def _guard(services: Services, definitions: Definitions, clock: Clock) -> Guard:
+    return Guard(
+        Authority(services.ledger, clock, "server", definitions.feature_sets),
+        services.token,
+        models={name: model.features.name for name, model in definitions.models.items()},
+        feature_sets=definitions.feature_sets.keys(),
+        sources=users(definitions),
     )
 
 

@@ -9,6 +9,7 @@ from backstay.core.errors import InputError
 from backstay.core.identity import sha256
 from backstay.lifecycle.about import About, about
 from backstay.lifecycle.bom import bom
+from backstay.lifecycle.bundle import Bundle, bundle, kept_bundle
 from backstay.lifecycle.card import Card, card
 from backstay.lifecycle.exports import REQUESTS, Exported, digests, export
 from backstay.lifecycle.exports.openlineage import EVENTS
@@ -37,6 +38,12 @@ class Papers:
     def card(self, number: int, model: str | None = None) -> Card:
         """The model card of a version."""
         return card(self._about(number, model, "look at versions of"))
+
+    def bundle(self, number: int, model: str | None = None, *, kept: bool = False) -> Bundle:
+        """The evidence about a version, for whoever approves or rejects it: as it is now, or as it was `kept` last."""
+        chosen = self._definitions.model(model)
+        self._permits.review(chosen, "see the evidence about versions of")
+        return kept_bundle(self._records, chosen, number) if kept else bundle(self._records, chosen, number)
 
     def bom(self, number: int, model: str | None = None) -> dict[str, Any]:
         """The bill of materials of a version: CycloneDX 1.6 as plain data."""

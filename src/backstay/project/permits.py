@@ -37,6 +37,11 @@ class Permits:
         if model.fairness is not None:
             self.features(model.fairness.attributes.name, f"{what} model {model.name!r} by", "read_offline")
 
+    def review(self, model: Model, what: str) -> None:
+        """To see the evidence about versions of a model: whoever approves them may, and whoever reads its past."""
+        if not self.reads(model.features.name):
+            self.model(model, what, "approve")
+
     def features(self, name: str, what: str, role: Role) -> None:
         """A role on one feature set; what is read online is asked many times a second."""
         self._authority.require(role, [name], f"{what} feature set {name!r}", often=role == "read_online")

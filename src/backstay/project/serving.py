@@ -209,6 +209,7 @@ def run(
 ) -> None:
     """Serve in this process until it is told to stop. `ready` is told what only the running server knows."""
     from backstay.project.desk import parts
+    from backstay.project.reviewing import Reviewing
     from backstay.serving.admin import Admin
     from backstay.serving.app import App, Limits
     from backstay.serving.desk import Desk
@@ -224,7 +225,8 @@ def run(
     metrics = Metrics(board, slot)
     if not replay:  # history served again promises nobody anything
         metrics.keep(context.definitions.objectives)
-    made = parts(services, context.definitions, settings, context.clock, writer, metrics, replay)
+    reviews = Reviewing(context)
+    made = parts(services, context.definitions, settings, context.clock, writer, metrics, replay, reviews)
     # History served again is nobody's request.
     desk = Desk(made, None if replay else _traces(context, secure=tls is not None))
     limits = Limits(

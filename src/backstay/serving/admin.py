@@ -5,8 +5,12 @@
     POST /v2/repository/models/{model}/unload  take it out of service
     GET  /                                     the health page, for browsers: the token is the password they ask for
     GET  /v2/health/live, /v2/health/ready, /metrics
+    GET  /v1/approvals/{model}/{version}       the evidence about a version, for browsers; .../bundle: as JSON
+    POST /v1/approvals/{model}/{version}       approve or reject it
 
-All but the health pages need the token of an admin, or the home's own. The data plane has none of these paths.
+All but the health pages need the token of an admin, or the home's own; approvals need that of a person with the role
+approve. The data plane has none of these paths. What a browser sends by itself (the password it remembers) is taken for
+pages alone: nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ class Admin:
             answer = await self._answer(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             answer = refusal(error)
-            if answer.status == 401 and request.path == "/":
+            if answer.status == 401 and request.method == "GET" and _page(request.path):
                 answer.headers.append((b"www-authenticate", b'Basic realm="backstay"'))
         await respond(send, answer)
 
@@ -52,7 +56,10 @@ class Admin:
         if parts == ["v2", "health", "ready"]:
             desk.ready()
             return _json({"ready": True})
-        request.principal = desk.guard.require(_bearer(request.headers.get(b"authorization", b"")))
+        given = request.headers.get(b"authorization", b"")
+        request.principal = desk.guard.require(_bearer(given) if request.method == "GET" else given)
+        if parts[:2] == ["v1", "approvals"]:
+            return await self._review(request, parts[2:])
         desk.guard.admin(request.principal, "use the admin plane")
         match request.method, parts:
             case "GET", [""]:
@@ -79,6 +86,21 @@ class Admin:
             expected="POST /v2/repository/index, or /v2/repository/models/{model}/load or /unload",
         )  # fmt: skip
 
+    async def _review(self, request: Request, parts: list[str]) -> Answer:
+        reviews = self._desk.parts.reviews
+        match request.method, parts:
+            case "GET", [model, version]:
+                answer = await reviews.see(request.principal, model, version, as_page=True)
+                return Answer(answer.body, [*answer.headers, *_SAFE])
+            case "GET", [model, version, "bundle"]:
+                return await reviews.see(request.principal, model, version, as_page=False)
+            case "POST", [model, version]:
+                return await reviews.decide(request.principal, model, version, await _asked(request))
+        raise Refusal(
+            404, f"{request.method} {request.path} is not answered here", field="path",
+            expected="GET or POST /v1/approvals/{model}/{version}, or GET /v1/approvals/{model}/{version}/bundle",
+        )  # fmt: skip
+
     async def _load(self, name: str, asked: dict[str, Any], principal: str) -> None:
         parameters = asked.get("parameters")
         if isinstance(parameters, dict) and parameters:
@@ -87,6 +109,11 @@ class Admin:
                 fix="register a version and promote it: files come from the registry only",
             )  # fmt: skip
         await self._desk.parts.repository.load(name, principal)
+
+
+def _page(path: str) -> bool:
+    """Whether a path is that of a page, which browsers ask for the password of."""
+    return path == "/" or path.startswith("/v1/approvals/")
 
 
 def _bearer(authorization: bytes) -> bytes:

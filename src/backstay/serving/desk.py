@@ -16,6 +16,7 @@ from backstay.core.clock import Clock
 from backstay.core.version import VERSION
 from backstay.definitions.sources import type_name
 from backstay.serving.admission import Limiter
+from backstay.serving.approvals import Reviews
 from backstay.serving.batcher import Batcher
 from backstay.serving.breaker import Breaker
 from backstay.serving.cache import Cache
@@ -48,6 +49,7 @@ class Parts:
 
     routes, contracts, parsers: by model; lookups: by feature set; pushes: by source
     remote: whether the online state is behind a network, and reading it may hold the loop up
+    reviews: approvals, for the admin plane
     """
 
     core: Core
@@ -67,6 +69,7 @@ class Parts:
     pushes: Mapping[str, Push]
     online: Breaker
     keeper: Keeper
+    reviews: Reviews
     remote: bool
     close: Callable[[], None]
 

@@ -91,6 +91,14 @@ class Guard:
         what = f"push to source {source!r}" if source in self._sources else "push to a source that does not exist"
         self._require(principal, "write", tuple(self._sources.get(source) or (None,)), what)
 
+    def approves(self, principal: str, model: str, what: str) -> None:
+        """Raise `AccessError` unless the principal may approve versions of the model. `what`: as for `admin`."""
+        known = model in self._models
+        self._require(
+            principal, "approve", (self._models.get(model),),
+            f"{what} model {model!r}" if known else f"{what} a model that does not exist",
+        )  # fmt: skip
+
     def admin(self, principal: str, what: str) -> None:
         """Raise `AccessError` unless the principal is an admin. `what` completes the sentence "ana may not ..."."""
         self._require(principal, "admin", (None,), what)
