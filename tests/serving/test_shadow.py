@@ -30,6 +30,7 @@ ORDERS = range(2_010, 2_330)
 """Orders of the last ten days: neither version has learned from them."""
 LATER = "2024-03-02"
 SLICES = """    slices=[Slice("large", where=pl.col("size") > 700), Slice("gifts", where=pl.col("gift"))],
+    rollout=Rollout(shadow=Shadow(rows=300, quality="not_worse", margin=0.2)),
 """
 
 
@@ -55,7 +56,7 @@ def _asked(path: Path) -> list[dict[str, Any]]:
 def _shadowed(path: Path) -> Path:
     """A project whose server answered them all, with version 2 as a shadow."""
     models = path / "models.py"
-    text = models.read_text().replace("import Request,", "import Slice, Request,", 1)
+    text = models.read_text().replace("import Request,", "import Rollout, Shadow, Slice, Request,", 1)
     models.write_text(text.replace('    "late",\n', f'    "late",\n{SLICES}', 1))
     project = Project(path, actor="ana")
     asked = _asked(path)
@@ -267,6 +268,7 @@ def test_the_evidence_has_what_the_shadow_said(served: Path, tmp_path: Path) -> 
     project.judge(2, "late", as_of=LATER)
     found = project.papers.bundle(2, "late")
     assert (found.told["shadow"]["rows"], found.told["shadow"]["version"]) == (len(ORDERS), 2)
+    assert found.told["shadow"]["check"]["verdict"] == "PASS"
     page = found.page()
     assert page.startswith("<!doctype html>")
     assert "http" not in page.replace("http-equiv", "")

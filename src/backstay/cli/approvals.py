@@ -60,7 +60,8 @@ def bundle(
         shell.show(answer, block(facts), "", table(("check", "answer", "reason"), rows, empty="not judged yet"))
         if html is not None:
             shell.note(f"written: {html}")
-        shell.next("approve", number, model=model, why="...")
+        if gate is not None and gate["decision"]["verdict"] == "PASS" and not kept:
+            shell.next("approve", number, model=model, why="...")
 
 
 def approve(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from backstay.rollout.shadow import ShadowComparison
+    from backstay.rollout.verdict import Check
 
 
 def shadow(
@@ -44,12 +45,14 @@ def shadow(
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("reading the predictions record"):
             found = shell.project.evaluations.shadow(number, model, since=since, until=until, as_of=as_of)
-        told = found.as_dict()
+        rollout = shell.project.model(model).rollout
+        check = None if rollout is None or rollout.shadow is None else found.check(rollout.shadow)
+        told = {**found.as_dict(), "check": None if check is None else check.as_dict()}
         if html is not None:
             from backstay.rollout.shadow_page import page
 
             shell.save(html, page(told))
-        shell.show({**told, "html": None if html is None else str(html)}, *_parts(found))
+        shell.show({**told, "html": None if html is None else str(html)}, *_parts(found), *_check(check))
         if html is not None:
             shell.note(f"written: {html}")
         if not found.failures.shown and not found.left_out:
@@ -86,6 +89,15 @@ def _parts(found: ShadowComparison) -> list[RenderableType | str]:
     if found.failures.reasons:
         parts += ["", table(("no score, because", ">rows"), found.failures.reasons.items())]
     return parts
+
+
+def _check(check: Check | None) -> list[RenderableType | str]:
+    """What the rollout of the model asks of a shadow, where it declares one."""
+    if check is None:
+        return []
+    told = check.as_dict()["evidence"]["checks"]
+    rows = [(one["name"], one["verdict"], one["reason"]) for one in told]
+    return ["", table(("asked of it", "answer", "reason"), rows, title=f"what the rollout asks: {check.verdict.value}")]
 
 
 def _facts(found: ShadowComparison) -> RenderableType:

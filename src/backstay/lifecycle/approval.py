@@ -132,7 +132,9 @@ def _shadow(records: Records, model: Model, version: ModelVersion) -> dict[str, 
 
     if not shadowed(records, version):
         return None
-    return shadow_comparison(records, model, version, since=version.at).as_dict()
+    found = shadow_comparison(records, model, version, since=version.at)
+    policy = None if model.rollout is None else model.rollout.shadow
+    return {**found.as_dict(), "check": None if policy is None else found.check(policy).as_dict()}
 
 
 def last_decision(records: Records, version: ModelVersion) -> Approval | None:

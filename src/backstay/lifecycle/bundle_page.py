@@ -52,6 +52,9 @@ def _question(bundle: Told) -> str:
     verbs = [f'backstay {verb} {version} --model {model} --why "..."' for verb in ("approve", "reject")]
     lines = "".join(f"<p>{code(one)}</p>" for one in verbs)
     digest = sha256(canonical_json(bundle))
+    verdict = "nothing" if last is None else last["decision"]["verdict"]
+    if verdict != "PASS" and not bundle.get("origin"):
+        told += f'<p class="bad">Its gate answered {verdict}: it cannot be approved as it is.</p>'
     return f'<div class="ask">{told}{lines}<p class="dim">This evidence has the SHA-256 {code(digest)}.</p></div>'
 
 

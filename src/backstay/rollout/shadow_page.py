@@ -15,7 +15,7 @@ Told = Mapping[str, Any]
 
 
 def page(told: Told) -> str:
-    """The page of a comparison, as `ShadowComparison.as_dict` has it."""
+    """The page of a comparison, as `ShadowComparison.as_dict` has it; `check`: the policy's answer, if any."""
     title = f"{told['model']}, version {told['version']} as a shadow"
     return document(title, f"<h1>{escape(title)}</h1>", *sections(told), style=STYLE)
 
@@ -23,6 +23,10 @@ def page(told: Told) -> str:
 def sections(told: Told) -> Iterator[str]:
     """What the page shows, part by part, for a page of more."""
     yield facts("", _about(told))
+    check = told.get("check")
+    if check is not None:
+        rows = [(one["name"], one["verdict"], one["reason"]) for one in check["evidence"]["checks"]]
+        yield table(f"What the rollout asks of it: {check['verdict']}", ("", "answer", "reason"), rows, level=3)
     if told["scores"] is not None:
         yield from _scores(told)
         yield _flips(told)
