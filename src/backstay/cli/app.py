@@ -26,6 +26,7 @@ from backstay.cli import (
     fairness,
     imbalance,
     impact,
+    init,
     ledger,
     mlflow,
     models,
@@ -147,6 +148,7 @@ _rollout = typer.Typer(
 )
 _ledger = typer.Typer(cls=_Group, rich_markup_mode="rich", help="The ledger: what was decided, and on what evidence.")
 
+_add(app, "init", init.init, _FEED, "init shop --ci github")
 _add(app, "ingest", data.ingest, _FEED, "ingest")
 _add(app, "quarantine", quarantine.quarantine, _FEED, "quarantine payments --examples 3")
 _add(_features, "list", catalog.features_list, None, "features list")
