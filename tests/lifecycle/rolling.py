@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from backstay.lifecycle.judge import judge
 from backstay.lifecycle.tick import Ticked, tick
 from backstay.project import Project
 from backstay.registry.routing import BASELINE, RouteEntry
+from backstay.registry.versions import ModelVersion
 from backstay.storage.predictions import Prediction
 from tests.serving import shop
 
@@ -29,11 +31,16 @@ POLICY = """Rollout(
 
 
 def declared(path: Path, policy: str = POLICY, more: str = "") -> Path:
-    """The same project, whose model declares a rollout, and whose gate lets a version through that is not far worse."""
+    """The same project with a rollout, and a gate that lets a version through which is not far worse."""
     text = (path / "models.py").read_text()
-    text = text.replace("from backstay import Ask,", "from backstay import Canary, Guard, Rollout, Shadow\nfrom backstay import Ask,")
-    text = text.replace('metric="auc", ', 'metric="auc", margin=-0.3, ').replace('judge_after="5d"', 'judge_after="7d"')
-    text = text.replace('retrain=RetrainPolicy(every="4d"),', f'retrain=RetrainPolicy(every="400d"),\n    rollout={policy},{more}')
+    for before, after in (
+        ("from backstay import Ask,", "from backstay import Canary, Guard, Rollout, Shadow\nfrom backstay import Ask,"),
+        ('metric="auc", ', 'metric="auc", margin=-0.3, '),
+        ('judge_after="5d"', 'judge_after="7d"'),
+        ('retrain=RetrainPolicy(every="4d"),', f'retrain=RetrainPolicy(every="400d"),\n    rollout={policy},{more}'),
+    ):
+        assert before in text
+        text = text.replace(before, after)
     (path / "models.py").write_text(text)
     return path
 
@@ -50,6 +57,8 @@ class Life:
     served: int = 0
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
     project: Project = field(init=False)
+    versions: list[ModelVersion] = field(init=False)
+    width: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.open()
@@ -57,6 +66,14 @@ class Life:
     def open(self) -> None:
         """As a fresh process finds it."""
         self.project = Project(self.path, clock=ReplayClock(self.now), actor=self.actor)
+        self.width = len([*self.project.model("late").features])
+        self.versions = self.project.versions("late")
+
+    def copied(self, to: Path) -> Life:
+        """The same life in a folder of its own."""
+        return Life(
+            Path(shutil.copytree(self.path, to / "shop")), self.errors, self.wrong, self.now, self.actor, self.served
+        )
 
     def pass_time(self, hours: float) -> None:
         self.now += int(hours * HOUR)
@@ -114,11 +131,10 @@ class Life:
         return float(np.clip((0.6 if late else 0.2) + self.rng.normal(0, 0.1), 0.01, 0.99))
 
     def _record(self, name: str, at: int, keys: dict[str, Any], route: str, score: float, **more: Any) -> Prediction:
-        versions = self.project.records.registry.versions("late")
-        version = versions[0 if route in ("champion", BASELINE, "fallback") else 1]
+        version = self.versions[0 if route in ("champion", BASELINE, "fallback") else 1]
         return Prediction(
-            f"p{name}", at, at, "late", version.digest, route, 1.0, version.manifest.feature_set.hash, keys, {}, {}, [],
-            b"", score, score >= 0.5, took=500, **more,
+            f"p{name}", at, at, "late", version.digest, route, 1.0, version.manifest.feature_set.hash, keys, {}, {},
+            [None] * self.width, b"\1" * self.width, score, score >= 0.5, took=500, **more,
         )  # fmt: skip
 
     def _labels(self, rows: list[tuple[str, int, bool]]) -> None:

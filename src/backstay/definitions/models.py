@@ -14,7 +14,7 @@ from backstay.definitions.names import check_name
 from backstay.definitions.objectives import Objective
 from backstay.definitions.places import declared_at, located
 from backstay.definitions.policies import DataPolicy, GatePolicy, RetrainPolicy
-from backstay.definitions.rollout import Rollout
+from backstay.definitions.rollout import Rollout, checked_rollout
 from backstay.definitions.slices import Slice, checked_slices
 from backstay.definitions.sources import EventSource
 from backstay.definitions.tuning import Tuning
@@ -93,14 +93,7 @@ class Model:
             raise DefinitionError(f"stakes={stakes!r}", where=self.where, expected='"low" or "high"')
         self.stakes = stakes
         self.slices = checked_slices(slices, {*features.keys, *(one.name for one in features)}, self.where)
-        self.fairness, self.rollout = fairness, rollout
-        if rollout is not None and not isinstance(rollout, Rollout):
-            raise DefinitionError(
-                f"rollout={rollout!r} is no rollout", where=self.where, expected="Rollout(...)",
-                fix="write Rollout() for shadow and canary as they are by default",
-            )  # fmt: skip
-        if rollout is not None:
-            rollout.check(self.keys, self.where)
+        self.fairness, self.rollout = fairness, checked_rollout(rollout, self.keys, self.where)
         if fairness is not None:
             fairness.check(self.keys, self.where)
         self._check_asked()

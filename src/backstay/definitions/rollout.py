@@ -59,17 +59,22 @@ class Guard:
             "decisions" (the share of decisions that are `true`, in either direction)
     margin: what is put up with: the candidate may be worse by as much, in the metric's unit; latency as a share
     level:  how often harm may be called where there is none, over all looks together
+    rows:   so many entities of each arm must have been counted before everybody gets the version. Where labels come
+            later than the steps take, this is what makes the last step wait for them; 0: it does not wait
     """
 
     metric: str
     margin: float = 0.0
     level: float = 0.01
+    rows: int = 0
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             _refuse("Guard", f"metric {self.metric!r}", f"one of {', '.join(METRICS)}")
         if not (0 <= self.margin < float("inf") and 0 < self.level < 0.5):
             _refuse("Guard", f"margin {self.margin:g}, level {self.level:g}", "a margin of 0 or more, a level as 0.01")
+        if self.rows < 0:
+            _refuse("Guard", f"rows {self.rows}", "0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +156,20 @@ class Rollout:
     canary: Canary | None = field(default_factory=Canary)
     breakers: Breakers = field(default_factory=Breakers)
 
-    def check(self, keys: Sequence[str], where: str) -> None:
-        """`DefinitionError` unless entities can be told apart by the canary's key, among the model's keys."""
-        unknown = [] if self.canary is None else [name for name in self.canary.key if name not in keys]
-        if unknown:
-            _refuse(f"{where}, Canary", f"key {unknown[0]!r}", f"of {', '.join(keys)}")
+
+def checked_rollout(given: Rollout | None, keys: Sequence[str], where: str) -> Rollout | None:
+    """A model's rollout as it was given; `DefinitionError` unless it is one whose key is among the model's keys."""
+    if given is None:
+        return None
+    if not isinstance(given, Rollout):
+        raise DefinitionError(
+            f"rollout={given!r} is no rollout", where=where, expected="Rollout(...)",
+            fix="write Rollout() for shadow and canary as they are by default",
+        )  # fmt: skip
+    unknown = [] if given.canary is None else [name for name in given.canary.key if name not in keys]
+    if unknown:
+        _refuse(f"{where}, Canary", f"key {unknown[0]!r}", f"of {', '.join(keys)}")
+    return given
 
 
 def _span(where: str, text: str) -> int:

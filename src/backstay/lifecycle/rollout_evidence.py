@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from backstay.definitions import Canary, Model
 from backstay.definitions import Rollout as Policy
 from backstay.lifecycle.approval import ApprovalNeeded, approved, last_decision
-from backstay.lifecycle.judge import GATE
+from backstay.lifecycle.gates import where_it_stands
+from backstay.lifecycle.judgement import GATE, expires_at, fallen
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.rollout_rows import canary_rows
 from backstay.registry.routing import BASELINE, BUCKETS, ROUTE, Part, RouteEntry, Routing
@@ -32,11 +33,13 @@ def see(records: Records, model: Model, state: State, past: Sequence[State], now
     if state.stage not in (SHADOW, CANARY) or policy is None:
         return seen
     try:
-        if state.stage == SHADOW:
+        if state.stage == SHADOW and policy.shadow is not None:
             return replace(seen, shadow=_shadow(records, model, version, seen.route, policy, now))
-        return _canary(records, model, state, past, seen, policy.canary or Canary(), now)
+        if state.stage == CANARY:
+            return _canary(records, model, state, past, seen, policy.canary or Canary(), now)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and is no evidence for going on
         return replace(seen, problem=f"the evidence cannot be read: {type(error).__name__}: {error}")
+    return seen
 
 
 def standing(records: Records, model: Model, version: ModelVersion, state: State | None = None) -> Seen:
@@ -49,7 +52,8 @@ def standing(records: Records, model: Model, version: ModelVersion, state: State
         decided = last_decision(records, version)
         rejected = decided is not None and decided.decision == "reject"
     champion = champion_of(records, model.name)
-    gate = withdrawn(records, model, version, champion)
+    answering = state is not None and state.stage in (CANARY, PROMOTING)
+    gate = withdrawn(records, model, version, answering=answering)
     return Seen(champion, route_of(records, model, state), gate, approval=needed, rejected=rejected)
 
 
@@ -59,18 +63,21 @@ def champion_of(records: Records, model: str) -> Champion | None:
     return None if move is None else Champion(move.to, move.digest, move.entry_id, move.actor)
 
 
-def withdrawn(records: Records, model: Model, version: ModelVersion, champion: Champion | None) -> str:
-    """Why the gate has let a version through no more, in a sentence; "" if it has."""
-    entry = records.ledger.last(GATE, f"{model.name}/{version.number}")
-    if entry is None:
-        return f"version {version.number} has not been judged"
-    body = entry.body
-    if body["manifest"] != version.digest:
-        return f"its gate judged another manifest, {body['manifest'][:12]}"
-    if body["decision"]["verdict"] != Verdict.PASS.value:
-        return f"its gate answers {body['decision']['verdict']}: {body['decision']['reason']}"
-    if champion is not None and champion.number != version.number and body["against"] != champion.number:
-        return f"its gate compared it with version {body['against']}, and the champion is version {champion.number}"
+def withdrawn(records: Records, model: Model, version: ModelVersion, *, answering: bool = False) -> str:
+    """Why the gate lets a version through no more, in a sentence; "" if it does.
+
+    answering: whether customers see it already: an answer that held when it began to answer may expire then
+    """
+    now = records.clock.now()
+    found = where_it_stands(records, model, version, as_of=now)
+    why, entry = found.why, records.ledger.last(GATE, f"{model.name}/{version.number}")
+    if why and answering and entry is not None:
+        why = fallen(records, model, version, entry, as_of=min(now, expires_at(model, entry.body) - 1))
+    if why or found.judgement is None:
+        return f"its gate lets version {version.number} through no more: {why}"
+    decision = found.judgement.decision
+    if decision.verdict is not Verdict.PASS:
+        return f"the gate of version {version.number} answers {decision.verdict.value}: {decision.reason}"
     return ""
 
 
@@ -114,11 +121,11 @@ def same(route: RouteEntry | None, parts: Sequence[Part]) -> bool:
 
 
 def _shadow(records: Records, model: Model, version: ModelVersion, route: Route, policy: Policy, now: int) -> Check:
-    logged = records.predictions.scan(model=model.name, since=route.at, until=now)
+    from backstay.lifecycle.shadow import shadow_comparison  # loaded late: a server compares nothing
+
     assert policy.shadow is not None
-    rows = sum(one.route == "shadow" and one.version == version.digest for one in logged)
-    enough = rows >= policy.shadow.rows and policy.shadow.quality == "any"
-    return Check("shadow", Verdict.PASS if enough else Verdict.INSUFFICIENT, f"{rows:,} pairs")
+    found = shadow_comparison(records, model, version, since=route.at, until=now, as_of=now)
+    return found.check(policy.shadow)
 
 
 def _canary(

@@ -19,12 +19,13 @@ from backstay.core.errors import ConflictError, InputError, NotFoundError, Refus
 from backstay.core.show import Shown
 from backstay.definitions import Model
 from backstay.lifecycle.approval import ApprovalNeeded, approved, as_evidence
-from backstay.lifecycle.judge import GATE
+from backstay.lifecycle.gates import where_it_stands
+from backstay.lifecycle.judgement import GATE
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.rollout_evidence import route_of, same, see, standing, wanted
 from backstay.registry.routing import Routing
 from backstay.registry.versions import ModelVersion
-from backstay.rollout.stages import CANARY, FAULTS, PROMOTING, SHADOW, State, advance, begin, end
+from backstay.rollout.stages import FAULTS, PROMOTING, State, advance, begin, end
 
 ROLLOUT = "rollout"
 """The ledger's kind of entry; its subject is the model, its body the whole state."""
@@ -187,7 +188,7 @@ def _startable(records: Records, model: Model, version: ModelVersion) -> Any:
             expected="a version that a server can compute", fix="train a new version",
         )  # fmt: skip
     if seen.gate:
-        fix = f"backstay judge {number} --model {model.name}"
+        fix = f"backstay check {number} --model {model.name}"
         raise RefusedError(seen.gate, where=where, expected="a version that passed its gate", fix=fix)
     if seen.rejected:
         raise RefusedError(seen.approval, where=where, expected="a version that nobody rejected")
@@ -234,9 +235,9 @@ def _set_route(records: Records, model: Model, state: State) -> None:
 
 
 def _why(state: State) -> str:
-    if state.stage in (SHADOW, CANARY):
-        return f"rollout of version {state.number}: {state.where}, as {state.reason}"
-    return f"rollout of version {state.number}: {state.where}: {state.reason}"
+    """The reason that the route's entry keeps; why the rollout got there is in its own entry."""
+    said = f"rollout of version {state.number}: {state.where}"
+    return f"{said}: {state.reason}" if state.ended else said
 
 
 def _promote(records: Records, model: Model, state: State) -> None:
@@ -244,13 +245,18 @@ def _promote(records: Records, model: Model, state: State) -> None:
     move = records.registry.alias(model.name, "champion")
     if move is None or move.entry_id != state.met:
         return
+    version = records.registry.get(model.name, state.number)
     try:
-        approval = approved(records, model, records.registry.get(model.name, state.number))
+        approval = approved(records, model, version)
     except ApprovalNeeded:
         return  # it is missing in the evidence too, and ends the rollout
+    gate = where_it_stands(records, model, version, as_of=records.clock.now()).judgement
+    overridden = [] if gate is None else gate.decision.overridden
     evidence = {
         "gate": state.gate, "reason": state.reason, "rollout": _evidence(records, state),
-        "interval": _interval(records, state), **as_evidence(approval),
+        "interval": None if gate is None else gate.interval(),
+        **({"overridden": {one.name: dict(one.override or {}) for one in overridden}} if overridden else {}),
+        **as_evidence(approval),
     }  # fmt: skip
     records.registry.move_alias(
         model.name, "champion", state.number, evidence=evidence, at=records.clock.now(), actor=records.actor,
@@ -266,11 +272,3 @@ def _evidence(records: Records, state: State) -> list[dict[str, Any]]:
         for one in whole
         if one.state.number == state.number
     ]
-
-
-def _interval(records: Records, state: State) -> dict[str, Any] | None:
-    """The interval of the comparison that its gate made."""
-    entry = records.ledger.last(GATE, f"{state.model}/{state.number}")
-    checks = [] if entry is None else entry.body["decision"]["checks"]
-    gains = [one["evidence"].get("gain") for one in checks if one["name"].startswith("better_than")]
-    return next((one for one in gains if isinstance(one, dict)), None)

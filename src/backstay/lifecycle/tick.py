@@ -16,6 +16,7 @@ from backstay.lifecycle.approval import ApprovalNeeded, approved
 from backstay.lifecycle.candidates import train_candidate
 from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.data_checks import DataRefused
+from backstay.lifecycle.gates import standing
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.rollouts import Turn, carry_on, running, spent, start
@@ -23,7 +24,7 @@ from backstay.registry.environment import Environment
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
 from backstay.rollout.stages import APPROVAL, PROMOTED
-from backstay.storage.ports import Compacted, Entry
+from backstay.storage.ports import Compacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,7 @@ def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[Ali
         if not _due(records, model, version, champion):
             continue
         needed = _needed(records, model, version)
-        passed = records.ledger.last(GATE, f"{model.name}/{version.number}")
-        if (needed or staged) and passed is not None and _holds(passed, champion):
+        if (needed or staged) and _passed(records, model, version):
             waiting += _begun(records, model, version) if staged else [needed]
             continue
         judged.append(judge(records, model, version.number, as_of=records.clock.now()))
@@ -99,11 +99,10 @@ def _due(records: Records, model: Model, version: ModelVersion, champion: ModelV
     return champion is None or now >= end + model.label.maturity
 
 
-def _holds(passed: Entry, champion: ModelVersion | None) -> bool:
-    """Whether a gate's answer is that the version may take the place of the champion there is now."""
-    body = passed.body
-    against = None if champion is None else champion.number
-    return bool(body["decision"]["verdict"] == Verdict.PASS.value and body["against"] == against)
+def _passed(records: Records, model: Model, version: ModelVersion) -> bool:
+    """Whether its gate has let a version through already, against the champion there is now, and still does."""
+    found = standing(records, model, version, as_of=records.clock.now())
+    return found is not None and found.decision.verdict is Verdict.PASS
 
 
 def _begun(records: Records, model: Model, version: ModelVersion) -> list[str]:

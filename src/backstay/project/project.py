@@ -136,10 +136,17 @@ class Project(Traffic):
     def promote(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> AliasMove:
         """Judge a version and make it champion if it passes; `GateRefused` with the gate's reason if it does not.
 
+        Where the model declares a rollout that is its way, and this is refused, but for a first version.
+
         `ApprovalNeeded` where the model's stakes are high and nobody but its author has approved it.
         """
         one = self.model(model)
         self.permits.judged(one, "promote a version of", "promote")
+        if one.rollout is not None and self.records.registry.alias(one.name, "champion") is not None:
+            raise RefusedError(
+                f"model {one.name!r} brings its versions to customers by a rollout", where=f"{one.name}/{number}",
+                fix=f"backstay rollout start {number} --model {one.name}",
+            )  # fmt: skip
         approved(self.records, one, self.records.registry.get(one.name, number))
         judgement = judge(self.records, one, number, as_of=self._moment(as_of))
         if judgement.decision.verdict is not Verdict.PASS:

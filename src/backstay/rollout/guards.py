@@ -29,6 +29,7 @@ import numpy.typing as npt
 from backstay.definitions.rollout import Guard
 from backstay.evaluation.interval import Interval
 from backstay.evaluation.sequential import AssignmentTest, Counts, HarmTest, MeanDifference, Moments
+from backstay.evaluation.sequential.rates import log_bets, log_mixture
 from backstay.rollout.stages import Look
 
 Floats = npt.NDArray[np.float64]
@@ -102,13 +103,15 @@ def look(guard: Guard, rows: Rows, steps: Sequence[Step]) -> Look:
     """What one guard sees. `steps` in order, the first one's `since` being the beginning of the canary."""
     values, missing = _values(guard.metric, rows)
     if missing:
-        return Look(guard.metric, False, missing, missing=True)
+        return Look(guard.metric, False, missing, missing=True, needed=guard.rows)
     seen = []
     for name, window, level in _windows(values, steps, guard.level):
         test = replace(guard, level=level)
         seen.append(_TESTS[guard.metric](test, name, list(blocks(*window))))
-    shown = next((one for one in seen if one.harm), None)
-    return shown or seen[0]
+    shown = next((one for one in seen if one.harm), seen[0])
+    whole = seen[0].evidence
+    counted = min(int(whole[arm].get("n", whole[arm].get("requests", 0))) for arm in ("candidate", "champion"))
+    return replace(shown, counted=counted, needed=guard.rows)
 
 
 def lot(rows: Rows, steps: Sequence[Step]) -> str:
@@ -211,19 +214,34 @@ def _windows(values: Values, steps: Sequence[Step], level: float) -> Iterator[tu
 
 
 def _errors(guard: Guard, when: str, seen: Sequence[Block]) -> Look:
-    test = HarmTest(margin=guard.margin, alpha=guard.level)
-    for one in seen:
-        arms = (Counts(part.size, float(part.sum())) for part in (one.candidate, one.baseline))
-        test = test.update(*arms)
-        if test.shown:
-            break
+    test = _harm(guard, seen)
     mine, theirs = test.candidate, test.champion
     rates = [f"{100 * one.harms / max(one.requests, 1):.3g}% of {one.requests:,} entities" for one in (mine, theirs)]
     if test.shown:
         reason = f"errors{when}: {rates[0]} failed beside {rates[1]} (p {test.p_value:.2g})"
+    elif not test.blocks:
+        reason = f"errors{when}: too few entities to tell yet"
     else:
         reason = f"errors{when}: no harm shown, {rates[0]} failed beside {rates[1]}"
     return Look("errors", test.shown, reason, evidence=test.as_dict())
+
+
+def _harm(guard: Guard, seen: Sequence[Block]) -> HarmTest:
+    """The test after these blocks, up to the first at which harm is shown: what `update` does, all at once."""
+    empty = HarmTest(margin=guard.margin, alpha=guard.level)
+    if not seen:
+        return empty
+    arms = [(one.candidate.size, one.candidate.sum(), one.baseline.size, one.baseline.sum()) for one in seen]
+    n, x, m, y = np.array(arms, np.float64).T
+    stakes = np.cumsum(log_bets(n, x, m, y, empty.ratio, empty.margin), axis=0)
+    highest = np.maximum.accumulate(np.maximum(log_mixture(stakes), 0.0))
+    crossed = np.flatnonzero(highest >= -math.log(guard.level))
+    last = int(crossed[0]) if crossed.size else len(seen) - 1
+    sums = [float(one[: last + 1].sum()) for one in (n, x, m, y)]
+    return replace(
+        empty, log_stakes=tuple(stakes[last].tolist()), log_highest=float(highest[last]), blocks=last + 1,
+        candidate=Counts(int(sums[0]), sums[1]), champion=Counts(int(sums[2]), sums[3]),
+    )  # fmt: skip
 
 
 def _worse(guard: Guard, when: str, seen: Sequence[Block]) -> Look:

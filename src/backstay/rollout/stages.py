@@ -119,6 +119,7 @@ class Look(Shown):
     """What one guard sees. Harm is shown or it is not; that there is none is never shown.
 
     missing: there should be evidence, and there is none: a label that never joins, times that nobody took
+    counted: how many values of the arm that has fewer; needed: how many there must be before everybody gets it
     """
 
     metric: str
@@ -126,6 +127,8 @@ class Look(Shown):
     reason: str
     missing: bool = False
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    counted: int = 0
+    needed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +260,7 @@ def _canary(state: State, seen: Seen, policy: Rollout, now: int) -> State | None
         return end(state, "assignment", f"{state.where}: {seen.lot}", seen.numbers(), now=now, route=seen.route)
     if seen.approval:
         return end(state, "approval", seen.approval, seen.numbers(), now=now, route=seen.route)
-    lacking = _lacking(seen, limit)
+    lacking = _lacking(state, seen, limit)
     if not lacking and seen.route.at and now - max(seen.route.at, state.since) >= duration(limit.least):
         answered = f"{seen.candidate:,} requests answered beside {seen.baseline:,}"
         return _forward(state, seen, policy, now, f"{state.where}: {answered}, no harm shown", seen.numbers())
@@ -267,7 +270,7 @@ def _canary(state: State, seen: Seen, policy: Rollout, now: int) -> State | None
     return None
 
 
-def _lacking(seen: Seen, limit: Canary) -> str:
+def _lacking(state: State, seen: Seen, limit: Canary) -> str:
     """What a step still needs before the next, in a sentence; "" if nothing."""
     if seen.problem:
         return seen.problem
@@ -276,7 +279,10 @@ def _lacking(seen: Seen, limit: Canary) -> str:
         return "; ".join(missing)
     if min(seen.candidate, seen.baseline) < limit.requests:
         return f"{seen.candidate:,} requests answered beside {seen.baseline:,}, and {limit.requests:,} each are needed"
-    return ""
+    if any(state.share < share < 1 for share in limit.steps):
+        return ""
+    few = [one for one in seen.guards if one.counted < one.needed]
+    return "; ".join(f"{one.metric}: {one.counted:,} counted an arm, and {one.needed:,} are needed" for one in few)
 
 
 def _promoted(state: State, seen: Seen, now: int) -> State | None:
