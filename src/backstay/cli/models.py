@@ -147,6 +147,8 @@ def judge(
         with shell.working(f"judging version {number}"):
             judgement = shell.project.judge(number, model, as_of=as_of)
         shell.show(plain.judgement(judgement), *_judgement(judgement))
+        if judgement.reuse.warning:
+            shell.note(judgement.reuse.warning)
         if judgement.decision.verdict == "PASS":
             shell.next("promote", number, model=model, as_of=as_of)
             return
@@ -163,7 +165,10 @@ def _judgement(judgement: Judgement) -> list[RenderableType]:
         "on": f"{count(judgement.rows)} rows asked from {when(judgement.start)} to {when(judgement.end)}",
         "gain": interval(judgement.interval(), signed=True),
     }
-    rows = [(check.name, check.verdict.value, check.reason) for check in decision.checks]
+    rows = [
+        (check.name, f"{check.verdict.value}, overridden" if check.override else check.verdict.value, check.said)
+        for check in decision.checks
+    ]
     title = f"version {judgement.number} of {judgement.model}"
     return [block(facts, title=title), "", table(("check", "answer", "reason"), rows)]
 

@@ -37,6 +37,7 @@ from backstay.rollout import (
     trained_as_served,
 )
 from backstay.rollout.quality import scores_sound
+from backstay.training.parameters import SEEDS
 
 __all__ = ["GATE", "Judgement", "is_refresh", "judge", "period", "promote"]
 
@@ -145,11 +146,15 @@ def _units(records: Records, model: Model, version: ModelVersion, rows: Labelled
 
 
 def is_refresh(version: ModelVersion, champion: ModelVersion) -> bool:
-    """Whether a version is the champion's definition on other rows: its features, label, estimator and parameters."""
+    """Whether a version is the champion's definition on other rows: its features, label, estimator and parameters.
+
+    The seed is left out, also where the estimator holds it as a parameter.
+    """
 
     def made_of(one: ModelVersion) -> tuple[Any, ...]:
         told = one.manifest
-        how = (told.estimator, told.parameters, told.scorer.format, told.threshold)
+        given = {key: value for key, value in told.parameters.items() if key.rpartition("__")[2] not in SEEDS}
+        how = (told.estimator, given, told.scorer.format, told.threshold)
         return (told.feature_set.hash, digest_of(told.label), *how)
 
     return version.digest != champion.digest and made_of(version) == made_of(champion)

@@ -131,6 +131,14 @@ def in_force(records: Records, version: ModelVersion, *, as_of: int) -> list[Ove
     return [one for one in out.values() if not one.withdrawn and (one.until is None or as_of < one.until)]
 
 
+def reopened(records: Records, model: Model) -> set[str]:
+    """Versions (`model/number`) about whose checks somebody has decided since their gate answered."""
+    answers = {entry.subject: entry.id for entry in records.ledger.entries(kind=GATE)}
+    decided = {entry.subject: entry.id for entry in records.ledger.entries(kind=OVERRIDE)}
+    mine = (one for one in decided if one.rpartition("/")[0] == model.name)
+    return {one for one in mine if decided[one] > answers.get(one, 0)}
+
+
 def overrides(records: Records, version: ModelVersion) -> list[Override]:
     """All that was ever overridden of a version or taken back, the oldest first; those of another manifest left out."""
     entries = records.ledger.entries(kind=OVERRIDE, subject=f"{version.model}/{version.number}")

@@ -18,6 +18,7 @@ from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.data_checks import DataRefused
 from backstay.lifecycle.gates import standing
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
+from backstay.lifecycle.overrides import reopened
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.rollouts import Turn, carry_on, running, spent, start
 from backstay.registry.environment import Environment
@@ -129,8 +130,8 @@ def _needed(records: Records, model: Model, version: ModelVersion) -> str:
 def open_candidates(records: Records, model: Model) -> list[ModelVersion]:
     """Versions that have had no final answer from the gate, oldest first.
 
-    One that passed and was not promoted (the process ended in between, or another was promoted first) is judged again.
-    One whose rollout ended without it is not.
+    One that passed and was not promoted (the process ended in between, or another was promoted first) is judged again,
+    and so is one whose check was overridden since. One whose rollout ended without it is not.
     """
     answered = {
         entry.subject
@@ -138,7 +139,7 @@ def open_candidates(records: Records, model: Model) -> list[ModelVersion]:
         if entry.body["final"]
         and entry.body["decision"]["verdict"] != Verdict.PASS.value
         and entry.subject.startswith(f"{model.name}/")
-    }
+    } - reopened(records, model)
     promoted = {move.to for move in records.registry.history(model.name, "champion")}
     answered |= {f"{model.name}/{number}" for number in spent(records, model.name)}
     return [

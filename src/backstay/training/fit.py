@@ -26,7 +26,7 @@ from backstay.features.trainingset import TrainingSet
 from backstay.registry import Scoring
 from backstay.runtimes import Scorer, load, trusted
 from backstay.training.cached import FitCache
-from backstay.training.parameters import plain_parameters, qualified_name
+from backstay.training.parameters import SEEDS, plain_parameters, qualified_name
 
 TOLERANCE = 1e-5
 """The largest difference between a score of the files and one of the estimator."""
@@ -35,7 +35,6 @@ _CHECKED = 100_000
 _ALONE = 256
 _BATCHES = (1, 2, 3, 8, 33)
 _THREADS = 2
-_SEEDS = ("random_state", "seed", "random_seed")
 _THREAD_NAMES = ("n_jobs", "num_threads", "num_thread", "nthread", "nthreads")
 
 
@@ -177,7 +176,7 @@ def _fresh(model: Model) -> Any:
 def _set(estimator: Any, seed: int) -> None:
     """Whatever makes a fit give the same bits each time, also inside a pipeline."""
     given = estimator.get_params()
-    settings: dict[str, Any] = {name: seed for name in given if name.rpartition("__")[2] in _SEEDS}
+    settings: dict[str, Any] = {name: seed for name in given if name.rpartition("__")[2] in SEEDS}
     lightgbm = _is_a("lightgbm.LGBMModel", estimator)
     if lightgbm:
         settings |= {"deterministic": True, "verbosity": -1}

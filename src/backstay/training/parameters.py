@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+SEEDS = ("random_state", "seed", "random_seed")
+"""What estimators call the parameter that is their seed."""
+
 
 def qualified_name(value: Any) -> str:
     """The name of an object's class, or of a function or class itself, with its module.
