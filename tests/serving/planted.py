@@ -38,7 +38,10 @@ class PlantedRuntime:
         return {"planted.json": json.dumps(estimator.__dict__).encode()}
 
     def load(self, read, inputs):
-        return PlantedScorer(**json.loads(read("planted.json")))
+        facts = json.loads(read("planted.json"))
+        if os.path.exists(f"{__file__}.{facts['fault']}.heavy"):
+            time.sleep(4)
+        return PlantedScorer(**facts)
 
 
 class PlantedScorer:
@@ -152,6 +155,11 @@ def model_file(project: Project, number: int) -> Path:
     """Where the stored file of a version lies."""
     digest = project.records.registry.get("late", number).manifest.files["planted.json"]
     return project.services.home / "artifacts" / digest[:2] / digest[2:]
+
+
+def heavy(packages: Path, fault: str) -> None:
+    """From now on, the versions of this fault take four seconds to load."""
+    (packages / f"planted_runtime.py.{fault}.heavy").touch()
 
 
 def packages(folder: Path) -> Path:

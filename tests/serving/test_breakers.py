@@ -121,9 +121,11 @@ def _last(project: Project, route: str, since: int) -> int:
 
 
 def test_a_rollback_is_in_force_in_every_worker_within_a_second(world: tuple[Project, Server]) -> None:
-    """Of a canary, by the route; of a champion that was one before, by its pointer: the file is not even there."""
+    """Of a canary, by the route; of a champion that was one before, by its pointer: its file is not even there, and the
+    workers are loading something else."""
     project, server = world
     file, aside = planted.model_file(project, 1), project.path / "aside"
+    planted.heavy(project.path.parent / "packages", "error")
     with Load(server) as load:
         begin = project.routes.set({"v6": 0.3, "baseline": 0.3}, "late", key=["order"], why="try it").at
         time.sleep(1.0)
@@ -137,10 +139,13 @@ def test_a_rollback_is_in_force_in_every_worker_within_a_second(world: tuple[Pro
         time.sleep(0.8)
         file.rename(aside)
         try:
+            project.routes.set({"v2": 0.05}, "late", why="a version that takes long to load")
+            time.sleep(0.3)
             back = project.routes.rollback("late", why="worse")
             time.sleep(1.1)
         finally:
             aside.rename(file)
+            project.routes.clear("late", why="over")
     digest = project.records.registry.get("late", 6).digest
     champion = max(one.served_at for one in shop.logged(project.path) if one.version == digest) - back.at
     print(f"the last answer {canary / SECOND:.3f} s after a canary's end, {champion / SECOND:.3f} s after a rollback")  # noqa: T201

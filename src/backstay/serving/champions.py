@@ -5,14 +5,16 @@ every server follows it, and a restart does not undo it.
 
 What is new is loaded and verified off the loop, then swapped in by one assignment; requests already being computed
 finish on the versions they began with. A version that cannot be loaded never replaces one that works. The version to
-which a rollback would go stays in memory, so a rollback loads nothing.
+which a rollback would go stays in memory, so a rollback loads nothing; and it waits for nothing that is being loaded,
+of its own model or another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from backstay.core.errors import BackstayError, IntegrityError
@@ -40,7 +42,12 @@ class Champions:
         self._warm: dict[str, dict[int, ServedModel]] = {name: {} for name in models}
         """By model and number, every loaded version."""
         self._turns = {name: asyncio.Lock() for name in models}
-        self._revision = -1
+        self._swaps = {name: threading.Lock() for name in models}
+        """Held while what the ledger says of warm versions is put in force: never while one is loaded."""
+        self._followed: dict[str, int] = {}
+        """By model, the ledger's revision up to which it was followed; `_glanced`: as far as versions are warm."""
+        self._glanced: dict[str, int] = {}
+        self._following: dict[str, asyncio.Task[None]] = {}
         self.problems: dict[str, str] = {}
         """Per model, why its champion could not be loaded (absent: it is served)."""
         self.lacking: dict[str, str] = {}
@@ -49,10 +56,9 @@ class Champions:
 
     def load(self, name: str, number: int) -> ServedModel:
         """A version of a model, verified file by file (the one in memory, if it is there), with the rule in force."""
-        known = self._warm[name].get(number)
+        known = self._known(name, number)
         if known is not None:
-            rule = self._rule(known.version)
-            return known if known.rule.name == rule.name else replace(known, rule=rule)
+            return known
         model, version = self._models[name], self._registry.get(name, number)
         honoured(model, version)
         read = self._registry.reader(version)
@@ -60,34 +66,62 @@ class Champions:
         cost = Cost.measured(scorer, len(model.features.vector))
         return ServedModel(model, version, scorer, self._lookups[name], self._rule(version), cost)
 
+    def _known(self, name: str, number: int) -> ServedModel | None:
+        """A version that is in memory, with the rule in force."""
+        warm = self._warm[name]
+        known = warm.get(number)
+        if known is None:
+            return None
+        rule = self._rule(known.version)
+        if known.rule.name != rule.name:
+            known = warm[number] = replace(known, rule=rule)
+        return known
+
     def _rule(self, version: ModelVersion) -> Rule:
         found = self._rules.in_force(version)
         return Rule.of(found.threshold, found.calibrator, found.name)
 
     def start(self, routes: Mapping[str, Route]) -> None:
         """Load every version that answers. A champion that cannot be trusted stops the start."""
-        self._revision = self._ledger.revision()
+        revision = self._ledger.revision()
         for name, route in routes.items():
             self._bring(name, route)
+            self._followed[name] = revision
             if name in self.problems and route.snapshot is None:
                 raise self._errors[name]
 
     async def follow(self, routes: Mapping[str, Route]) -> None:
         """Keep every route on its model's champion, for ever."""
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            try:
-                await self._poll(routes)
-            except Exception:  # following must outlive whatever one turn meets; what it served goes on being served
-                _logger.exception("the champions could not be followed")
+        try:
+            while True:
+                await asyncio.sleep(POLL_SECONDS)
+                try:
+                    await self._poll(routes)
+                except Exception:  # following must outlive whatever one turn meets; what it served is served on
+                    _logger.exception("the champions could not be followed")
+        finally:
+            for task in self._following.values():
+                task.cancel()
 
     async def _poll(self, routes: Mapping[str, Route]) -> None:
+        """Begin to follow what has changed; what is being loaded is not waited for."""
         revision = await asyncio.to_thread(self._ledger.revision)
-        if revision == self._revision and not self.problems and not self.lacking:
-            return
-        # Side by side: one model that takes long to load must not hold up another's rollback.
-        await asyncio.gather(*(self.refresh(name, route) for name, route in routes.items()))
-        self._revision = revision
+        for name, route in routes.items():
+            if self._followed.get(name) == revision and name not in self.problems and name not in self.lacking:
+                continue
+            if name not in self._following:
+                task = self._following[name] = asyncio.create_task(self._follow(name, route, revision))
+                task.add_done_callback(lambda _, name=name: self._following.pop(name))  # type: ignore[misc]
+            elif self._glanced.get(name) != revision:
+                self._glanced[name] = revision
+                await asyncio.to_thread(self._swap, name, route, {})
+
+    async def _follow(self, name: str, route: Route, revision: int) -> None:
+        try:
+            await self.refresh(name, route)
+            self._followed[name] = revision
+        except Exception:  # it is tried again at the next turn
+            _logger.exception("the champion of model %s could not be followed", name)
 
     async def refresh(self, name: str, route: Route) -> None:
         """Bring one route to what the ledger says now; why that cannot be is in `problems`."""
@@ -96,47 +130,65 @@ class Champions:
 
     def _bring(self, name: str, route: Route) -> None:
         """What `refresh` does, in a thread of its own: the swap is one assignment, whoever makes it."""
-        route.unloaded = self._unloaded(name)
-        move = None if route.unloaded else self._registry.alias(name, "champion")
-        if move is None:
-            if route.unloaded:
-                route.snapshot = None
-            self.problems.pop(name, None)
-            return
-        try:
-            champion = self.load(name, move.to)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the new version, the old one serves on
-            _told(self.problems, name, error, move.to)
-            self._errors[name] = error
-            return
-        entry, keep, loaded = self._routing.get(name), {move.to: champion}, {}
-        lacking: tuple[Exception, int] | None = None
-        for part in () if entry is None else entry.parts:
-            if part.baseline:
-                continue  # the champion's, or nobody's
-            try:
-                loaded[part.digest] = keep[part.version] = self.load(name, part.version)
-            except Exception as error:  # noqa: BLE001 - its share stays with the champion
-                lacking = (error, part.version)
-        before = route.snapshot
-        if before is None or before.champion.served is not champion or not _same(before, entry, loaded):
-            route.snapshot = Snapshot(champion, entry, loaded)
-        self.problems.pop(name, None)
-        if lacking is None:
-            self.lacking.pop(name, None)
-        else:
-            _told(self.lacking, name, *lacking)
-        self._keep(name, keep)
+        failed: dict[int, Exception] = {}
+        while True:
+            wanted = self._swap(name, route, failed)
+            missing = [number for number in wanted if number not in self._warm[name] and number not in failed]
+            if not missing:
+                break
+            for number in missing:
+                try:
+                    self._warm[name][number] = self.load(name, number)
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with it, what serves goes on serving
+                    failed[number] = error
+        if wanted and name not in self.problems:
+            self._keep(name, wanted)
 
-    def _keep(self, name: str, keep: dict[int, ServedModel]) -> None:
+    def _swap(self, name: str, route: Route, failed: Mapping[int, Exception]) -> Collection[int]:
+        """Put in force what the ledger says now, as far as its versions are in memory; which ones it says.
+
+        failed: those that cannot be loaded, and why
+        """
+        with self._swaps[name]:
+            route.unloaded = self._unloaded(name)
+            move = None if route.unloaded else self._registry.alias(name, "champion")
+            if move is None:
+                if route.unloaded:
+                    route.snapshot = None
+                self.problems.pop(name, None)
+                return ()
+            champion = self._known(name, move.to)
+            if champion is None:
+                if move.to in failed:  # the old one serves on
+                    _told(self.problems, name, failed[move.to], move.to)
+                    self._errors[name] = failed[move.to]
+                return (move.to,)
+            entry = self._routing.get(name)
+            # A baseline is the champion's, or nobody's: it needs no version of its own.
+            parts = [] if entry is None else [part for part in entry.parts if not part.baseline]
+            found = {part.digest: self._known(name, part.version) for part in parts}
+            loaded = {digest: one for digest, one in found.items() if one is not None}
+            before = route.snapshot
+            if before is None or before.champion.served is not champion or not _same(before, entry, loaded):
+                route.snapshot = Snapshot(champion, entry, loaded)
+            self.problems.pop(name, None)
+            lacking = next((part.version for part in parts if part.version in failed), None)
+            if lacking is not None:  # its share stays with the champion
+                _told(self.lacking, name, failed[lacking], lacking)
+            elif len(loaded) == len(found):
+                self.lacking.pop(name, None)
+            return (move.to, *(part.version for part in parts))
+
+    def _keep(self, name: str, wanted: Collection[int]) -> None:
         """Let go of what is no longer needed, and load the version to which a rollback would go."""
-        before = self._routing.before(name)
+        before, keep = self._routing.before(name), dict.fromkeys(wanted)
         try:
-            if before is not None and before not in keep:
-                keep[before] = self.load(name, before)
+            if before is not None:
+                self._warm[name][before] = self.load(name, before)
+                keep[before] = None
         except BackstayError as error:
             _logger.warning("version %s of model %s could not be kept for a rollback: %s", before, name, error)
-        self._warm[name] = keep
+        self._warm[name] = {number: one for number, one in self._warm[name].items() if number in keep}
 
     def _unloaded(self, name: str) -> bool:
         entry = self._ledger.last(SERVING, name)
