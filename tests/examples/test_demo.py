@@ -78,7 +78,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
         processes.append((folder, process))
     out = []
     for folder, process in processes:
-        code = process.wait(300)
+        code = process.wait(600)
         out.append(Ran(folder / "out", folder / "home", code, (folder / "said").read_text()))
     assert _tree() == before
     return out

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +12,7 @@ import msgspec
 import polars as pl
 import pytest
 
+from backstay.cli import main
 from backstay.core.times import instant
 from backstay.lifecycle.verify import ParityReport
 from backstay.project import Project
@@ -108,14 +107,10 @@ def test_an_event_that_was_never_there_breaks_it(life: Path) -> None:
     assert "shop_orders_7d" in _verify(life).features
 
 
-def test_the_command_says_so_with_its_exit_code(life: Path) -> None:
+def test_the_command_says_so_with_its_exit_code(life: Path, capfd: pytest.CaptureFixture[str]) -> None:
     _rewrite_events(life, _flip("late", pl.int_range(pl.len()) == 2000, ~pl.col("late")))
-    done = subprocess.run(
-        [sys.executable, "-m", "backstay", "features", "verify", "--model", "late", "--project", str(life)],
-        capture_output=True, text=True, env=shop.environment(), timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 1, done
-    assert "shop_late_7d" in done.stdout + done.stderr
+    assert main(["features", "verify", "--model", "late", "--project", str(life)]) == 1
+    assert "shop_late_7d" in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from backstay.cli import main
 from backstay.core.clock import ReplayClock
 from backstay.core.errors import NotFoundError
 from backstay.core.times import instant
@@ -135,11 +136,9 @@ def test_a_tampered_model_is_refused_and_a_number_that_is_not_there(path: Path) 
         reproduced(path, 9)
 
 
-def test_the_command_line_says_what_differs(path: Path) -> None:
+def test_the_command_line_says_what_differs(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     changed(path, "num_leaves=7", "num_leaves=8")
-    words = [sys.executable, "-m", "backstay", "reproduce", "2", "--model", "late", "--project", str(path)]
-    done = subprocess.run(words, capture_output=True, text=True, env=shop.environment(), timeout=60, check=False)
-    assert done.returncode == 1
-    lines = [line.split() for line in done.stdout.splitlines()]
+    assert main(["reproduce", "2", "--model", "late", "--project", str(path)]) == 1
+    lines = [line.split() for line in capfd.readouterr().out.splitlines()]
     assert ["num_leaves", "7", "8", "differs"] in lines
     assert any(line[:1] == ["scores"] for line in lines)
