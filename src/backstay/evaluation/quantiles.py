@@ -66,6 +66,11 @@ def beta_quantiles(probability: float, a: ArrayLike, b: ArrayLike) -> Floats:
     return np.asarray(np.where(first <= 0, 0.0, np.where(second <= 0, 1.0, found)), np.float64)
 
 
+def beta_shares(value: ArrayLike, a: ArrayLike, b: ArrayLike) -> Floats:
+    """The probability that a Beta(a, b) value lies below each of these; a and b above 0."""
+    return np.asarray(_special().betainc(a, b, value), np.float64)
+
+
 def log_beta(a: ArrayLike, b: ArrayLike) -> Floats:
     """The logarithm of Euler's beta function, for many arguments above 0."""
     return np.asarray(_special().betaln(a, b), np.float64)
