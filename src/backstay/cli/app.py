@@ -23,6 +23,7 @@ from backstay.cli import (
     data,
     doctor,
     evaluating,
+    experiments,
     fairness,
     imbalance,
     impact,
@@ -146,6 +147,9 @@ _route = typer.Typer(
 _rollout = typer.Typer(
     cls=_Shown, rich_markup_mode="rich", help="The rollout: by which steps a version comes to answer everybody."
 )
+_experiment = typer.Typer(
+    cls=_Group, rich_markup_mode="rich", help="Experiments: versions beside the champion, by what customers do."
+)
 _ledger = typer.Typer(cls=_Group, rich_markup_mode="rich", help="The ledger: what was decided, and on what evidence.")
 
 _add(app, "init", init.init, _FEED, "init shop --ci github")
@@ -195,6 +199,13 @@ _add(_rollout, "start", rollouts.start, None, "rollout start 7")
 _add(_rollout, "stop", rollouts.stop, None, "rollout stop --why complaints")
 app.add_typer(_rollout, name="rollout", rich_help_panel=_SERVE)
 _add(app, "watch", rollouts.watch, _SERVE, "watch --every 60s")
+_add(
+    _experiment, "start", experiments.start, None,
+    "experiment start fewer_late --arm v7=50% --metric outcome --better lower --why is-v7-better",
+)  # fmt: skip
+_add(_experiment, "show", experiments.show, None, "experiment show")
+_add(_experiment, "stop", experiments.stop, None, "experiment stop --why the-holidays-begin")
+app.add_typer(_experiment, name="experiment", rich_help_panel=_SERVE)
 _add(app, "rollback", routes.rollback, _SERVE, "rollback --why complaints")
 _add(app, "predictions", serving.predictions, _SERVE, "predictions --limit 5")
 _add(app, "trace", serving.trace, _SERVE, "trace 0199c1f2a5c87d3e9b1a6f0c4d2e8b7a")

@@ -16,6 +16,7 @@ from backstay.lifecycle.approval import ApprovalNeeded, approved
 from backstay.lifecycle.candidates import train_candidate
 from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.data_checks import DataRefused
+from backstay.lifecycle.experiments import Turned, experiment_tick
 from backstay.lifecycle.gates import standing
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
 from backstay.lifecycle.overrides import reopened
@@ -40,11 +41,14 @@ class Ticked(Shown):
     """what a person has to see to, each in a sentence: a version that needs approval, data that were refused"""
     rollouts: tuple[Turn, ...] = ()
     """where rollouts went, step by step"""
+    experiments: tuple[Turned, ...] = ()
+    """what experiments came to: new shares, or their end"""
 
 
 def tick(records: Records, model: Model, environment: Environment, *, strict: bool = False) -> Ticked:
     """Carry on, judge, promote and retrain what is due at the clock's time, then compact the prediction log."""
     now = records.clock.now()
+    turned = experiment_tick(records, model)
     turns = carry_on(records, model)
     judged, promoted, waiting = judge_due(records, model)
     turns += carry_on(records, model)
@@ -58,7 +62,9 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
     moves = [] if not turns else records.registry.history(model.name, "champion")
     ends = {one.state.evidence.get("alias") for one in turns if one.state.stage == PROMOTED}
     promoted = [*(move for move in moves if move.entry_id in ends), *promoted]
-    return Ticked(tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting), tuple(turns))
+    return Ticked(
+        tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting), tuple(turns), turned
+    )
 
 
 def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[AliasMove], list[str]]:

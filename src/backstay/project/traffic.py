@@ -1,4 +1,4 @@
-"""What of a project is about how versions come to answer: `project.rollouts`, made when it is first asked for."""
+"""What of a project is about how versions come to answer: rollouts and experiments, each made when first asked for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from backstay.project.context import Context
 
 if TYPE_CHECKING:
+    from backstay.project.experiments import Experiments
     from backstay.project.rollouts import Rollouts
 
 
@@ -20,3 +21,10 @@ class Traffic(Context):
         from backstay.project.rollouts import Rollouts  # loaded late: a server rolls nothing out
 
         return Rollouts(self.records, self.definitions, self.permits)
+
+    @cached_property
+    def experiments(self) -> Experiments:
+        """Experiments of versions beside the champion: start, show, history, stop; what another policy is worth."""
+        from backstay.project.experiments import Experiments  # loaded late: a server compares nothing
+
+        return Experiments(self.records, self.definitions, self.permits)
