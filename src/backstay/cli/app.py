@@ -20,6 +20,7 @@ from backstay.cli import (
     batch,
     catalog,
     check,
+    counterfactual,
     data,
     doctor,
     evaluating,
@@ -193,6 +194,7 @@ _add(app, "predict", batch.predict, _SERVE, "predict orders.parquet --out predic
 _add(_route, "show", routes.show, None, "route show")
 _add(_route, "set", routes.set_, None, "route set v7=5% shadow=v8 --why canary")
 _add(_route, "clear", routes.clear, None, "route clear --why decided")
+_add(_route, "explore", routes.explore, None, "route explore 1% --why to-judge-other-thresholds-later")
 app.add_typer(_route, name="route", rich_help_panel=_SERVE)
 _add(_rollout, "show", rollouts.show, None, "rollout show")
 _add(_rollout, "start", rollouts.start, None, "rollout start 7")
@@ -215,6 +217,10 @@ _add(app, "compact", serving.compact, _SERVE, "compact")
 _add(app, "status", watching.status, _WATCH, "status --as-of 2013-07-01")
 _add(app, "quality", watching.quality, _WATCH, "quality --as-of 2013-07-01")
 _add(app, "slices", slices.slices, _WATCH, "slices 3 --triples")
+_add(
+    app, "counterfactual", counterfactual.counterfactual, _WATCH,
+    "counterfactual --threshold 0.3 --cost 1:20 --since 2013-06-01",
+)  # fmt: skip
 _add(app, "objectives", objectives.objectives, _WATCH, "objectives")
 _add(_ledger, "show", ledger.show, None, "ledger show --kind gate")
 _add(_ledger, "verify", ledger.verify, None, "ledger verify")

@@ -100,6 +100,47 @@ def clear(
         _show(shell, entry.model, entry)
 
 
+def explore(
+    ctx: typer.Context,
+    share: Annotated[
+        str, typer.Argument(metavar="SHARE", help="Of the entities, such as 1%; 0% ends it.", show_default=False)
+    ],
+    why: WhyOption,
+    flip: Annotated[
+        float, typer.Option("--flip", metavar="X", help="With which probability each decision is turned over.")
+    ] = 0.5,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key",
+            metavar="NAME",
+            show_default=False,
+            help="A key that entities are told apart by; may be repeated. By default as the route has it.",
+        ),
+    ] = None,
+    high_stakes: Annotated[
+        bool, typer.Option("--high-stakes", metavar="", help="Of a model whose stakes are high: this is meant.")
+    ] = False,
+    model: ModelOption = None,
+    project: ProjectOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn decisions of a small share of entities over by lot, and log the probability of each decision.
+
+    So other thresholds can be judged later, by `backstay counterfactual`. It goes on whatever shares are set.
+    """  # fmt: skip
+    told = _SHARE.fullmatch(share)
+    if told is None:
+        raise InputError(f"{share!r} is no share", where="route explore", expected="such as 1%, or 0% to end it")
+    with Shell(ctx, project, home, as_json) as shell:
+        with shell.working("setting the route"):
+            entry = shell.project.routes.explore(
+                float(told[1]) / 100, model, flip=flip, key=key, why=why, high_stakes=high_stakes
+            )
+        _show(shell, entry.model, entry)
+
+
 def rollback(
     ctx: typer.Context,
     why: WhyOption,
@@ -136,11 +177,14 @@ def _show(shell: Shell, model: str, entry: RouteEntry | None) -> None:
         answer |= {
             "key": list(entry.key), "salt": entry.salt, "why": entry.why, "at": entry.at, "by": entry.actor,
             "entry": entry.entry_id, "breakers": None if entry.breakers is None else asdict(entry.breakers),
-            "cut": entry.cut,
+            "cut": entry.cut, "explore": None if entry.explore is None else entry.explore.as_dict(),
         }  # fmt: skip
         facts = {"by key": ", ".join(entry.key), "since": when(entry.at), "by": entry.actor, "why": entry.why}
         if entry.cut is not None:
             facts["cut"] = f"version {entry.cut['number']}, by a server: its requests are the champion's"
+        if entry.explore is not None:
+            some = entry.explore
+            facts["explores"] = f"{some.share:.2%} of the entities: each decision is turned over with {some.flip:.0%}"
         lines = [block(facts, title=f"route of {model}"), "", *lines]
     shell.show(answer, *lines)
 

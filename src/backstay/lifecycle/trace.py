@@ -74,6 +74,7 @@ def trace(records: Records, model: Model, prediction: Prediction) -> Trace:
             "error": prediction.error,
             "score": prediction.score,
             "decision": prediction.decision,
+            "chance": prediction.chance,
             "rule": prediction.rule,
             "keys": prediction.keys,
             "watermark": prediction.watermark,

@@ -182,8 +182,9 @@ def _compare(records: Records, model: Model, digest: str, group: list[Prediction
         differs.setdefault(place, {})["score"] = {"logged": float(logged[place]), "recomputed": float(scores[place])}
     decisions = scores >= rule.threshold
     for place, prediction in enumerate(group):
-        if prediction.decision != decisions[place]:
-            told_ = {"logged": prediction.decision, "recomputed": bool(decisions[place])}
+        wanted = bool(decisions[place]) != (prediction.chance < 0.5)  # below: the lot turned it over
+        if prediction.decision != wanted:
+            told_ = {"logged": prediction.decision, "recomputed": wanted}
             differs.setdefault(place, {})["decision"] = told_
     report.checked += len(group)
     report.equal += len(group) - len(differs)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from backstay.core.times import instant
 from backstay.definitions import Model
-from backstay.definitions.experiments import Experiment
+from backstay.definitions.experiments import Experiment, Metric
+from backstay.evaluation.decided import Costs
 from backstay.lifecycle import experiments as control
+from backstay.lifecycle.counterfactual import Counterfactual, counterfactual
 from backstay.lifecycle.experiments import Look, Standing
 from backstay.lifecycle.records import Records
 from backstay.project.loading import Definitions
@@ -49,6 +51,28 @@ class Experiments:
         one = self._definitions.model(model)
         self._permits.model(one, "stop an experiment of", "promote")
         return control.stop(self._records, one, why)
+
+    def counterfactual(
+        self, threshold: float, metric: Metric | None = None, model: str | None = None, *, costs: Costs | None = None,
+        since: str | int | None = None, until: str | int | None = None, as_of: str | int | None = None,
+        clip: float | None = None,
+    ) -> Counterfactual:  # fmt: skip
+        """What another threshold would have been worth, from decisions that the route explored.
+
+        metric: Metric("outcome", ...) or a source's column, whose mean is taken; or `costs` of wrong decisions
+        clip:   the largest weight that a row may have: narrower, and biased by up to what is said
+
+        Where too little was explored there is no number: `Insufficient` says why.
+        """
+        one = self._model(model)
+        first, last, moment = (
+            None if value is None else instant(value, where=name)
+            for name, value in (("since", since), ("until", until), ("as_of", as_of))
+        )
+        return counterfactual(
+            self._records, one, threshold, metric, sources=self._definitions.sources, costs=costs, since=first or 0,
+            until=last, as_of=self._records.clock.now() if moment is None else moment, clip=clip,
+        )  # fmt: skip
 
     def _model(self, name: str | None) -> Model:
         one = self._definitions.model(name)

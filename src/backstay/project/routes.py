@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from backstay.core.errors import InputError, NotFoundError
+from backstay.core.errors import InputError, NotFoundError, RefusedError
 from backstay.definitions import Breakers, Model
+from backstay.definitions.exploration import Explore
 from backstay.lifecycle.approval import approved
 from backstay.lifecycle.records import Records
 from backstay.project.loading import Definitions
@@ -78,6 +79,48 @@ class Routes:
     def clear(self, model: str | None = None, *, why: str) -> RouteEntry:
         """Give every request to the champion again, with no shadows."""
         return self.set({}, model, why=why)
+
+    def explore(
+        self, share: float, model: str | None = None, *, flip: float = 0.5, key: Sequence[str] | None = None, why: str,
+        high_stakes: bool = False,
+    ) -> RouteEntry:  # fmt: skip
+        """Turn decisions over by lot, for a small share of entities, so that other thresholds can be judged later.
+
+        It goes on, whatever shares are set, until it is ended with the share 0. The shares stay as they are.
+
+        flip:        with which probability each decision about such an entity is turned over
+        key:         the keys that entities are told apart by; by default those of the route before
+        high_stakes: of a model whose stakes are high: that this is meant
+
+        Raises `RefusedError` for a model of high stakes without that, and while a version is being rolled out.
+        """
+        one = self._definitions.model(model)
+        self._permits.model(one, "explore decisions of", "promote")
+        where, explore = f"route of model {one.name!r}", Explore(share, flip) if share else None
+        if explore is not None and one.stakes == "high" and not high_stakes:
+            raise RefusedError(
+                f"the stakes of model {one.name!r} are high, and decisions about people would be turned over by lot",
+                where=where, expected="that this is meant", fix="say so: --high-stakes",
+            )  # fmt: skip
+        rollout = self._records.ledger.last("rollout", one.name)
+        if rollout is not None and rollout.body["stage"] not in ("promoted", "rolled_back", "refused"):
+            what = f"version {rollout.body['number']} is being rolled out"
+            raise RefusedError(what, where=where, expected="a route that nothing else is setting", fix="wait for it")
+        before = self._routing.get(one.name)
+        chosen = tuple(key or (one.keys if before is None else before.key))
+        if not set(chosen) <= set(one.keys):
+            found = f"the route's key is {', '.join(chosen)}"
+            raise InputError(found, where=where, expected=f"of {', '.join(one.keys)}")
+        if before is not None and chosen != before.key and any(not part.shadow for part in before.parts):
+            found = f"{', '.join(before.key)} tells apart who is in which share"
+            raise RefusedError(
+                found, where=where, expected="the same key, while there are shares", fix="leave --key out"
+            )
+        parts, breakers = ((), None) if before is None else (before.parts, before.breakers)
+        return self._routing.set(
+            one.name, parts, key=chosen, why=why, at=self._records.clock.now(), actor=self._records.actor,
+            breakers=breakers, explore=explore,
+        )  # fmt: skip
 
     def rollback(self, model: str | None = None, *, why: str) -> AliasMove:
         """Make the champion before this one champion again; rolling back twice goes back twice. No gate is asked."""

@@ -17,12 +17,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from backstay.core.errors import InputError, NotFoundError
 from backstay.core.show import Shown
+from backstay.definitions.exploration import Explore
 from backstay.definitions.rollout import Breakers
 from backstay.registry.versions import AliasMove, Registry
 from backstay.storage.chain import check_entry
@@ -80,6 +81,7 @@ class RouteEntry(Shown):
     key:      the keys that entities are told apart by; salt: what their hash is salted with
     breakers: when a server cuts a share by itself; None: as by default
     cut:      where it is such a cut: {"version": digest, "number": n, "reason": text, "evidence": {...}}; else None
+    explore:  of which entities decisions are turned over by lot; None: of nobody
     """
 
     model: str
@@ -92,6 +94,7 @@ class RouteEntry(Shown):
     entry_id: int
     breakers: Breakers | None = None
     cut: Mapping[str, Any] | None = None
+    explore: Explore | None = None
 
     @property
     def champion(self) -> float:
@@ -126,7 +129,7 @@ class Routing:
     def set(
         self, model: str, parts: Sequence[Part], *, key: Sequence[str], why: str, at: int, actor: str,
         reshuffle: bool = False, expect: int | None = None, breakers: Breakers | None = None,
-        cut: Mapping[str, Any] | None = None,
+        cut: Mapping[str, Any] | None = None, explore: Explore | Literal["as before"] | None = "as before",
     ) -> RouteEntry:  # fmt: skip
         """Set a model's route by compare-and-swap: `ConflictError` if another was set meanwhile.
 
@@ -134,6 +137,7 @@ class Routing:
         expect:    the `entry_id` that was seen; by default the last one's
         breakers:  when a server cuts a share by itself; None: as by default
         cut:       for servers: whose share was cut, why, and on which evidence; see `RouteEntry.cut`
+        explore:   whose decisions are turned over by lot; by default as before, whatever the shares are
         """
         if not why:
             raise InputError("a route is set without a reason", where="why", expected="a sentence for the ledger")
@@ -156,6 +160,10 @@ class Routing:
             body["breakers"] = asdict(breakers)
         if cut is not None:
             body["cut"] = dict(cut)
+        if explore == "as before":
+            explore = None if before is None else before.explore
+        if explore is not None:
+            body["explore"] = asdict(explore)
         seen = (0 if before is None else before.entry_id) if expect is None else expect
         return _route(self._ledger.append(ROUTE, model, body, at=at, actor=actor, expect=seen))
 
@@ -259,14 +267,14 @@ def _check(model: str, parts: Sequence[Part]) -> None:
 def _route(entry: Entry) -> RouteEntry:
     check_entry(entry, (entry.id - 1, entry.previous))
     body: Mapping[str, Any] = entry.body
-    parts = []
+    parts, explore = [], body.get("explore")
     for one in body["parts"]:
         spans = tuple((begin, end) for begin, end in one["spans"])
         buckets = sum(end - begin for begin, end in spans)
         parts.append(Part(one["name"], one["version"], one["manifest"], buckets, one["shadow"], spans))
     return RouteEntry(
         entry.subject, tuple(parts), tuple(body["key"]), body["salt"], body["why"], entry.at, entry.actor, entry.id,
-        _breakers(body.get("breakers")), body.get("cut"),
+        _breakers(body.get("breakers")), body.get("cut"), None if explore is None else Explore(**explore),
     )  # fmt: skip
 
 

@@ -165,13 +165,12 @@ class Core:
         out, begin = [], 0
         for job in jobs:
             end = begin + job.rows
-            answer = Scored(job.at, ids[begin:end], told[begin:end], decided[begin:end], ())
-            degraded = batch.found.degraded if batch.found is not None and job.asked is not None else ""
-            answer.degraded = degraded
             rows = batch.given(job, served.model.features) if job.asked is None else batch.looked_up(job)
-            statuses = []
+            chances = _explored(job, rows, decided, begin)
+            degraded = batch.found.degraded if batch.found is not None and job.asked is not None else ""
+            statuses = [row[-1] for row in rows]
+            answer = Scored(job.at, ids[begin:end], told[begin:end], decided[begin:end], statuses, (), degraded)
             for place, (at, keys, fields, watermark, values, status) in enumerate(rows, begin):
-                statuses.append(status)
                 record = Prediction(
                     id=ids[place],
                     at=at,
@@ -194,12 +193,18 @@ class Core:
                     rule=served.rule.name,
                     took=took,
                     error=problem,
+                    chance=1.0 if chances is None else chances[place - begin],
                 )
                 records.append(record)
-            answer.statuses = statuses
             out.append((job, answer))
             begin = end
         return out
+
+
+def _explored(job: Asking, rows: Sequence[Row], decided: list[bool], begin: int) -> list[float] | None:
+    """The probability of each decision about a job's rows, where its route explores: some are turned over, then."""
+    explorer = None if job.snapshot is None else job.snapshot.explorer
+    return None if explorer is None else explorer.explore(rows, decided, begin)
 
 
 def _logged(jobs: Sequence[Asking], begin: float, now: float, written: Future[None] | None) -> None:

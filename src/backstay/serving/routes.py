@@ -19,6 +19,7 @@ import numpy as np
 from backstay.definitions import Model
 from backstay.evaluation.calibration.rule import Rule
 from backstay.features.lookup import OnlineLookup
+from backstay.registry.exploring import Explorer
 from backstay.registry.routing import BUCKETS, RouteEntry, bucket, drawn
 from backstay.registry.versions import ModelVersion
 from backstay.runtimes.scorer import Scorer
@@ -83,6 +84,7 @@ class Snapshot:
     shares:   other versions that answer
     baseline: the champion too, for its cohort that is told apart; None: there is none
     shadows:  who is shown what was answered
+    explorer: which decisions are turned over by lot; None: none are
     """
 
     def __init__(
@@ -111,6 +113,8 @@ class Snapshot:
             if one.shadow and one.digest in loaded
         )
         self.entry, self.loaded = entry, dict(loaded)
+        explored = None if entry is None else entry.explore
+        self.explorer = None if entry is None or explored is None else Explorer(explored, entry.key, entry.salt)
         table = bytearray(BUCKETS)
         for place, (_, one) in enumerate(held, 1):
             for begin, end in one.spans:

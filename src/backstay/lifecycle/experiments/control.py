@@ -12,10 +12,10 @@ from typing import Any
 
 from backstay.core.errors import BackstayError, ConflictError, InputError, NotFoundError, RefusedError
 from backstay.core.show import Shown
-from backstay.definitions import EventSource, Model
+from backstay.definitions import Breakers, EventSource, Model
 from backstay.definitions.experiments import Experiment
 from backstay.lifecycle.approval import approved
-from backstay.lifecycle.experiments.metrics import measure
+from backstay.lifecycle.experiments.metrics import feature_place, measure
 from backstay.lifecycle.experiments.rows import read
 from backstay.lifecycle.experiments.state import (
     EXPERIMENT,
@@ -33,6 +33,7 @@ from backstay.registry.routing import BUCKETS, Part, RouteEntry, Routing
 from backstay.registry.versions import ModelVersion
 from backstay.rollout.experiments import (
     EXPIRED,
+    HARM,
     RUNNING,
     Analysis,
     Conclusion,
@@ -114,7 +115,9 @@ def start(
     if len({one.digest for one in versions}) < len(versions):
         raise InputError("a version takes part twice, or is the champion", where=where, expected="each version once")
     named = _renamed(experiment, versions[1:])
-    read_by = measure(model, named, sources, versions)
+    _computed(model, versions, where)
+    feature_place(model, named.covariate)
+    read_by = measure(model, named.metric, named.key or model.keys, sources)
     told = [
         Version("champion" if place == 0 else f"v{one.number}", one.number, one.digest, _gate(records, model, one))
         for place, one in enumerate(versions)
@@ -198,8 +201,9 @@ def _turned(standing: Standing, state: str, why: str) -> Turned:
 
 def _end(records: Records, model: Model, standing: Standing, conclusion: Conclusion, seen: Look | None) -> Standing:
     told = {**conclusion.as_dict(), "analysis": None if seen is None else seen.analysis.as_dict()}
-    # What somebody else has set is left as it is.
-    own = _same(Routing(records.ledger, records.registry).get(model.name), standing.parts())
+    # What somebody else has set is left as it is; a server only takes away.
+    route = Routing(records.ledger, records.registry).get(model.name)
+    own = _same(route, standing.parts()) or (route is not None and route.cut is not None)
     body = {"state": STOPPED, "name": standing.experiment.name, "end": told, "own": own}
     _append(records, model, body, standing.entry_id)
     ended = last(records, model.name)
@@ -236,11 +240,16 @@ def _settle(records: Records, model: Model, standing: Standing) -> Conclusion | 
                 model.name, [*arms, *shadows], key=key, why=name if arms else f"{name} has ended",
                 reshuffle=standing.running and len(standing.stages) == 1,
                 at=records.clock.now(), actor=records.actor, expect=standing.route,
+                breakers=Breakers() if model.rollout is None else model.rollout.breakers,
             )  # fmt: skip
         except ConflictError:  # another tick has set it already, or somebody else otherwise
             route = routing.get(model.name)
     if not standing.running or _same(route, arms):
         return None
+    cut = None if route is None else route.cut
+    lost = [] if cut is None else [one.name for one in standing.versions if one.digest == cut["version"]]
+    if cut is not None and lost:
+        return Conclusion(HARM, f"a server cut {lost[0]}: {cut['reason']}", lost[0])
     who, why = ("nobody", "") if route is None else (route.actor, f": {route.why}")
     return Conclusion(INTERRUPTED, f"{who} set the route otherwise{why}")
 
@@ -300,6 +309,16 @@ def _arm(records: Records, model: Model, name: str, where: str) -> ModelVersion:
             expected="a version that is not shown to be worse", fix="train another one",
         )  # fmt: skip
     return version
+
+
+def _computed(model: Model, versions: Sequence[ModelVersion], where: str) -> None:
+    """`InputError` unless a server can compute all of them."""
+    for one in versions:
+        if one.manifest.feature_set.hash != model.features.hash:
+            raise InputError(
+                f"version {one.number} was trained on another definition of {model.features.name!r}", where=where,
+                expected="versions that a server can compute", fix="train a new version",
+            )  # fmt: skip
 
 
 def _gate(records: Records, model: Model, version: ModelVersion) -> str:

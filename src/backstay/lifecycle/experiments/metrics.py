@@ -16,11 +16,10 @@ import polars as pl
 from backstay.core.errors import InputError, NotFoundError
 from backstay.core.times import duration
 from backstay.definitions import EventSource, Model
-from backstay.definitions.experiments import LABELLED, Experiment, Metric
+from backstay.definitions.experiments import LABELLED, Metric
 from backstay.evaluation.metrics import brier_losses, log_losses
 from backstay.features.labels import join_labels
 from backstay.lifecycle.records import Records
-from backstay.registry.versions import ModelVersion
 
 _NAN = float("nan")
 Floats = npt.NDArray[np.float64]
@@ -41,22 +40,12 @@ class Measure:
         return asdict(self)
 
 
-def measure(
-    model: Model, experiment: Experiment, sources: Mapping[str, EventSource], versions: Sequence[ModelVersion]
-) -> Measure:
-    """How an experiment is read. `InputError` where its keys, metric, covariate or versions are none of this model."""
-    where, keys = f"experiment {experiment.name!r}", experiment.key or model.keys
+def measure(model: Model, metric: Metric, keys: Sequence[str], sources: Mapping[str, EventSource]) -> Measure:
+    """How a metric of entities with these keys is read. `InputError` where metric or keys are none of this model."""
     unknown = sorted({*keys} - {*model.keys})
     if unknown:
-        raise InputError(f"the model has no key {unknown[0]!r}", where=where, expected=f"of {', '.join(model.keys)}")
-    feature_place(model, experiment.covariate)
-    for one in versions:
-        if one.manifest.feature_set.hash != model.features.hash:
-            raise InputError(
-                f"version {one.number} was trained on another definition of {model.features.name!r}", where=where,
-                expected="versions that a server can compute", fix="train a new version",
-            )  # fmt: skip
-    metric = experiment.metric
+        expected = f"of {', '.join(model.keys)}"
+        raise InputError(f"the model has no key {unknown[0]!r}", where=f"model {model.name!r}", expected=expected)
     if not metric.within:
         return Measure(model.label.maturity if metric.name in LABELLED else 0)
     source = _source(metric, sources)
@@ -109,7 +98,8 @@ class Reader:
 
     records: Records
     model: Model
-    experiment: Experiment
+    metric: Metric
+    key: tuple[str, ...]
     measure: Measure
     as_of: int
 
@@ -120,22 +110,20 @@ class Reader:
         if "." not in name:
             return self._labelled(rows, name, self.as_of)
         at = rows.get_column("at").to_numpy()
-        total = self._sums(rows, at, at + duration(self.experiment.metric.within, where="within"), self.as_of)
+        total = self._sums(rows, at, at + duration(self.metric.within, where="within"), self.as_of)
         return np.where(rows.get_column("first").to_numpy(), total, _NAN)
 
-    def before(self, rows: pl.DataFrame, past: pl.DataFrame, began: int) -> Floats:
-        """The metric of each row's entity before the experiment, of the rows `past`; NaN where there were none.
+    def before(self, rows: pl.DataFrame, past: pl.DataFrame, since: int, began: int) -> Floats:
+        """The metric of each row's entity in [since, began), of the rows `past`; NaN where there were none.
 
         Of a source's column it is the sum, and 0 where nothing happened.
         """
-        experiment = self.experiment
-        if experiment.metric.within:
-            first = began - duration(experiment.before, where="before")
-            since, until = (np.full(rows.height, one, np.int64) for one in (first, began))
-            return self._sums(rows, since, until, began)
-        name = experiment.metric.name
+        if self.metric.within:
+            first, last = (np.full(rows.height, one, np.int64) for one in (since, began))
+            return self._sums(rows, first, last, began)
+        name = self.metric.name
         value = past.get_column(name) if name in past.columns else pl.Series(self._labelled(past, name, began))
-        keys = [f"key.{one}" for one in experiment.key or self.model.keys]
+        keys = [f"key.{one}" for one in self.key]
         means = past.select(*keys, _value=value.fill_nan(None)).group_by(keys).agg(pl.col("_value").mean())
         joined = rows.select(keys).join(means, on=keys, how="left", maintain_order="left")
         return joined.get_column("_value").fill_null(_NAN).to_numpy()
@@ -157,7 +145,7 @@ class Reader:
 
     def _sums(self, rows: pl.DataFrame, since: Ints, until: Ints, known: int) -> Floats:
         """Of each row, the sum of the column over its entity's events in (since, until], as known at a moment."""
-        source, _, column = self.experiment.metric.name.partition(".")
+        source, _, column = self.metric.name.partition(".")
         keys = self.measure.keys
         asked = rows.select(*(pl.col(f"key.{name}").alias(name) for name in keys)).with_columns(
             _row=pl.int_range(pl.len()), _since=pl.Series(since), _until=pl.Series(until)

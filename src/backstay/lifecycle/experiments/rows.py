@@ -16,7 +16,7 @@ import polars as pl
 
 from backstay.core.times import duration
 from backstay.definitions import Model
-from backstay.definitions.experiments import LABELLED, Experiment
+from backstay.definitions.experiments import LABELLED
 from backstay.lifecycle.experiments.metrics import Reader, feature_place
 from backstay.lifecycle.experiments.state import Lot, Standing
 from backstay.lifecycle.records import Records
@@ -46,18 +46,18 @@ def read(records: Records, model: Model, standing: Standing, *, as_of: int) -> R
     until = as_of if standing.ended is None else min(as_of, standing.ended)
     logged, early = _logged(records, model, standing, until)
     spans = _spans(standing, until, experiment.block)
-    rows = _once(frame(model, experiment, logged), spans)
-    reader = Reader(records, model, experiment, standing.measure, as_of)
+    key = tuple(experiment.key or model.keys)
+    rows = _once(frame(model, key, experiment.covariate, logged), spans)
+    reader = Reader(records, model, experiment.metric, key, standing.measure, as_of)
     known = _covariate(reader, rows, standing)
     metric = _blocks(reader, rows, spans, experiment.metric.name, standing, known)
     guards = {one.metric: _blocks(reader, rows, spans, one.metric, standing) for one in experiment.guards}
     return Read(Evidence(_lot(standing, rows), metric, guards), len(logged), early)
 
 
-def frame(model: Model, experiment: Experiment, logged: Sequence[Logged]) -> pl.DataFrame:
+def frame(model: Model, keys: Sequence[str], covariate: str, logged: Sequence[Logged]) -> pl.DataFrame:
     """The rows: `at`, `stage`, `arm`, `entity`, what was answered, the covariate, and the keys as `key.NAME`."""
-    keys = experiment.key or model.keys
-    feature = feature_place(model, experiment.covariate)
+    feature = feature_place(model, covariate)
     whole, number = pl.Int64(), pl.Float64()
     columns: dict[str, tuple[Any, list[Any]]] = {
         "at": (whole, [one.at for one, _, _ in logged]),
@@ -141,13 +141,13 @@ def _lot(standing: Standing, rows: pl.DataFrame) -> list[tuple[tuple[int, ...], 
 
 def _covariate(reader: Reader, rows: pl.DataFrame, standing: Standing) -> pl.Series | None:
     """What was known of each row's entity; None without a covariate."""
-    experiment, began = reader.experiment, standing.began
+    experiment, began = standing.experiment, standing.began
     if experiment.covariate != "before":
         return rows.get_column("feature") if experiment.covariate else None
     since = began - duration(experiment.before, where="before")
     found = reader.records.predictions.scan(model=reader.model.name, since=since, until=began)
-    past = frame(reader.model, experiment, [(one, 0, 0) for one in found if one.route != SHADOW])
-    return pl.Series(reader.before(rows, past, began))
+    past = frame(reader.model, reader.key, "", [(one, 0, 0) for one in found if one.route != SHADOW])
+    return pl.Series(reader.before(rows, past, since, began))
 
 
 def _blocks(
