@@ -238,7 +238,7 @@ def _look(seen: Look) -> list[RenderableType]:
     columns = ("arm", ">version", "gate", ">share", ">entities", ">mature", ">mean", "gain")
     return [
         *_standing(standing), "", block(facts), "",
-        table(columns, arms, title=f"Arms: {standing.experiment.metric.name}, above 0 is better"), "",
+        table(columns, arms, title=f"Arms, {standing.experiment.metric.name}: a gain above 0 is better"), "",
         table(("guard", "arm", ">margin", "worse by", "harm"), guards, title="Guards"),
     ]  # fmt: skip
 

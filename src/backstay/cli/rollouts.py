@@ -201,6 +201,7 @@ def answer(ticked: Ticked) -> dict[str, Any]:
 
     return {
         "rollouts": [told(one) for one in ticked.rollouts],
+        "experiments": [one.as_dict() for one in ticked.experiments],
         "judged": [plain.judgement(one) for one in ticked.judged],
         "promoted": [plain.move(one) for one in ticked.promoted],
         "trained": [plain.version(one) for one in ticked.trained],
@@ -214,6 +215,7 @@ def done(ticked: Ticked) -> list[tuple[str, int | None, str]]:
     rows: list[tuple[str, int | None, str]] = [
         ("rollout", one.state.number, f"{one.state.where}: {one.state.reason}") for one in ticked.rollouts
     ]
+    rows += [("experiment", None, f"{one.name}: {one.state}: {one.why}") for one in ticked.experiments]
     rows += [("judged", one.number, f"{one.decision.verdict.value}: {one.decision.reason}") for one in ticked.judged]
     rows += [("promoted", one.to, "it is champion now") for one in ticked.promoted]
     rows += [("waits", None, one) for one in ticked.waiting]

@@ -18,6 +18,7 @@ from typing import Any
 from backstay.core.errors import ConflictError, InputError, NotFoundError, RefusedError
 from backstay.core.show import Shown
 from backstay.definitions import Model
+from backstay.lifecycle import experiments
 from backstay.lifecycle.approval import ApprovalNeeded, approved, as_evidence
 from backstay.lifecycle.gates import where_it_stands
 from backstay.lifecycle.judgement import GATE
@@ -140,6 +141,8 @@ def blocked(records: Records, model: Model, version: ModelVersion) -> str:
     turn = running(records, model.name)
     if turn is not None:
         return f"version {version.number} waits: version {turn.state.number} is in its rollout ({turn.state.where})"
+    if experiments.running(records, model.name) is not None:
+        return f"version {version.number} waits: an experiment is running"
     route = Routing(records.ledger, records.registry).get(model.name)
     if route is not None and route.parts and not _ours(records, model.name, route.entry_id):
         return f"version {version.number} waits: the route is in use, {route.actor} set it: {route.why}"
