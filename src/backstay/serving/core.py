@@ -164,12 +164,11 @@ class Core:
         ids, now = new_ids(len(told)), self._clock.now()
         out, begin = [], 0
         for job in jobs:
-            end = begin + job.rows
             rows = batch.given(job, served.model.features) if job.asked is None else batch.looked_up(job)
             chances = _explored(job, rows, decided, begin)
             degraded = batch.found.degraded if batch.found is not None and job.asked is not None else ""
-            statuses = [row[-1] for row in rows]
-            answer = Scored(job.at, ids[begin:end], told[begin:end], decided[begin:end], statuses, (), degraded)
+            part, states = slice(begin, begin + job.rows), [row[-1] for row in rows]
+            out.append((job, Scored(job.at, ids[part], told[part], decided[part], states, (), degraded)))
             for place, (at, keys, fields, watermark, values, status) in enumerate(rows, begin):
                 record = Prediction(
                     id=ids[place],
@@ -196,8 +195,7 @@ class Core:
                     chance=1.0 if chances is None else chances[place - begin],
                 )
                 records.append(record)
-            out.append((job, answer))
-            begin = end
+            begin += job.rows
         return out
 
 
