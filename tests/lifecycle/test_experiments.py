@@ -18,7 +18,7 @@ from backstay.core.times import DAY, HOUR, instant
 from backstay.definitions import Guard
 from backstay.definitions.experiments import Experiment, Metric
 from backstay.evaluation.interval import Interval
-from backstay.evaluation.metrics import log_losses
+from backstay.evaluation.metrics import brier_losses
 from backstay.lifecycle import experiments
 from backstay.lifecycle.approval import ApprovalNeeded
 from backstay.lifecycle.experiments import Turned, experiment_tick
@@ -88,8 +88,9 @@ def test_a_life_through_the_real_server(base: Path, tmp_path: Path) -> None:
     """Arms by lot, propensities logged, new shares by tick, and what is shown is what a count of the log says."""
     path = shop.copied(base, tmp_path)
     project = _opened(path)
+    guards = (Guard("errors"), Guard("decisions", 0.5))
     project.experiments.start(
-        _experiment(allocation="epsilon", floor=0.2, guards=(Guard("errors"), Guard("decisions", 0.5))), "late",
+        _experiment(metric=Metric("brier"), allocation="epsilon", floor=0.2, guards=guards), "late",
         why="is the second one better?",
     )  # fmt: skip
     world = World(project.model("late"), project.services.events, start=START, end=START + 168 * HOUR)
@@ -150,7 +151,7 @@ def _served_shares(server: shop.Server) -> dict[str, float]:
 def _by_hand(project: Project, logged: Sequence[Any]) -> tuple[float, float]:
     """Of the arm: the mean over blocks weighing all entities, and that of all its values, one order at a time."""
     outcomes = dict(project.services.events.read("orders").select("order", "late").iter_rows())
-    loss = {one.id: float(log_losses([outcomes[one.keys["order"]]], [one.score])[0]) for one in logged}
+    loss = {one.id: float(brier_losses([outcomes[one.keys["order"]]], [one.score])[0]) for one in logged}
     blocks: dict[int, list[Any]] = {}
     for one in logged:
         blocks.setdefault((one.at - START) // DAY, []).append(one)
@@ -176,7 +177,7 @@ def test_an_arm_that_fails_is_in_its_arm_and_harm_ends_the_experiment(path: Path
     assert 500 < arm.entities < 700
     (guard,) = seen.analysis.guards
     assert isinstance(guard.worse, Interval)
-    assert guard.worse.estimate == pytest.approx(0.25, abs=0.03)
+    assert guard.worse.estimate == pytest.approx(0.25, abs=0.07)
     (turned,) = _tick(project)
     assert turned.state == "harm"
     assert "errors of v2 is worse" in turned.why
@@ -192,7 +193,7 @@ def test_an_arm_that_fails_is_in_its_arm_and_harm_ends_the_experiment(path: Path
 def test_success_and_time_end_it_and_entities_count_once(path: Path) -> None:
     project = _opened(path)
     project.experiments.start(_experiment(metric=Metric("decisions", "higher"), at_most="3d"), "late", why="a try")
-    decision = {"decision": lambda place, arm: place % 10 < (5 if arm == "v2" else 3)}
+    decision = {"decision": lambda place, arm: place % 10 < (7 if arm == "v2" else 2)}
     _answered(project, _spread(START, 600), **decision)
     _answered(project, _spread(START + DAY, 600), **decision)  # the same entities again: they have counted
     _moved(project, START + 2 * DAY)
@@ -322,6 +323,22 @@ def test_what_somebody_else_sets_is_left_and_ends_it(path: Path) -> None:
     (turned,) = _tick(project)
     assert (turned.state, turned.why) == ("interrupted", "version 1 is champion no more: it is version 2 now")
     assert _shares(project) == {}  # it was the experiment's, and has ended with it
+
+
+def test_a_share_that_a_server_cut_is_harm_and_the_other_arms_go_too(path: Path) -> None:
+    project = _opened(path)
+    project.train("late", as_of="2024-02-18", note="the third")
+    project.experiments.start(_experiment(arms={"v2": 0.3, "v3": 0.3}), "late", why="a try")
+    route, records = project.routes.show("late"), project.records
+    assert route is not None
+    bad, fine = route.parts
+    told = {"version": bad.digest, "number": 2, "reason": "failed 5 times in a row: NaN", "evidence": {}}
+    Routing(records.ledger, records.registry).set(
+        "late", [fine], key=route.key, why="cut", at=START, actor="server", cut=told
+    )  # fmt: skip
+    (turned,) = _tick(project)
+    assert (turned.state, turned.why) == ("harm", "a server cut v2: failed 5 times in a row: NaN")
+    assert _shares(project) == {}
 
 
 def test_a_route_that_was_changed_is_a_mismatch_before_anything_is_believed(path: Path) -> None:

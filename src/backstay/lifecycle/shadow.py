@@ -149,7 +149,8 @@ def _sorted(found: Iterable[tuple[Prediction | None, Prediction]], version: Mode
 
 def _side(some: list[Prediction]) -> Side:
     return Side(
-        np.array([one.score for one in some], np.float64), np.array([one.decision for one in some], np.bool_),
+        np.array([one.score for one in some], np.float64),
+        np.array([one.decision != (one.chance < 0.5) for one in some], np.bool_),  # as it was before the lot turned it
         np.array([one.took for one in some], np.int64), np.array([one.served_at for one in some], np.int64),
     )  # fmt: skip
 
