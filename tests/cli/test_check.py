@@ -118,7 +118,7 @@ def test_lines_that_are_wrong(cli: Cli, shop: Path, tmp_path: Path) -> None:
         (("check", "1", "--tests", tmp_path / "none.xml"), "cannot be read"),
         (("check", "1", "--tests", shop / "models.py"), "it is no XML"),
         (("check", "1", "--as-of", AS_OF, "--junit", tmp_path / "no" / "x.xml"), "cannot be written"),
-        (("override", "1", "--check", "x", "--why", "y"), "has not been judged"),
+        (("override", "1", "--check", "x", "--why", "y"), "made version 1, and cannot"),
     ):  # fmt: skip
         run = cli(*words, "--project", shop)
         assert run.code == 2
