@@ -19,6 +19,7 @@ import msgspec
 from backstay.core.errors import InputError, IntegrityError, RefusedError
 from backstay.core.identity import canonical_json, sha256
 from backstay.core.show import Shown
+from backstay.core.times import duration, instant_text
 from backstay.definitions import Model
 from backstay.lifecycle.approval import APPROVAL, ApprovalNeeded, approved, as_evidence
 from backstay.lifecycle.records import Records
@@ -105,6 +106,7 @@ def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
     """Verify a parcel, register its version in this project, and make it champion."""
     move = records.registry.alias(model.name, "champion")
     document, gate, author = _verified(model, parcel)
+    _check_holds(model, document, gate, records.clock.now())
     manifest = read_manifest(parcel.manifest, where="the parcel's manifest")
     if manifest.feature_set.hash != model.features.hash:
         raise InputError(
@@ -137,6 +139,19 @@ def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
             expect=None if move is None else move.entry_id,
         ),
     )  # fmt: skip
+
+
+def _check_holds(model: Model, document: Document, gate: Entry, now: int) -> None:
+    """`RefusedError` for an answer that was given too long ago, or that passed by an override which has ended."""
+    ends = [gate.at + duration(model.gate.expires)]
+    ends += [check["override"]["until"] for check in gate.body["decision"]["checks"] if check.get("override")]
+    end = min(one for one in ends if one is not None)
+    if now >= end:
+        raise RefusedError(
+            f"its gate's answer expired on {instant_text(end)}", where=f"{document.model}/{document.number}",
+            expected="an answer that holds",
+            fix=f"backstay check {document.number} --model {model.name}, in the project {document.project}",
+        )  # fmt: skip
 
 
 def _rule(records: Records, version: ModelVersion) -> dict[str, Any] | None:
