@@ -164,10 +164,7 @@ def stop(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """End the experiment of a model by hand: its champion answers everybody again. What it showed is kept.
-
-    Example: backstay experiment stop --why "the shop closes for a week"
-    """
+    """End the experiment of a model by hand: its champion answers everybody again. What it showed is kept."""
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("ending the experiment"):
             standing = shell.project.experiments.stop(model, why=why)
