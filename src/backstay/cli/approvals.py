@@ -49,18 +49,19 @@ def bundle(
         told = found.told
         facts = {"version": told["version"], "made by": told["author"], "evidence": found.digest[:12]}
         gate = told["gates"][-1] if told["gates"] else None
-        checks = [] if gate is None else gate["decision"]["checks"]
+        answer = told.get("answer") or (None if gate is None else gate["decision"])
+        checks = [] if answer is None else answer["checks"]
         rows = [(one["name"], one["verdict"], one["reason"]) for one in checks]
         shadow = told.get("shadow")
         if shadow is not None:
             facts["shadow"] = f"{shadow['rows']:,} pairs, {shadow['labelled']:,} with a mature label"
         if told.get("rollout"):
             facts["rollout"] = told["rollout"][-1]["stage"].replace("_", " ")
-        answer = {**told, "sha256": found.digest, "html": None if html is None else str(html)}
-        shell.show(answer, block(facts), "", table(("check", "answer", "reason"), rows, empty="not judged yet"))
+        whole = {**told, "sha256": found.digest, "html": None if html is None else str(html)}
+        shell.show(whole, block(facts), "", table(("check", "answer", "reason"), rows, empty="not judged yet"))
         if html is not None:
             shell.note(f"written: {html}")
-        if gate is not None and gate["decision"]["verdict"] == "PASS" and not kept:
+        if answer is not None and answer["verdict"] == "PASS" and not kept:
             shell.next("approve", number, model=model, why="...")
 
 

@@ -17,8 +17,11 @@ from backstay.core.errors import ConflictError, InputError, RefusedError
 from backstay.core.identity import canonical_json
 from backstay.core.show import Shown
 from backstay.definitions import Model
+from backstay.lifecycle.overrides import applied, in_force
 from backstay.lifecycle.records import Records
 from backstay.registry.versions import ModelVersion
+from backstay.rollout.verdict import Check
+from backstay.rollout.verdict import Decision as Outcome
 from backstay.storage.ports import Entry
 
 APPROVAL = "approval"
@@ -66,7 +69,7 @@ def decide(records: Records, model: Model, number: int, decision: Decision, why:
             fix="ask a colleague with the role approve",
         )
     gate = records.ledger.last("gate", where)
-    verdict = None if gate is None else gate.body["decision"]["verdict"]
+    verdict = None if gate is None else _answer(records, version, gate).verdict.value
     if version.origin is None and (verdict is None or (decision == "approve" and verdict != "PASS")):
         said = "has not been judged" if verdict is None else f"was answered {verdict} by its gate"
         raise InputError(
@@ -98,10 +101,12 @@ def decide(records: Records, model: Model, number: int, decision: Decision, why:
 def evidence(records: Records, model: Model, version: ModelVersion) -> dict[str, Any]:
     """What there is to see about a version, as plain data: the *bundle*.
 
-    Its manifest, its author, where it came from and its rule; all answers of its gate and what was overridden; its
+    Its manifest, its author, where it came from and its rule; what its gate's last answer comes to with the overrides
+    in force (`answer`), all its answers and what was overridden; its
     shadow beside what was answered, if it was one; its rollout so far; what was decided about it before.
     """
     where, records_of = f"{version.model}/{version.number}", records.ledger.entries
+    gate = records.ledger.last("gate", where)
     return {
         "version": where,
         "author": version.author,
@@ -110,12 +115,20 @@ def evidence(records: Records, model: Model, version: ModelVersion) -> dict[str,
         "origin": version.origin,
         "manifest": msgspec.to_builtins(version.manifest),
         "rule": records.rules.in_force(version).name,
+        "answer": None if gate is None else _answer(records, version, gate).as_dict(),
         "gates": [_told(one) for one in records_of(kind="gate", subject=where)],
         "overrides": [_told(one) for one in records_of(kind="override", subject=where)],
         "shadow": _shadow(records, model, version),
         "rollout": [_told(one) for one in records_of(kind="rollout", subject=version.model) if _of(one, version)],
         "decisions": [_told(one) for one in records_of(kind=APPROVAL, subject=where)],
     }
+
+
+def _answer(records: Records, version: ModelVersion, gate: Entry) -> Outcome:
+    """What a gate's answer comes to with the overrides in force. Whether it has expired is asked on promotion."""
+    recorded = [Check.from_dict(one) for one in gate.body["decision"]["checks"]]
+    found = in_force(records, version, as_of=records.clock.now())
+    return Outcome.of(applied(recorded, found, against=gate.body["against"]))
 
 
 def _told(entry: Entry) -> dict[str, Any]:

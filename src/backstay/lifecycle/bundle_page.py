@@ -31,7 +31,8 @@ def page(bundle: Told) -> str:
     """The whole page."""
     title = f"{bundle['version']}: the evidence"
     parts = [
-        f"<h1>{escape(title)}</h1>", _question(bundle), *_gates(bundle["gates"]), _overrides(bundle.get("overrides")),
+        f"<h1>{escape(title)}</h1>", _question(bundle), *_gates(bundle["gates"], bundle),
+        _overrides(bundle.get("overrides")),
         *_shadow(bundle.get("shadow")), _rollout(bundle.get("rollout")), _decisions(bundle.get("decisions")),
         *_version(bundle),
     ]  # fmt: skip
@@ -52,19 +53,25 @@ def _question(bundle: Told) -> str:
     verbs = [f'backstay {verb} {version} --model {model} --why "..."' for verb in ("approve", "reject")]
     lines = "".join(f"<p>{code(one)}</p>" for one in verbs)
     digest = sha256(canonical_json(bundle))
-    verdict = "nothing" if last is None else last["decision"]["verdict"]
+    verdict = "nothing" if last is None else _now(bundle)["verdict"]
     if verdict != "PASS" and not bundle.get("origin"):
         told += f'<p class="bad">Its gate answered {verdict}: it cannot be approved as it is.</p>'
     return f'<div class="ask">{told}{lines}<p class="dim">This evidence has the SHA-256 {code(digest)}.</p></div>'
 
 
-def _gates(gates: Sequence[Told]) -> Iterator[str]:
+def _now(bundle: Told) -> Told:
+    """What the gate's last answer comes to, with the overrides in force."""
+    found: Told = bundle.get("answer") or bundle["gates"][-1]["decision"]
+    return found
+
+
+def _gates(gates: Sequence[Told], bundle: Told) -> Iterator[str]:
     yield "<section><h2>What its gate answered</h2>"
     if not gates:
         yield "<p>Nothing: it has not been judged in this project.</p></section>"
         return
     last = gates[-1]
-    decision = last["decision"]
+    decision = _now(bundle)
     yield facts(
         "",
         {
@@ -80,6 +87,9 @@ def _gates(gates: Sequence[Told]) -> Iterator[str]:
     for check in decision["checks"]:
         yield f"<h3>{escape(check['name'].replace('_', ' '))}: {_verdict(check['verdict'])}</h3>"
         yield f"<p>{escape(check['reason'])}</p>"
+        if over := check.get("override"):
+            said = f"overridden by {over['by']}: {over['why']}"
+            yield f"<p><strong>It does not count:</strong> {escape(said)}</p>"
         rows = list(_numbers(check["evidence"]))
         if rows:
             shown = table("", ("what", ">value", "interval"), rows[:_MOST])
