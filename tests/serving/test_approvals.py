@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,10 @@ class Reviewed:
         self.tokens = {name: project.access.token(name) for name in ("bob", "eve", "test", "adam")}
         self.tokens["home"] = server.token
         project.close()
+        until = time.monotonic() + 10
+        while self.ask("adam", "GET", "/v2")[0] != 200:  # a running server follows within a moment
+            assert time.monotonic() < until
+            time.sleep(0.02)
 
     def ask(
         self, name: str, method: str = "POST", path: str = PATH, *, basic: bool = False, **body: Any
