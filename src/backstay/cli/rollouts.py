@@ -47,6 +47,7 @@ def show(
         shell.show(
             {**where.as_dict(), "history": [told(one) for one in past]},
             block(_facts(where), title=f"rollout of {where.model}"), "", _evidence(where),
+            "" if where.seen is not None else None,
             table(("since", ">version", "stage", "by", "why"), lines, title="All that was rolled out"),
         )  # fmt: skip
         if not past:
@@ -165,17 +166,18 @@ def watch(
         before = {number: signal.signal(number, stop_it) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             shell.note(f"watching {', '.join(models)} every {every}")
+            waits: dict[str, tuple[str, ...]] = {}
             while not told.is_set():
                 for name in models:
-                    _ticked(shell, name)
+                    waits[name] = _ticked(shell, name, waits.get(name, ()))
                 told.wait(seconds)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
 
-def _ticked(shell: Shell, model: str) -> None:
-    """One tick of one model; whatever goes wrong is told, and left to the next."""
+def _ticked(shell: Shell, model: str, before: tuple[str, ...]) -> tuple[str, ...]:
+    """One tick of one model; whatever goes wrong is told, and left to the next. What waits is told when it changes."""
     from backstay.core.times import instant_text
 
     at = instant_text(shell.project.clock.now() // SECOND * SECOND)
@@ -186,13 +188,15 @@ def _ticked(shell: Shell, model: str) -> None:
         if shell.as_json:
             shell.show({"at": at, "model": model, "error": said})
         shell.note(f"{at} {model}: this tick failed: {said}")
-        return
+        return before
     lines = done(ticked)
     if shell.as_json:
         shell.show({"at": at, "model": model, **answer(ticked)})
-        return
+        return ticked.waiting
     for what, number, came in lines:
-        shell.write(f"{at} {model}: {what}{'' if number is None else f' {number}'}: {came}\n")
+        if what != "waits" or came not in before:
+            shell.write(f"{at} {model}: {what}{'' if number is None else f' {number}'}: {came}\n")
+    return ticked.waiting
 
 
 def answer(ticked: Ticked) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from backstay.core.errors import ConflictError, RefusedError
 from backstay.core.show import Shown
-from backstay.core.times import duration
+from backstay.core.times import HOUR, duration
 from backstay.definitions import Model
 from backstay.lifecycle.approval import ApprovalNeeded, approved
 from backstay.lifecycle.candidates import train_candidate
 from backstay.lifecycle.compaction import compact
-from backstay.lifecycle.data_checks import DataRefused
+from backstay.lifecycle.data_checks import DATA, DataRefused
 from backstay.lifecycle.experiments import Turned, experiment_tick
 from backstay.lifecycle.gates import standing
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
@@ -55,9 +55,11 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
     versions = records.registry.versions(model.name)
     trained = []
     if versions and now - max(v.manifest.dataset.as_of for v in versions) >= duration(model.retrain.every):
+        refused = _refused(records, model, now)
+        waiting += refused
         try:
-            trained.append(train_candidate(records, model, environment, as_of=now, strict=strict))
-        except DataRefused as error:  # it stands in the ledger; the next tick looks again
+            trained += [] if refused else [train_candidate(records, model, environment, as_of=now, strict=strict)]
+        except DataRefused as error:  # it stands in the ledger; a tick an hour later looks again
             waiting.append(error.what)
     moves = [] if not turns else records.registry.history(model.name, "champion")
     ends = {one.state.evidence.get("alias") for one in turns if one.state.stage == PROMOTED}
@@ -65,6 +67,16 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
     return Ticked(
         tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting), tuple(turns), turned
     )
+
+
+def _refused(records: Records, model: Model, now: int) -> list[str]:
+    """That the data were refused within the hour, if they were: ticks may come every minute."""
+    entry = records.ledger.last(DATA, model.name)
+    if entry is None or now - entry.at >= HOUR or "accepted" in entry.body:
+        return []
+    decision = entry.body["decision"]
+    failed = decision["verdict"] == Verdict.FAIL.value
+    return [f"the data are not fit to be learned from: {decision['reason']}"] if failed else []
 
 
 def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[AliasMove], list[str]]:

@@ -1,0 +1,48 @@
+"""`rollout show | start | stop` and `watch`: what they say, and how they are told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cli.conftest import HERE, MODELS, Life, Run, command, write_project
+
+Cli = Callable[..., Run]
+DECLARED = MODELS.replace("Share, Windowed", "Share, Windowed, Rollout").replace(
+    "    ask=Ask(", "    rollout=Rollout(),\n    ask=Ask("
+)
+
+
+def test_where_nothing_is_rolled_out(cli: Cli, tmp_path: Path) -> None:
+    plain, declared = write_project(tmp_path / "a"), write_project(tmp_path / "b", DECLARED)
+    shown = cli("rollout", "--project", plain)
+    assert (shown.code, "none is declared" in shown.out) == (0, True)
+    answer = cli("rollout", "show", "--project", declared, "--json").json
+    assert (answer["declared"], answer["running"], answer["rollout"], answer["history"]) == (True, False, None, [])
+
+
+def test_what_cannot_be_meant_is_refused(cli: Cli, life: Life, tmp_path: Path) -> None:
+    refused = cli("rollout", "start", 1, "--project", life.project)
+    assert (refused.code, "declares no rollout" in refused.err) == (2, True)
+    project = write_project(tmp_path, DECLARED)
+    assert "no versions, none with number 7" in cli("rollout", "start", 7, "--project", project).err
+    assert "no rollout is running" in cli("rollout", "stop", "--why", "so", "--project", project).err
+    assert "Missing option '--why'" in cli("rollout", "stop", "--project", project).err
+    assert "a tenth of a second or more" in cli("watch", "--every", "0s", "--project", project).err
+    assert "there is no model 'nope'" in cli("watch", "--model", "nope", "--project", project).err
+
+
+def test_watch_ticks_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    project = write_project(tmp_path, DECLARED)
+    words = command("watch", "--every", "100ms", "--project", project, "--json")
+    environment = {**os.environ, "PYTHONPATH": str(HERE / "src")}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+        assert process.wait(30) == 0
+    assert all('"model": "late"' in line and '"rollouts": []' in line for line in lines)
