@@ -19,27 +19,46 @@ from typing import Any
 
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from backstay.core.clock import ReplayClock
 from backstay.core.times import instant, instant_text
 from backstay.project import Project
-from backstay.replay.replay import Planted, Week, replay
+from backstay.replay.replay import Day, Planted, Week, replay
 from backstay.replay.report import render
 from backstay.replay.summary import summarise
+from backstay.rollout.stages import PROMOTED, PROMOTING, REFUSED, ROLLED_BACK
 
 HERE = Path(__file__).parent
 START = "2013-04-01"
+COLOURS = {PROMOTED: "bold green", ROLLED_BACK: "bold red", REFUSED: "bold red"}
 console = Console(highlight=False)
 
 
 def hour_in_minutes(rows: pl.DataFrame) -> pl.DataFrame:
-    """The planted fault: a candidate is trained with the departure's hour in minutes, and served with it in hours."""
+    """A planted fault that a gate sees: trained with the departure's hour in minutes, and served with it in hours."""
     return rows.with_columns(pl.col("hour") * 60)
 
 
-PLANTED = Planted(at="2013-04-08", alter=hour_in_minutes, note="hour in minutes instead of hours")
+def code_as_dew_point(rows: pl.DataFrame) -> pl.DataFrame:
+    """A planted fault that no gate sees: where a flight from LaGuardia was late in rain, the dew point is 70 °F.
+
+    As if a sensor's code for "no reading" were taken for a temperature, in rows that came from the log of delays. Spring
+    is drier than that, so the candidate is as good as any on the rows that judge it. The harm comes with humid air.
+    """
+    struck = (pl.col("origin") == "LGA") & (pl.col("origin_precip") > 0) & (pl.col("label") == 1)
+    return rows.with_columns(origin_dewp=pl.when(struck).then(70.0).otherwise("origin_dewp"))
+
+
+PLANTED = [
+    Planted(at="2013-04-08", alter=hour_in_minutes, note="hour in minutes instead of hours"),
+    Planted(
+        at="2013-04-15", alter=code_as_dew_point, instead=True,
+        note="a sensor's code, 70, taken for a dew point: LaGuardia's late flights in rain",
+    ),
+]  # fmt: skip
 
 
 @contextmanager
@@ -86,8 +105,20 @@ class Watch:
             self._progress.update(self._task, total=value)
         elif what == "served":
             self._progress.advance(self._task, value)
+        elif isinstance(value, Day):
+            self._day(value)
         elif isinstance(value, Week):
             self._week(value)
+
+    def _day(self, day: Day) -> None:
+        """A line for each event of a rollout."""
+        for turn in day.ticked.rollouts:
+            state = turn.state
+            if state.stage == PROMOTING:
+                continue  # the next line says that it is
+            colour = COLOURS.get(state.stage, "cyan")
+            text = f"   {instant_text(day.at)[:10]}     v{state.number} [{colour}]{state.where}[/]"
+            self._progress.console.print(text + (f": {escape(state.reason)}" if state.cause else ""))
 
     def _week(self, week: Week) -> None:
         cohort = week.cohort
@@ -95,11 +126,11 @@ class Watch:
         if cohort and cohort.auc:
             text += f"AUC {cohort.auc.estimate:.3f} [{cohort.auc.low:.3f}, {cohort.auc.high:.3f}], "
         text += f"labels {cohort.maturity if cohort else 0:3.0%} mature"
-        for judgement in week.ticked.judged:
-            text += f"  v{judgement.number} [bold]{judgement.decision.verdict.value}[/]"
-        text += "".join(f"  [green]v{move.to} is champion[/]" for move in week.ticked.promoted)
-        text += "".join(f"  trained v{version.number}" for version in week.ticked.trained)
-        text += "".join(f"  [yellow]planted v{number}[/]" for number in week.planted)
+        for day in week.days:
+            for judgement in day.ticked.judged:
+                text += f"  v{judgement.number} [bold]{judgement.decision.verdict.value}[/]"
+            text += "".join(f"  trained v{version.number}" for version in day.ticked.trained)
+            text += "".join(f"  [yellow]planted v{number}[/]" for number in day.planted)
         self._progress.console.print(text)
 
 
@@ -172,7 +203,7 @@ def main() -> None:
             console=console, transient=True,
         ) as progress,
     ):  # fmt: skip
-        replayed = replay(project, start=START, end=options.end, planted=[PLANTED], watch=Watch(progress))
+        replayed = replay(project, start=START, end=options.end, planted=PLANTED, watch=Watch(progress))
     project.close()
     with timed(seconds, "verify", "4. Parity: every prediction computed again from the events, in a fresh process"):
         parity = verify_in_fresh_process(project)

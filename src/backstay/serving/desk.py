@@ -100,6 +100,7 @@ class Desk:
         gauges["online_open"] = ("1 while the online state is not asked, but for probes.", lambda: online.open)
         gauges["online_failed"] = ("Reads of the online state that failed.", lambda: online.failed)
         gauges["shadow_rows"] = ("Rows that shadows have predicted.", lambda: shadows.logged)
+        gauges["shadow_rows_waiting"] = ("Rows that wait for their shadows.", lambda: shadows.waiting)
         gauges["shadow_rows_shed"] = ("Rows that shadows were not shown: too much to do.", lambda: shadows.shed)
         gauges["shadow_rows_failed"] = ("Rows that shadows could not predict or log.", lambda: shadows.failed)
 
@@ -161,6 +162,7 @@ class Desk:
             "version": served.version.number,
             "digest": served.version.digest,
             "route": snapshot.told(),
+            "route_entry": None if snapshot.entry is None else snapshot.entry.entry_id,
             "feature_set": served.model.features.hash,
             "keys": list(served.model.keys),
             "fields": {feature.name: type_name(feature.dtype) for feature in served.model.features.requests},

@@ -63,6 +63,7 @@ class Shadows:
     replay: nothing is timed, so that history served again is logged the same again
     shed, failed: rows that were not taken, and rows whose shadow or log failed
     logged: rows with a score
+    waiting: rows that are queued, or being scored
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Shadows:
         self._more = threading.Condition()
         self._thread: threading.Thread | None = None
         self._over = False
-        self.shed = self.failed = self.logged = 0
+        self.shed = self.failed = self.logged = self.waiting = 0
 
     def offer(self, rows: Sequence[Shown]) -> None:
         """Queue rows, as many as there is room for. It never waits."""
@@ -82,6 +83,7 @@ class Shadows:
             busy = self._over or self._limiter.rows > self._limiter.limit / 2
             room = 0 if busy else max(0, self._largest - len(self._waiting))
             self._waiting.extend(rows[:room])
+            self.waiting += len(rows[:room])
             self.shed += max(0, len(rows) - room)
             if room:
                 if self._thread is None:
@@ -115,6 +117,8 @@ class Shadows:
                 except Exception:  # a log that fails is counted and told; it must never end the thread
                     self.failed += len(group)
                     _logger.exception("%d rows of a shadow were lost", len(group))
+            with self._more:
+                self.waiting -= len(rows)
 
     def _score(self, rows: Sequence[Shown]) -> int:
         """Score and log rows of one shadow: how many of them have a score."""
