@@ -45,8 +45,8 @@ def hour_in_minutes(rows: pl.DataFrame) -> pl.DataFrame:
 def code_as_dew_point(rows: pl.DataFrame) -> pl.DataFrame:
     """A planted fault that no gate sees: where a flight from LaGuardia was late in rain, the dew point is 70 °F.
 
-    As if a sensor's code for "no reading" were taken for a temperature, in rows that came from the log of delays. Spring
-    is drier than that, so the candidate is as good as any on the rows that judge it. The harm comes with humid air.
+    As if a sensor's code for "no reading" were taken for a temperature, and only the rows of late flights had kept it.
+    Spring is drier than that, so on the rows that judge it the candidate is as good as any. Harm comes with humid air.
     """
     struck = (pl.col("origin") == "LGA") & (pl.col("origin_precip") > 0) & (pl.col("label") == 1)
     return rows.with_columns(origin_dewp=pl.when(struck).then(70.0).otherwise("origin_dewp"))

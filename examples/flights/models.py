@@ -24,7 +24,7 @@ def boosted_trees() -> Any:
 
 
 # A version that has passed its gate first hears a week of questions that the champion answers, then answers one flight
-# in twenty for a week, then one in four, then all. A week each time, because weekdays differ; a day has some 900 flights.
+# in twenty for a week, then one in four, then all. A week each time, for weekdays differ; a day has some 900 flights.
 careful = Rollout(
     shadow=Shadow(rows=6_300, at_most="14d"),
     canary=Canary(

@@ -5,6 +5,7 @@ text that anyone may have written, so all of it is escaped here; every mark has 
 
     weeks       a metric with its interval by week, promotions as vertical marks, label maturity below on the same axis
     forest      one row a candidate: the gain with its interval, against zero and the margin
+    ways        one row a version: gate, shadow, canary, champion, by time
     histogram   counts over a logarithmic axis, with marks
     share       how much of a whole, as one bar
 
@@ -38,7 +39,7 @@ from backstay.core.drawing import (
     text,
     ticks,
 )
-from backstay.core.times import instant_datetime
+from backstay.core.times import DAY, instant_datetime
 
 VERDICTS = {"PASS": "pass", "FAIL": "fail", "INSUFFICIENT": "insufficient"}
 
@@ -84,6 +85,32 @@ class Row:
     title: str
     note: str = ""
     promoted: bool = False
+
+
+class Bar(NamedTuple):
+    """A stage on a version's way: from when to when, which, its share (how high it is drawn), a label inside it."""
+
+    start: int
+    end: int
+    kind: str
+    share: float
+    label: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One row of the picture of ways; `marks` are its gate's answers, `stop` is where it was taken back."""
+
+    label: str
+    trained: int | None
+    bars: Sequence[Bar]
+    marks: Sequence[Mark]
+    stop: int | None
+    text: str
+    kind: str
+    title: str
+    note: str = ""
 
 
 def _marks(marks: Sequence[Mark], scale: Scale, height: float) -> tuple[list[str], float]:
@@ -243,6 +270,57 @@ def _shape(kind: str, x: float, y: float) -> str:
     if kind == "fail":
         return element("path", d=f"M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8", class_="shape fail")
     return element("circle", cx=float(x), cy=float(y), r=4.5, class_=f"shape {kind}")
+
+
+def ways(rows: Sequence[Way], start: int, end: int, title: str) -> str:
+    """The ways of versions from `start` to `end`: a bar a stage, the higher the larger its share."""
+    left, right, top = 44, 592, 6.0
+    x = Scale(start, end, left, right)
+    heights = [40.0 if row.note else 26.0 for row in rows]
+    base = top + sum(heights)
+    parts = []
+    free = 0.0
+    for moment in range(start, end + 1, 7 * DAY):
+        at, day = x(moment), instant_datetime(moment)
+        parts.append(line(at, top, at, base, "grid"))
+        if free <= at < right - 20:
+            free = at + 54
+            parts.append(text(at, base + 15, f"{day.day} {day:%b}", "tick"))
+    tops = accumulate(heights, initial=top)
+    parts += [_way(row, x, y, height) for row, y, height in zip(rows, tops, heights, strict=False)]
+    return drawing("ways", base + 22, title, parts)
+
+
+def _way(row: Way, x: Scale, y: float, height: float) -> str:
+    """One row: its name, when it was trained, its stages, what its gate said, where it was stopped, and the end."""
+    middle = y + 13
+    parts = [rect(0, y + 1, WIDTH, y + height - 1, "planted" if row.note else "hover")]
+    parts += [text(6, middle + 4, row.label, "name")]
+    first = min([bar.start for bar in row.bars] + [int(mark.at) for mark in row.marks], default=row.trained)
+    if row.trained is not None and first is not None:
+        parts.append(line(x(row.trained), middle, x(first), middle, "stretch", f"{row.label} is being judged"))
+        parts.append(element("circle", cx=x(row.trained), cy=middle, r=2.4, class_="trained"))
+    for bar in row.bars:
+        half = 1.0 if bar.kind == "waits" else 9 * max(bar.share, 0.03) ** 0.5
+        parts.append(rect(x(bar.start), middle - half, x(bar.end), middle + half, f"stage {bar.kind}", bar.title))
+        if x(bar.end) - x(bar.start) > LETTER * len(bar.label) + 4:
+            # A label that a thin bar cannot hold stands above it.
+            inside = half > 6
+            at = (x(bar.start) + x(bar.end)) / 2
+            kind = f"inside {bar.kind}" if inside else "tick"
+            parts.append(text(at, middle + 4 if inside else middle - half - 2, bar.label, kind, "middle"))
+    for mark in row.marks:
+        parts.append(
+            element("g", _shape(VERDICTS.get(mark.kind, "insufficient"), x(mark.at), middle), title=mark.title)
+        )
+    if row.stop is not None:
+        at = x(row.stop)
+        parts.append(line(at, middle - 11, at, middle + 11, "stop"))
+        parts.append(_shape("fail", at + 8, middle))
+    if row.note:
+        parts.append(text(44, middle + 20, row.note, "note"))
+    parts.append(text(604, middle + 4, row.text, f"outcome {row.kind}"))
+    return element("g", *parts, title=row.title)
 
 
 def histogram(bins: Sequence[Bin], marks: Sequence[Mark], unit: str, title: str) -> str:

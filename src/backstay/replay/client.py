@@ -72,7 +72,9 @@ class Client:
         """The values of the server's metrics of these names, which have no labels."""
         status, data = self._send("GET", "/metrics", b"")
         if status != 200:
-            raise BackstayError(f"the server answered {status}: {data.decode(errors='replace')[:500]}", where="/metrics")
+            raise BackstayError(
+                f"the server answered {status}: {data.decode(errors='replace')[:500]}", where="/metrics"
+            )
         told = dict(line.split(" ", 1) for line in data.decode().splitlines() if not line.startswith("#"))
         return [float(told[name]) for name in names]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backstay.core.clock import ReplayClock
-from backstay.core.errors import BackstayError, InputError
+from backstay.core.errors import InputError
 from backstay.core.times import DAY, duration, instant
 from backstay.definitions import Model
 from backstay.lifecycle.candidates import Alter
