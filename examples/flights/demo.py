@@ -112,7 +112,7 @@ class Watch:
 
     def _day(self, day: Day) -> None:
         """A line for each event of a rollout."""
-        for turn in day.ticked.rollouts:
+        for turn in day.rollouts:
             state = turn.state
             if state.stage == PROMOTING:
                 continue  # the next line says that it is

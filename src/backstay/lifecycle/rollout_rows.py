@@ -30,7 +30,8 @@ def canary_rows(
     """
     routes = (name, FALLBACK, BASELINE)
     logged = records.predictions.scan(model=model.name, since=since, until=until)
-    found = sorted((one for one in logged if one.route in routes), key=lambda one: (one.at, one.id))
+    # Ids are drawn: rows of one moment stand by their keys, so that equal replays have the same blocks.
+    found = sorted((one for one in logged if one.route in routes), key=_order)
     outcome, due = _outcomes(records, model, found, until) if labels else _none(len(found))
     at = np.array([one.at for one in found], np.int64)
     return Rows(
@@ -47,6 +48,10 @@ def canary_rows(
         matured=at + model.label.maturity,
         due=due,
     )
+
+
+def _order(one: Prediction) -> tuple[int, str, str]:
+    return one.at, str(sorted(one.keys.items())), one.id
 
 
 def _outcomes(

@@ -13,7 +13,6 @@ new version is compared with as many entities, drawn the same way, over the same
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
@@ -144,7 +143,7 @@ class Routing:
         before = self.get(model)
         _check(model, parts)
         kept = before is not None and not reshuffle and before.key == tuple(key)
-        salt = before.salt if before is not None and kept else secrets.token_hex(8)
+        salt = before.salt if before is not None and kept else _drawn_salt(model, before, at)
         spread = allocate(parts, before.parts if before is not None and kept else ())
         body = {
             "parts": [
@@ -207,6 +206,11 @@ def bucket(salt: bytes, values: Sequence[Any]) -> int:
 def drawn(salt: bytes, values: Sequence[Any]) -> int:
     """The number of 64 bits that is drawn for an entity with these values of its keys."""
     return int.from_bytes(blake2b(_encode(values), digest_size=8, key=salt[:64]).digest(), "little")
+
+
+def _drawn_salt(model: str, before: RouteEntry | None, at: int) -> str:
+    """A salt of its own for each entry of the ledger, and the same where the same history is replayed."""
+    return blake2b(_encode([model, 0 if before is None else before.entry_id, at]), digest_size=8).hexdigest()
 
 
 def allocate(parts: Sequence[Part], before: Sequence[Part]) -> list[Part]:

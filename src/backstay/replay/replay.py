@@ -19,6 +19,7 @@ from backstay.core.times import DAY, duration, instant
 from backstay.definitions import Model
 from backstay.lifecycle.candidates import Alter
 from backstay.lifecycle.judge import Judgement, judge
+from backstay.lifecycle.rollouts import Turn, history
 from backstay.lifecycle.tick import Ticked, judge_due, open_candidates
 from backstay.monitoring.quality import Cohort
 from backstay.project import Project
@@ -44,10 +45,11 @@ class Planted:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One turn between slices: what the tick did, and which faults were planted."""
+    """One turn between slices: what the tick did, where rollouts went, and which faults were planted."""
 
     at: int
     ticked: Ticked
+    rollouts: tuple[Turn, ...]
     planted: tuple[int, ...]
 
 
@@ -156,7 +158,9 @@ def _turn(project: Project, out: Replayed, now: int, client: Client, faults: lis
     due = [fault for fault in faults if instant(fault.at) <= now]
     del faults[: len(due)]
     numbers = [_plant(project, out.model, fault) for fault in due if fault.instead]
+    before = len(history(project.records, out.model.name))
     ticked = project.tick(out.model.name)
+    turns = tuple(history(project.records, out.model.name)[before:])
     for judgement in ticked.judged:
         out.judgements[judgement.number] = judgement
     numbers += [_plant(project, out.model, fault) for fault in due if not fault.instead]
@@ -164,7 +168,7 @@ def _turn(project: Project, out: Replayed, now: int, client: Client, faults: lis
     champion = records.registry.alias(out.model.name, "champion")
     route = Routing(records.ledger, records.registry).get(out.model.name)
     followed(client, out.model.name, champion, route)
-    out.days.append(Day(now, ticked, tuple(numbers)))
+    out.days.append(Day(now, ticked, turns, tuple(numbers)))
     watch("day", out.days[-1])
 
 

@@ -114,10 +114,10 @@ def _drawn(way: Summary, row: dict[str, Any], start: int, end: int) -> Way:
 
 def _waits(name: str, gates: Sequence[Summary], first: int) -> list[Bar]:
     """How long a version that had passed waited: for its rollout, or for another answer after a new champion."""
-    ends = [instant(str(gate["at"])) for gate in gates]
+    starts = [instant(str(gate["at"])) for gate in gates]
     return [
         Bar(since, min(to, first), "waits", 0.0, "", f"{name} waits in line")
-        for gate, since, to in zip(gates, ends, [*ends[1:], first], strict=True)
+        for gate, since, to in zip(gates, starts, [*starts[1:], first][: len(starts)], strict=True)
         if texts.verdict(gate) == "PASS" and since < min(to, first)
     ]
 

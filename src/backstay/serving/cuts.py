@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
-from backstay.core.clock import Clock
+from backstay.core.clock import Clock, ReplayClock
 from backstay.core.errors import BackstayError, ConflictError
 from backstay.definitions.rollout import Breakers
 from backstay.registry.routing import Part, RouteEntry, Routing
@@ -98,12 +98,13 @@ class Cuts:
                 self.failed += 1
             if watch.failures >= watch.bounds.failures and not watch.over:
                 told = {"breaker": "failures", "value": watch.failures, "bound": watch.bounds.failures}
-                self._submit(snapshot, watch, f"failed {watch.failures} times in a row: {problem}", told)
+                why = f"failed {watch.failures} times in a row: {problem}"
+                self._submit(snapshot, watch, self._now(records), why, told)
                 return
         if watch.due(monotonic()):
             found = watch.judged()
             if found is not None:
-                self._submit(snapshot, watch, *found)
+                self._submit(snapshot, watch, self._now(records), *found)
 
     def close(self) -> None:
         """Finish what is being written."""
@@ -116,14 +117,19 @@ class Cuts:
         made = self._watched[snapshot.champion.served.model.name] = _Watched(snapshot, self._board)
         return made
 
-    def _submit(self, snapshot: Snapshot, watch: Watch, what: str, evidence: Mapping[str, Any]) -> None:
+    def _now(self, records: Sequence[Prediction]) -> Clock:
+        """The time of a cut: a replay has none of its own, and takes that of what was asked."""
+        replayed = [one.at for one in records if one.replayed]
+        return ReplayClock(max(replayed)) if replayed else self._clock
+
+    def _submit(self, snapshot: Snapshot, watch: Watch, clock: Clock, what: str, evidence: Mapping[str, Any]) -> None:
         watch.over = True
         assert snapshot.entry is not None
-        self._writer.submit(self._cut, snapshot.entry, watch, what, evidence)
+        self._writer.submit(self._cut, snapshot.entry, watch, clock, what, evidence)
 
-    def _cut(self, entry: RouteEntry, watch: Watch, what: str, evidence: Mapping[str, Any]) -> None:
+    def _cut(self, entry: RouteEntry, watch: Watch, clock: Clock, what: str, evidence: Mapping[str, Any]) -> None:
         # The champion goes on answering for it; if it could not be written down, it is tried again.
-        watch.over = cut(self._routing, self._clock, entry, watch.choice.served.version.digest, what, evidence)
+        watch.over = cut(self._routing, clock, entry, watch.choice.served.version.digest, what, evidence)
         watch.failures = 0
 
 
