@@ -66,13 +66,13 @@ def _way(
 
 def _reigns(number: int, moves: Sequence[AliasMove]) -> list[tuple[int, int | None]]:
     """From when to when a version was champion; None: it still is."""
-    ends = [*(move.at for move in moves[1:]), None]
+    ends = [*(move.at for move in moves[1:]), None][: len(moves)]
     return [(move.at, to) for move, to in zip(moves, ends, strict=True) if move.to == number]
 
 
 def _stages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     """The stages and steps of a rollout, each with why it began; the last one's end is None where it is under way."""
-    ends = [*(turn.at for turn in turns[1:]), None]
+    ends = [*(turn.at for turn in turns[1:]), None][: len(turns)]
     return [
         {
             "stage": turn.state.stage, "share": turn.state.share, "from": instant_text(turn.at),
