@@ -90,7 +90,7 @@ def _drawn(way: Summary, row: dict[str, Any], start: int, end: int) -> Way:
     name = row["name"]
     bars = []
     for stage in texts.rows(way, "stages"):
-        share, kind = texts.number(stage.get("share")) or 0.0, str(stage.get("stage"))
+        share, kind = texts.number(stage.get("share")) or 0.0, str(stage.get("stage") or "")
         label = _share(stage) if kind == "canary" else ""
         said = f"{name} {kind} {label or _share(stage)}, {_period(stage)}: {stage.get('reason') or ''}"
         bars.append(_bar(stage, start, end, kind, share, label, said))
