@@ -34,6 +34,7 @@ from backstay.rollout.stages import PROMOTED, PROMOTING, REFUSED, ROLLED_BACK
 HERE = Path(__file__).parent
 START = "2013-04-01"
 COLOURS = {PROMOTED: "bold green", ROLLED_BACK: "bold red", REFUSED: "bold red"}
+BACK = ("rolled back", "refused")
 console = Console(highlight=False)
 
 
@@ -134,8 +135,10 @@ class Watch:
         self._progress.console.print(text)
 
 
-def why(candidate: dict[str, Any]) -> str:
-    """The first check that decided, in a few words; the comparison itself stands in its own column."""
+def why(candidate: dict[str, Any], way: dict[str, Any]) -> str:
+    """The first check that decided, or why it was taken back; the comparison itself stands in its own column."""
+    if way["cause"] and way["end"] in BACK:
+        return f"{way['at'][:10]}: {way['reason']}"
     told = [check for check in candidate["checks"] if check["verdict"] == candidate["verdict"]]
     if told[0]["name"] != "better_than_champion" and candidate["verdict"] != "PASS":
         return str(told[0]["reason"])
@@ -148,10 +151,12 @@ def show(summary: dict[str, Any], out: Path) -> None:
         "", "verdict", "gain in AUC", "why", title="Candidates against the champion", box=None, pad_edge=False
     )
     table.columns[2].no_wrap = True
+    ways = {way["version"]: way for way in summary["ways"]}
     for one in summary["candidates"]:
-        gain = one["interval"]
+        gain, way = one["interval"], ways[one["version"]]
+        verdict = one["verdict"] + (f", {way['end']}" if one["verdict"] == "PASS" else "")
         shown = f"{gain['estimate']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]" if gain else ""
-        table.add_row(f"v{one['version']}", one["verdict"], shown, why(one))
+        table.add_row(f"v{one['version']}", verdict, shown, escape(why(one, way)))
     console.print(table)
     console.print()
     figures = Table("", "", show_header=False, box=None)
@@ -163,6 +168,8 @@ def show(summary: dict[str, Any], out: Path) -> None:
     figures.add_row(
         "parity", f"{summary['parity_equal']:,} of {summary['parity_checked']:,} computed again, equal bit for bit"
     )
+    shadows = f"{summary['shadow_rows']:,} rows, {summary['shadow_rows_shed']:,} not shown for want of time"
+    figures.add_row("shadows", shadows)
     figures.add_row("champions", " → ".join(f"v{one['version']}" for one in summary["promotions"]))
     figures.add_row("void", f"{summary['rows_void']:,} flights cancelled or diverted, out of the denominator")
     figures.add_row("time", ", ".join(f"{step} {seconds:.0f} s" for step, seconds in summary["seconds"].items()))

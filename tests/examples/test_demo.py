@@ -96,6 +96,7 @@ def test_the_summary_says_what_was_shown(runs: list[Ran]) -> None:
     told = runs[0].summary
     assert told["errors"] == 0
     assert told["parity_checked"] == told["parity_equal"] == told["served"] > 5_000
+    assert told["parity_shadow"] == told["shadow_rows_shed"] == 0  # no candidate comes so far in eight days
     assert told["parity_differences"] == {}
     assert 0 < told["latency_ms"]["p50"] <= told["latency_ms"]["p99"]
     assert [one["version"] for one in told["candidates"]] == [2, 3]
