@@ -43,7 +43,7 @@ def _served(number: int, score: float) -> Any:
 class _World:
     """A core with a champion, a share of 10% and a shadow."""
 
-    def __init__(self) -> None:
+    def __init__(self, replay: bool = False) -> None:
         ledger = MemoryLedger()
         self.routing = Routing(ledger, Registry(ledger, MemoryArtifacts()))
         parts = [Part("v2", 2, "d2", 1_000), Part("v3", 3, "d3", 10_000, shadow=True)]
@@ -51,7 +51,7 @@ class _World:
         self.champion, self.share = _served(1, 0.25), _served(2, 0.75)
         self.snapshot = Snapshot(self.champion, self.entry, {"d2": self.share})
         self.cuts, self.log = Cuts(self.routing, SystemClock()), MemoryPredictions()
-        self.core = Core(self.log, SystemClock(), Metrics(), replay=False, cuts=self.cuts)
+        self.core = Core(self.log, SystemClock(), Metrics(), replay=replay, cuts=self.cuts)
 
     def ask(self) -> list[Asking]:
         """One job for the champion and one for the share, in one batch."""
@@ -109,6 +109,15 @@ def test_failures_that_are_not_in_a_row_cut_nothing() -> None:
     world.cuts.close()
     assert world.cuts.failed == 9
     assert world.routing.get("m") == world.entry
+
+
+def test_in_a_replay_a_cut_has_the_time_of_what_was_asked() -> None:
+    world = _World(replay=True)
+    world.share.scorer.fails = True
+    for _ in range(5):
+        world.ask()
+    assert world.cut().at == 1
+    world.cuts.close()
 
 
 def test_what_somebody_set_meanwhile_holds() -> None:
