@@ -29,11 +29,12 @@ from backstay.project import Project
 from backstay.replay.replay import Day, Planted, Week, replay
 from backstay.replay.report import render
 from backstay.replay.summary import summarise
-from backstay.rollout.stages import PROMOTED, PROMOTING, REFUSED, ROLLED_BACK
+from backstay.rollout.stages import PROMOTED, PROMOTING, REFUSED, ROLLED_BACK, SHADOW
 
 HERE = Path(__file__).parent
 START = "2013-04-01"
 COLOURS = {PROMOTED: "bold green", ROLLED_BACK: "bold red", REFUSED: "bold red"}
+WORDS = {PROMOTED: "champion", SHADOW: "in shadow"}
 BACK = ("rolled back", "refused")
 console = Console(highlight=False)
 
@@ -118,7 +119,7 @@ class Watch:
             if state.stage == PROMOTING:
                 continue  # the next line says that it is
             colour = COLOURS.get(state.stage, "cyan")
-            text = f"   {instant_text(day.at)[:10]}     v{state.number} [{colour}]{state.where}[/]"
+            text = f"   {instant_text(day.at)[:10]}     v{state.number} [{colour}]{WORDS.get(state.stage, state.where)}[/]"
             self._progress.console.print(text + (f": {escape(state.reason)}" if state.cause else ""))
 
     def _week(self, week: Week) -> None:
