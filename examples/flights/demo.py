@@ -119,7 +119,8 @@ class Watch:
             if state.stage == PROMOTING:
                 continue  # the next line says that it is
             colour = COLOURS.get(state.stage, "cyan")
-            text = f"   {instant_text(day.at)[:10]}     v{state.number} [{colour}]{WORDS.get(state.stage, state.where)}[/]"
+            where = WORDS.get(state.stage, state.where)
+            text = f"   {instant_text(day.at)[:10]}     v{state.number} [{colour}]{where}[/]"
             self._progress.console.print(text + (f": {escape(state.reason)}" if state.cause else ""))
 
     def _week(self, week: Week) -> None:
