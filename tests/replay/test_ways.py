@@ -56,7 +56,8 @@ def told() -> list[Json]:
         way(3, "gate", "04-25", gates=[gate("04-25", "FAIL")], cause="FAIL", reason=UNITS, note="planted fault: hour"),
         way(
             4, "rolled back", "05-22", gates=[gate("05-02", "PASS")], stages=four,
-            cause="harm", reason=HARM, note="planted fault: a code taken for a dew point",
+            cause="harm", guards=["log_loss: too few labels yet"], reason=HARM,
+            note="planted fault: a code taken for a dew point",
         ),
         way(
             6, "champion", "06-12", gates=[gate("05-16", "PASS")], stages=six,
@@ -80,7 +81,7 @@ def test_where_each_version_ended_is_said_and_why() -> None:
         "v2 INSUFFICIENT 25 Apr, against v1 stopped at its gate 25 Apr",
         f"v3 FAIL 25 Apr, against v1 stopped at its gate 25 Apr {UNITS} planted fault: hour",
         "v4 PASS 2 May, against v1 2 May to 9 May 5% 9 May to 16 May 50% 16 May to 22 May rolled back 22 May "
-        f"harm: {HARM} planted fault: a code taken for a dew point",
+        f"harm: {HARM} planted fault: a code taken for a dew point what each guard saw log_loss: too few labels yet",
         "since 12 Jun champion 12 Jun it passed all",
         "v7 PASS 23 May, against v1 INSUFFICIENT 12 Jun, against v6 stopped at its gate 12 Jun",
         "v8 PASS 20 Jun, against v6 waits 20 Jun it passed its gate, and waits",

@@ -5,6 +5,7 @@ the ledger.
 
 end: "champion"; "replaced" as champion; "rolled back" from a canary; "refused" before it answered anybody; "gate":
 stopped there; "waits" for the rollout before it; "under way"; or "not due": its gate has given no final answer
+guards: what each guard of its canary saw at the end of it
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def _way(
         "at": instant_text(at) if at else None,
         "cause": cause,
         "reason": reason,
+        "guards": _guards(turns),
     }  # fmt: skip
 
 
@@ -81,6 +83,12 @@ def _stages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
         for turn, to in zip(turns, ends, strict=True)
         if turn.state.stage in (SHADOW, CANARY)
     ]  # fmt: skip
+
+
+def _guards(turns: Sequence[Turn]) -> list[str]:
+    """What each guard saw when it was last written down."""
+    seen = [turn.state.evidence["guards"] for turn in turns if turn.state.evidence.get("guards")]
+    return [guard["reason"] for guard in seen[-1]] if seen else []
 
 
 def _end(

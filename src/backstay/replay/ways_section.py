@@ -66,6 +66,7 @@ def _row(way: Summary, year: str) -> dict[str, Any]:
         "at": _short(texts.day(way.get("at")), year),
         "kind": "fail" if end == "gate" and way.get("cause") == "FAIL" else KINDS.get(end, "insufficient"),
         "stopped": end in ("rolled back", "refused", "gate"),
+        "guards": [str(guard) for guard in texts.rows(way, "guards") if guard],
         "cause": str(way.get("cause") or "") if end in ("rolled back", "refused") else "",
         # Why a gate stopped a version stands among the candidates; here it is said of those that came further.
         "reason": str(way.get("reason") or "") if past or way.get("note") or end == "waits" else "",
