@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from backstay.core.errors import ConflictError, InputError, NotFoundError, Refus
 from backstay.lifecycle.rollouts import carry_on
 from backstay.lifecycle.tick import open_candidates
 from backstay.registry.routing import Part, Routing
+from backstay.serving.cuts import cut
 from tests.lifecycle.rolling import Life, declared
+from tests.lifecycle.test_rollout_chaos import Killed, killing, raised
 from tests.serving import shop
 
 
@@ -137,6 +140,50 @@ def test_a_servers_cut_is_adopted(life: Life) -> None:
     (turn,) = life.tick().rollouts
     assert (turn.state.stage, turn.state.cause, life.route) == ("rolled_back", "cut", {})
     assert turn.state.reason == "a server cut it: 5 batches in a row without a score"
+
+
+@pytest.fixture(scope="module")
+def promoting(canary: Life, tmp_path_factory: pytest.TempPathFactory) -> Life:
+    """Its controller was killed when it had written "promoting", before it moved the alias; never changed."""
+    life = canary.copied(tmp_path_factory.mktemp("promoting"))
+    for requests in (900, 400):
+        life.serve(requests)
+        if life.where == "canary 10%":
+            life.tick()
+    killing(life.project, 0, True, raised)
+    with pytest.raises(Killed):
+        life.tick()
+    life.open()
+    assert (life.where, life.champion) == ("promoting", 1)
+    return life
+
+
+def _cut(life: Life) -> None:
+    records = life.project.records
+    routing = Routing(records.ledger, records.registry)
+    route = routing.get("late")
+    assert route is not None
+    assert cut(routing, records.clock, route, life.versions[1].digest, "a worker ended with signal -11", {})
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "cause"),
+    [
+        (_cut, "cut"),
+        (lambda life: life.project.routes.clear("late", why="an incident"), "route"),
+        (lambda life: life.project.routes.set({"v1": 0.5}, "late", why="mine"), "route"),
+    ],
+    ids=["a server cut it", "somebody cleared the route", "somebody set another"],
+)
+def test_what_happened_before_the_alias_moved_ends_it(
+    promoting: Life, tmp_path: Path, meanwhile: Callable[[Life], None], cause: str
+) -> None:
+    life = promoting.copied(tmp_path)
+    meanwhile(life)
+    left = {} if cause == "cut" else life.route
+    (turn,) = life.tick().rollouts
+    assert (turn.state.stage, turn.state.cause) == ("rolled_back", cause)
+    assert (life.champion, life.route) == (1, left)
 
 
 def test_a_person_stops_it(life: Life) -> None:

@@ -26,7 +26,7 @@ from backstay.lifecycle.records import Records
 from backstay.lifecycle.rollout_evidence import route_of, same, see, standing, wanted
 from backstay.registry.routing import Routing
 from backstay.registry.versions import ModelVersion
-from backstay.rollout.stages import FAULTS, PROMOTING, State, advance, begin, end
+from backstay.rollout.stages import FAULTS, PROMOTING, State, advance, begin, broken, end
 
 ROLLOUT = "rollout"
 """The ledger's kind of entry; its subject is the model, its body the whole state."""
@@ -244,11 +244,14 @@ def _why(state: State) -> str:
 
 
 def _promote(records: Records, model: Model, state: State) -> None:
-    """Move the champion's alias to the candidate, if it still points where it did when the rollout began."""
-    move = records.registry.alias(model.name, "champion")
-    if move is None or move.entry_id != state.met:
-        return
+    """Move the champion's alias to the candidate, if nothing ends the rollout by now.
+
+    A controller may have been killed long ago, after it wrote the state and before this: since then the champion may
+    have been moved, the share cut, the route cleared, the gate have answered otherwise.
+    """
     version = records.registry.get(model.name, state.number)
+    if broken(state, standing(records, model, version, state), model.rollout) is not None:
+        return  # it is seen next, and ends the rollout
     try:
         approval = approved(records, model, version)
     except ApprovalNeeded:

@@ -183,14 +183,16 @@ def advance(state: State, seen: Seen, policy: Rollout | None, now: int) -> State
     """
     if state.ended:
         return None
-    if state.stage == PROMOTING:
-        return _promoted(state, seen, now)
-    broken = _broken(state, seen, policy)
-    if broken is not None:
-        return end(state, *broken, now=now, route=seen.route)
+    if state.stage == PROMOTING and seen.champion is not None and seen.champion.digest == state.digest:
+        return _promoted(state, seen.champion, seen.route, now)
+    why = broken(state, seen, policy)
+    if why is not None:
+        return end(state, *why, now=now, route=seen.route)
     assert policy is not None
     if state.stage == SHADOW:
         return _shadow(state, seen, policy, now)
+    if state.stage == PROMOTING:  # its alias is moved by whoever carries the state out
+        return end(state, "approval", seen.approval, now=now, route=seen.route) if seen.approval else None
     if state.stage == APPROVAL:
         return None if seen.approval else _forward(state, seen, policy, now, "it was approved", {})
     return _canary(state, seen, policy, now)
@@ -208,8 +210,11 @@ def end(
     )
 
 
-def _broken(state: State, seen: Seen, policy: Rollout | None) -> tuple[str, str, Mapping[str, Any]] | None:
-    """Why a rollout cannot go on at all: cause, sentence, numbers. What somebody else did is not undone."""
+def broken(state: State, seen: Seen, policy: Rollout | None) -> tuple[str, str, Mapping[str, Any]] | None:
+    """Why a rollout cannot go on at all: cause, sentence, numbers. What somebody else did is not undone.
+
+    Whoever moves the alias asks this too: a state that says so may be older than what it says it of.
+    """
     if seen.champion is None or seen.champion.entry != state.met:
         return "champion", _moved(state, seen.champion), {}
     if seen.route.cut:
@@ -285,19 +290,12 @@ def _lacking(state: State, seen: Seen, limit: Canary) -> str:
     return "; ".join(f"{one.metric}: {one.counted:,} counted an arm, and {one.needed:,} are needed" for one in few)
 
 
-def _promoted(state: State, seen: Seen, now: int) -> State | None:
-    """The alias is moved by whoever carries the state out; this says what came of it."""
-    champion = seen.champion
-    if champion is not None and champion.digest == state.digest:
-        return replace(
-            state, stage=PROMOTED, since=now, route=seen.route.entry, cause="", evidence={"alias": champion.entry},
-            reason=f"it is champion, before was version {state.against}",
-        )  # fmt: skip
-    if champion is None or champion.entry != state.met:
-        return end(state, "champion", _moved(state, champion), now=now, route=seen.route)
-    if seen.approval:
-        return end(state, "approval", seen.approval, now=now, route=seen.route)
-    return None
+def _promoted(state: State, champion: Champion, route: Route, now: int) -> State:
+    """The end with the version: the alias has been moved, by whoever carried the state out."""
+    return replace(
+        state, stage=PROMOTED, since=now, route=route.entry, cause="", evidence={"alias": champion.entry},
+        reason=f"it is champion, before was version {state.against}",
+    )  # fmt: skip
 
 
 def _forward(state: State, seen: Seen, policy: Rollout, now: int, reason: str, evidence: Mapping[str, Any]) -> State:
