@@ -9,6 +9,7 @@ import pytest
 
 from backstay.definitions import Guard
 from backstay.evaluation.sequential import Counts, HarmTest
+from backstay.registry.routing import BASELINE, BUCKETS, Part, allocate
 from backstay.rollout.guards import LEAST, Rows, Step, blocks, look, lot
 
 HOUR = 3_600_000_000
@@ -178,3 +179,39 @@ def test_the_lot_is_tested_on_entities() -> None:
     kept = ~found.candidate | (found.entity % 3 > 0)  # a third of the candidate's are lost on the way
     columns = {name: getattr(found, name)[kept] for name in Rows.__slots__}
     assert "did not get the shares" in lot(Rows(**columns), RAMP)
+
+
+def ramp(rng: np.random.Generator, steps: tuple[float, ...]) -> tuple[Rows, list[Step]]:
+    """5,000 entities that come again and again, in cohorts as a route allocates them, 6,000 requests a step."""
+    entities, requests = 5_000, 6_000
+    bucket = rng.integers(0, BUCKETS, entities)
+    parts: list[Part] = []
+    at, mine, whose, made = [], [], [], []
+    for place, share in enumerate(steps):
+        n = round(share * BUCKETS)
+        parts = allocate([Part("v2", 2, "d2", n), Part(BASELINE, 1, "d1", min(n, BUCKETS - n))], parts)
+        arm = np.zeros(BUCKETS, int)
+        for number, one in enumerate(parts, 1):
+            for begin, end in one.spans:
+                arm[begin:end] = number
+        entity = rng.integers(0, entities, requests)
+        kept = arm[bucket[entity]] > 0
+        at.append(np.sort(rng.integers(place * 10 * HOUR, (place + 1) * 10 * HOUR, requests))[kept])
+        mine.append(arm[bucket[entity[kept]]] == 1)
+        whose.append(entity[kept])
+        made.append(Step(place * 10 * HOUR, *(one.share for one in parts)))
+    return rows(np.concatenate(at), np.concatenate(mine), np.concatenate(whose)), made
+
+
+@pytest.mark.parametrize("steps", [(0.01, 0.05, 0.25), (0.05, 0.25, 0.75), (0.1, 0.3, 0.6), (0.1, 0.5, 0.9)])
+def test_a_lot_is_fair_above_a_half_too(steps: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(6)
+    unfair, found = 0, 0
+    for _ in range(50):
+        seen, made = ramp(rng, steps)
+        unfair += bool(lot(seen, made))
+        kept = ~seen.candidate | (seen.entity % 4 > 0)  # a fourth of the candidate's are lost on the way
+        found += bool(lot(Rows(**{name: getattr(seen, name)[kept] for name in Rows.__slots__}), made))
+    print(f"steps {steps}: called unfair in {unfair} of 50, found in {found}")  # noqa: T201
+    assert unfair == 0
+    assert found > 30

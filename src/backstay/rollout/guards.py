@@ -115,24 +115,28 @@ def look(guard: Guard, rows: Rows, steps: Sequence[Step]) -> Look:
 
 
 def lot(rows: Rows, steps: Sequence[Step]) -> str:
-    """Whether the arms got their shares, by entities counted when they are first seen: "" or what is wrong."""
-    _, first = np.unique(rows.entity, return_index=True)
-    at, mine = rows.at[first], rows.candidate[first]
-    test = AssignmentTest(LOT)
-    step = np.searchsorted([one.since for one in steps], at, "right") - 1
-    for place, one in enumerate(steps):
-        here = mine[step == place]
-        if here.size:
-            share = one.candidate / (one.candidate + one.baseline)
-            counts = int(here.sum()), int(here.size - here.sum())
-            test = test.update(counts, [share, 1 - share])
-    if not test.shown:
-        return ""
-    counts = int(mine.sum()), int(mine.size - mine.sum())
-    return (
-        f"the arms did not get the shares that they were meant to: {counts[0]:,} entities beside {counts[1]:,} "
-        f"(e-value {test.e_value:.3g}); who is in which is not by lot"
-    )
+    """Whether the arms got their shares, by entities counted when they are first seen: "" or what is wrong.
+
+    While the arms grow alike, an entity counts once, in whichever step it is first seen. Above 50% there is not as much
+    left for the baseline: from then on those who are first seen are mostly of the arm that grew, since the others have
+    been seen, by lot as everything is. So everybody counts anew where the arms are to each other as they were not.
+    """
+    begins = np.searchsorted(rows.at, [one.since for one in steps])
+    shares = [one.candidate / (one.candidate + one.baseline) for one in steps]
+    firsts = [place for place, one in enumerate(shares) if not place or not math.isclose(one, shares[place - 1])]
+    for place, (first, then) in enumerate(pairwise([*firsts, len(steps)]), 1):
+        here = slice(begins[first], begins[then] if then < len(steps) else None)
+        _, seen = np.unique(rows.entity[here], return_index=True)
+        mine, share = rows.candidate[here][seen], shares[first]
+        counts = int(mine.sum()), int(mine.size - mine.sum())
+        # 1/2, 1/4, 1/8, ... of the level: they come to it, however many there will be.
+        test = AssignmentTest(LOT / 2**place).update(counts, [share, 1 - share])
+        if test.shown:
+            return (
+                f"the arms did not get the shares that they were meant to: {counts[0]:,} entities beside "
+                f"{counts[1]:,}, {share:.3g} of them meant (e-value {test.e_value:.3g}); who is in which is not by lot"
+            )
+    return ""
 
 
 def blocks(at: Ints, candidate: Bools, unit: Ints, value: Floats) -> Iterator[Block]:
