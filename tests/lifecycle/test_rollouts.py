@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from backstay.core.errors import ConflictError, InputError, NotFoundError, RefusedError
+from backstay.core.times import DAY
+from backstay.lifecycle.judge import judge
 from backstay.lifecycle.rollouts import carry_on
-from backstay.lifecycle.tick import open_candidates
+from backstay.lifecycle.tick import judge_due, open_candidates
 from backstay.registry.routing import Part, Routing
+from backstay.rollout.verdict import Check, Decision, Verdict
 from backstay.serving.cuts import cut
 from tests.lifecycle.rolling import Life, declared
 from tests.lifecycle.test_rollout_chaos import Killed, killing, raised
@@ -166,24 +169,51 @@ def _cut(life: Life) -> None:
     assert cut(routing, records.clock, route, life.versions[1].digest, "a worker ended with signal -11", {})
 
 
+def _answered_otherwise(life: Life) -> None:
+    """As a final look does, at rows that have changed since."""
+    ledger = life.project.records.ledger
+    first = ledger.last("gate", "late/2")
+    assert first is not None
+    decision = Decision.of([Check("comparison", Verdict.INSUFFICIENT, "labels were taken back")]).as_dict()
+    body = {**first.body, "final": True, "as_of": life.now, "decision": decision}
+    ledger.append("gate", "late/2", body, at=life.now, actor="reader")
+
+
 @pytest.mark.parametrize(
     ("meanwhile", "cause"),
     [
         (_cut, "cut"),
+        (_answered_otherwise, "gate"),
         (lambda life: life.project.routes.clear("late", why="an incident"), "route"),
         (lambda life: life.project.routes.set({"v1": 0.5}, "late", why="mine"), "route"),
     ],
-    ids=["a server cut it", "somebody cleared the route", "somebody set another"],
+    ids=["a server cut it", "its gate answered otherwise", "somebody cleared the route", "somebody set another"],
 )
 def test_what_happened_before_the_alias_moved_ends_it(
     promoting: Life, tmp_path: Path, meanwhile: Callable[[Life], None], cause: str
 ) -> None:
     life = promoting.copied(tmp_path)
     meanwhile(life)
-    left = {} if cause == "cut" else life.route
+    left = life.route if cause == "route" else {}
     (turn,) = life.tick().rollouts
     assert (turn.state.stage, turn.state.cause) == ("rolled_back", cause)
     assert (life.champion, life.route) == (1, left)
+
+
+def test_a_rollout_goes_by_the_answer_with_which_it_began(life: Life) -> None:
+    records, model = life.project.records, life.project.model("late")
+    looked = judge(records, model, 2, as_of=life.now - 6 * DAY)  # anybody who may read may look
+    assert (looked.decision.verdict, looked.final) == (Verdict.INSUFFICIENT, False)
+    assert (life.tick().rollouts, life.where) == ((), "canary 10%")
+    gates = len(records.ledger.entries(kind="gate"))
+    life.pass_time(30 * 24)  # it expires while customers see the version
+    assert judge_due(records, model) == ([], [], [])
+    assert len(records.ledger.entries(kind="gate")) == gates
+    _answered_otherwise(life)
+    (turn,) = life.tick().rollouts
+    assert (turn.state.cause, turn.state.reason) == (
+        "gate", "the gate of version 2 answers INSUFFICIENT: comparison: labels were taken back",
+    )  # fmt: skip
 
 
 def test_a_person_stops_it(life: Life) -> None:

@@ -34,9 +34,11 @@ def standing(records: Records, model: Model, version: ModelVersion, *, as_of: in
     return None if found.why else found.judgement
 
 
-def where_it_stands(records: Records, model: Model, version: ModelVersion, *, as_of: int) -> Standing:
-    """The same, with the reason."""
-    entry = records.ledger.last(GATE, f"{model.name}/{version.number}", as_of=as_of)
+def where_it_stands(
+    records: Records, model: Model, version: ModelVersion, *, as_of: int, entry: Entry | None = None
+) -> Standing:
+    """The same, with the reason. entry: of this answer, instead of the last."""
+    entry = records.ledger.last(GATE, f"{model.name}/{version.number}", as_of=as_of) if entry is None else entry
     if entry is None:
         return Standing(None, "it has not been judged")
     if why := fallen(records, model, version, entry, as_of=as_of):

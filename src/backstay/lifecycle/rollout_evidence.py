@@ -17,6 +17,7 @@ from backstay.registry.routing import BASELINE, BUCKETS, ROUTE, Part, RouteEntry
 from backstay.registry.versions import ModelVersion
 from backstay.rollout.stages import CANARY, PROMOTING, SHADOW, Champion, Route, Seen, State
 from backstay.rollout.verdict import Check, Verdict
+from backstay.storage.ports import Entry
 
 if TYPE_CHECKING:
     from backstay.rollout.guards import Step
@@ -52,8 +53,7 @@ def standing(records: Records, model: Model, version: ModelVersion, state: State
         decided = last_decision(records, version)
         rejected = decided is not None and decided.decision == "reject"
     champion = champion_of(records, model.name)
-    answering = state is not None and state.stage in (CANARY, PROMOTING)
-    gate = withdrawn(records, model, version, answering=answering)
+    gate = withdrawn(records, model, version, state)
     return Seen(champion, route_of(records, model, state), gate, approval=needed, rejected=rejected)
 
 
@@ -63,15 +63,37 @@ def champion_of(records: Records, model: str) -> Champion | None:
     return None if move is None else Champion(move.to, move.digest, move.entry_id, move.actor)
 
 
-def withdrawn(records: Records, model: Model, version: ModelVersion, *, answering: bool = False) -> str:
+def gate_of(records: Records, model: str, number: int, begun_with: int | None = None) -> Entry | None:
+    """The answer of a version's gate that counts: the last one, or, once its rollout has begun, that with which it did.
+
+    begun_with: the ledger's entry of that one. A later answer takes its place if it is final and as of no earlier
+                moment: anybody may look at a version at any time, and a look at part of the rows says nothing new
+    """
+    found = records.ledger.entries(kind=GATE, subject=f"{model}/{number}")
+    if begun_with is None:
+        return found[-1] if found else None
+    first = next((one for one in found if one.id == begun_with), None)
+    if first is None:
+        return None
+    later = [
+        one for one in found if one.id > first.id and one.body["final"] and one.body["as_of"] >= first.body["as_of"]
+    ]
+    return (later or [first])[-1]
+
+
+def withdrawn(records: Records, model: Model, version: ModelVersion, state: State | None = None) -> str:
     """Why the gate lets a version through no more, in a sentence; "" if it does.
 
-    answering: whether customers see it already: an answer that held when it began to answer may expire then
+    state: of its rollout, if it has begun. Where customers see it already, an answer that held when it began to answer
+           may expire
     """
     now = records.clock.now()
-    found = where_it_stands(records, model, version, as_of=now)
-    why, entry = found.why, records.ledger.last(GATE, f"{model.name}/{version.number}")
-    if why and answering and entry is not None:
+    entry = gate_of(records, model.name, version.number, None if state is None else state.gate)
+    if entry is None:
+        return f"its gate lets version {version.number} through no more: it has not been judged"
+    found = where_it_stands(records, model, version, as_of=now, entry=entry)
+    why = found.why
+    if why and state is not None and state.stage in (CANARY, PROMOTING):
         why = fallen(records, model, version, entry, as_of=min(now, expires_at(model, entry.body) - 1))
     if why or found.judgement is None:
         return f"its gate lets version {version.number} through no more: {why}"

@@ -23,7 +23,7 @@ from backstay.lifecycle.approval import ApprovalNeeded, approved, as_evidence
 from backstay.lifecycle.gates import where_it_stands
 from backstay.lifecycle.judgement import GATE
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.rollout_evidence import route_of, same, see, standing, wanted
+from backstay.lifecycle.rollout_evidence import gate_of, route_of, same, see, standing, wanted
 from backstay.registry.routing import Routing
 from backstay.registry.versions import ModelVersion
 from backstay.rollout.stages import FAULTS, PROMOTING, State, advance, begin, broken, end
@@ -256,10 +256,11 @@ def _promote(records: Records, model: Model, state: State) -> None:
         approval = approved(records, model, version)
     except ApprovalNeeded:
         return  # it is missing in the evidence too, and ends the rollout
-    gate = where_it_stands(records, model, version, as_of=records.clock.now()).judgement
+    entry = gate_of(records, model.name, state.number, state.gate)
+    gate = where_it_stands(records, model, version, as_of=records.clock.now(), entry=entry).judgement
     overridden = [] if gate is None else gate.decision.overridden
     evidence = {
-        "gate": state.gate, "reason": state.reason, "rollout": _evidence(records, state),
+        "gate": state.gate if entry is None else entry.id, "reason": state.reason, "rollout": _evidence(records, state),
         "interval": None if gate is None else gate.interval(),
         **({"overridden": {one.name: dict(one.override or {}) for one in overridden}} if overridden else {}),
         **as_evidence(approval),

@@ -93,6 +93,10 @@ def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[Ali
         move = records.registry.alias(model.name, "champion")
         champion = None if move is None else records.registry.get(model.name, move.to)
         staged = model.rollout is not None and champion is not None
+        if (turn := running(records, model.name)) is not None and turn.state.number == version.number:
+            # It goes by the answer with which it began, also when that expires while customers see it.
+            waiting += [_needed(records, model, version)] if turn.state.stage == APPROVAL else []
+            continue
         if not _due(records, model, version, champion):
             continue
         needed = _needed(records, model, version)
@@ -126,14 +130,13 @@ def _passed(records: Records, model: Model, version: ModelVersion) -> bool:
 
 def _begun(records: Records, model: Model, version: ModelVersion) -> list[str]:
     """Begin a version's rollout; what it waits for, if it cannot begin yet."""
-    turn = running(records, model.name)
-    if turn is not None and turn.state.number == version.number:
-        return [_needed(records, model, version)] if turn.state.stage == APPROVAL else []
     try:
         start(records, model, version.number)
     except (RefusedError, ConflictError) as error:
         return [error.what]
-    return []
+    turn = running(records, model.name)
+    waits = turn is not None and turn.state.number == version.number and turn.state.stage == APPROVAL
+    return [_needed(records, model, version)] if waits else []
 
 
 def _needed(records: Records, model: Model, version: ModelVersion) -> str:
