@@ -200,6 +200,18 @@ def test_what_happened_before_the_alias_moved_ends_it(
     assert (life.champion, life.route) == (1, left)
 
 
+def test_a_stop_that_comes_too_late_is_refused(promoting: Life, tmp_path: Path) -> None:
+    life = promoting.copied(tmp_path)
+    killing(life.project, 0, True, raised)
+    with pytest.raises(Killed):
+        life.tick()  # the alias has moved, and nothing says so yet
+    life.open()
+    life.project.routes.set({"v1": 0.5}, "late", why="my own test")
+    with pytest.raises(RefusedError, match="version 2 is champion already"):
+        life.project.rollouts.stop("late", why="complaints")
+    assert (life.where, life.champion, life.route) == ("promoted", 2, {"v1": 0.5})  # somebody's own route is left
+
+
 def test_a_rollout_goes_by_the_answer_with_which_it_began(life: Life) -> None:
     records, model = life.project.records, life.project.model("late")
     looked = judge(records, model, 2, as_of=life.now - 6 * DAY)  # anybody who may read may look

@@ -23,7 +23,7 @@ from backstay.lifecycle.approval import ApprovalNeeded, approved, as_evidence
 from backstay.lifecycle.gates import where_it_stands
 from backstay.lifecycle.judgement import GATE
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.rollout_evidence import gate_of, route_of, same, see, standing, wanted
+from backstay.lifecycle.rollout_evidence import champion_of, gate_of, route_of, same, see, standing, wanted
 from backstay.registry.routing import Routing
 from backstay.registry.versions import ModelVersion
 from backstay.rollout.stages import FAULTS, PROMOTING, State, advance, begin, broken, end
@@ -85,7 +85,11 @@ def start(records: Records, model: Model, number: int) -> Turn:
 
 
 def stop(records: Records, model: Model, why: str) -> Turn:
-    """End the rollout of a model by hand; the champion goes on answering everybody."""
+    """End the rollout of a model by hand; the champion goes on answering everybody.
+
+    `NotFoundError` where none is running; `RefusedError` where its version is champion already, but for its last entry:
+    that is written, and to go back is a rollback.
+    """
     where = f"rollout of model {model.name!r}"
     if not why.strip():
         raise InputError("there is no reason", where=where, expected="why, in a sentence", fix='--why "..."')
@@ -94,6 +98,13 @@ def stop(records: Records, model: Model, why: str) -> Turn:
         raise NotFoundError(
             "no rollout is running", where=where, fix=f"see: backstay rollout show --model {model.name}"
         )
+    champion = champion_of(records, model.name)
+    if champion is not None and champion.digest == turn.state.digest:
+        carry_on(records, model)
+        raise RefusedError(
+            f"version {turn.state.number} is champion already", where=where, expected="a rollout that has not ended",
+            fix=f'back to the champion before: backstay rollback --model {model.name} --why "..."',
+        )  # fmt: skip
     route = route_of(records, model, turn.state)
     ended = end(turn.state, "stopped", f"{records.actor} stopped it: {why}", now=records.clock.now(), route=route)
     made = _append(records, ended, turn.entry_id)

@@ -203,11 +203,16 @@ def end(
 ) -> State:
     """The end without the version: rolled back, where customers have seen it, else refused."""
     stage = ROLLED_BACK if state.stage in (CANARY, PROMOTING) else REFUSED
-    # A route that somebody else set is theirs: this state is not written on top of it, and so leaves it alone.
-    entry = route.entry if route.own or route.cut else state.route
     return replace(
-        state, stage=stage, since=now, route=entry, cause=cause, reason=reason, evidence=dict(evidence or {})
-    )
+        state, stage=stage, since=now, route=_left(state, route), cause=cause, reason=reason,
+        evidence=dict(evidence or {}),
+    )  # fmt: skip
+
+
+def _left(state: State, route: Route) -> int:
+    """The route's entry on top of which an end is written, to clear it. One that somebody else set is theirs: the end
+    is not written on top of it, and so leaves it alone."""
+    return route.entry if route.own or route.cut else state.route
 
 
 def broken(state: State, seen: Seen, policy: Rollout | None) -> tuple[str, str, Mapping[str, Any]] | None:
@@ -293,7 +298,7 @@ def _lacking(state: State, seen: Seen, limit: Canary) -> str:
 def _promoted(state: State, champion: Champion, route: Route, now: int) -> State:
     """The end with the version: the alias has been moved, by whoever carried the state out."""
     return replace(
-        state, stage=PROMOTED, since=now, route=route.entry, cause="", evidence={"alias": champion.entry},
+        state, stage=PROMOTED, since=now, route=_left(state, route), cause="", evidence={"alias": champion.entry},
         reason=f"it is champion, before was version {state.against}",
     )  # fmt: skip
 
