@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,6 +15,7 @@ from backstay.core.times import HOUR, MINUTE, instant
 from backstay.lifecycle.judge import judge, promote
 from backstay.lifecycle.tick import open_candidates
 from backstay.project import GateRefused, Project
+from backstay.registry.versions import ModelVersion
 from backstay.rollout import Verdict
 from tests.serving import shop
 
@@ -62,6 +65,61 @@ def test_the_tick_does_what_is_due_and_only_once(path: Path) -> None:
     assert [move.to for move in ticked.promoted] == ([2] if ticked.judged[0].decision.verdict is Verdict.PASS else [])
     again = project.tick("late")
     assert (again.judged, again.promoted, again.trained) == ((), (), ())
+
+
+def before(project: Project, kind: str, act: Callable[[], object]) -> None:
+    """Have something happen once, before the project's ledger gets an entry of this kind."""
+    ledger: Any = project.services.ledger
+    append, acts = ledger.append, [act]
+
+    def instead(given: str, *more: Any, **named: Any) -> Any:
+        if given == kind and acts:
+            acts.pop()()
+        return append(given, *more, **named)
+
+    ledger.append = instead
+
+
+def test_of_ticks_at_once_one_trains(path: Path) -> None:
+    moment = START + 5 * 24 * HOUR
+    project, other = project_at(path, moment), project_at(path, moment)
+    trained: list[ModelVersion] = []
+    before(project, "retrain", lambda: trained.extend(other.tick("late").trained))  # both saw that one is due
+    ticked = project.tick("late")
+    assert ([one.number for one in trained], ticked.trained) == ([3], ())
+    assert ticked.waiting == ("a version is being trained: another tick began just now",)
+    assert [version.number for version in project.versions("late")] == [1, 2, 3]
+
+
+def test_the_claim_of_a_process_that_was_killed_ends(path: Path) -> None:
+    project = project_at(path, START + 5 * 24 * HOUR)
+    records = project.records
+
+    def broken() -> None:
+        raise RuntimeError("no memory")
+
+    before(project, "data", broken)
+    with pytest.raises(RuntimeError, match="no memory"):
+        project.tick("late")
+    claim = records.ledger.last("retrain", "late")
+    assert claim is not None
+    assert claim.body["until"] == project.clock.now()  # a training that failed holds nothing up
+    held = {**claim.body, "until": project.clock.now() + HOUR}
+    records.ledger.append("retrain", "late", held, at=claim.at, actor="killed")
+    assert project.tick("late").waiting == ("a version is being trained: killed began at 2024-02-25T00:00:00Z",)
+    project.clock.advance(project.clock.now() + HOUR)  # type: ignore[attr-defined]
+    assert len(project.tick("late").trained) == 1
+
+
+def test_a_champion_that_comes_between_is_told(path: Path) -> None:
+    text = (path / "models.py").read_text()
+    text = text.replace('metric="auc", ', 'metric="auc", margin=-0.3, ').replace('judge_after="5d"', 'judge_after="7d"')
+    (path / "models.py").write_text(text)
+    project = project_at(path, MATURE + 2 * 24 * HOUR)
+    before(project, "alias", lambda: shop.move_champion(project_at(path, project.clock.now()), 1))
+    ticked = project.tick("late")
+    assert (ticked.promoted, ticked.judged[0].decision.verdict) == ((), Verdict.PASS)
+    assert "version 2 passed, and another became champion meanwhile" in ticked.waiting[0]
 
 
 def test_a_planted_unit_error_fails_and_is_named(path: Path) -> None:

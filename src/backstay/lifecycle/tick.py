@@ -6,11 +6,12 @@ second time.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from backstay.core.errors import ConflictError, RefusedError
 from backstay.core.show import Shown
-from backstay.core.times import HOUR, duration
+from backstay.core.times import HOUR, duration, instant_text
 from backstay.definitions import Model
 from backstay.lifecycle.approval import ApprovalNeeded, approved
 from backstay.lifecycle.candidates import train_candidate
@@ -26,7 +27,10 @@ from backstay.registry.environment import Environment
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
 from backstay.rollout.stages import APPROVAL, PROMOTED
-from backstay.storage.ports import Compacted
+from backstay.storage.ports import Compacted, Entry
+
+RETRAIN = "retrain"
+"""The ledger's kind of entry for the claim of a training that is due; its subject is the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,13 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
     judged, promoted, waiting = judge_due(records, model)
     turns += carry_on(records, model)
     versions = records.registry.versions(model.name)
-    trained = []
-    if versions and now - max(v.manifest.dataset.as_of for v in versions) >= duration(model.retrain.every):
+    trained: list[ModelVersion] = []
+    newest = max((v.manifest.dataset.as_of for v in versions), default=now)
+    if versions and now - newest >= duration(model.retrain.every):
         refused = _refused(records, model, now)
+        if not refused:
+            trained, refused = _retrained(records, model, environment, newest, strict=strict)
         waiting += refused
-        try:
-            trained += [] if refused else [train_candidate(records, model, environment, as_of=now, strict=strict)]
-        except DataRefused as error:  # it stands in the ledger; a tick an hour later looks again
-            waiting.append(error.what)
     moves = [] if not turns else records.registry.history(model.name, "champion")
     ends = {one.state.evidence.get("alias") for one in turns if one.state.stage == PROMOTED}
     promoted = [*(move for move in moves if move.entry_id in ends), *promoted]
@@ -77,6 +80,40 @@ def _refused(records: Records, model: Model, now: int) -> list[str]:
     decision = entry.body["decision"]
     failed = decision["verdict"] == Verdict.FAIL.value
     return [f"the data are not fit to be learned from: {decision['reason']}"] if failed else []
+
+
+def _retrained(
+    records: Records, model: Model, environment: Environment, newest: int, *, strict: bool
+) -> tuple[list[ModelVersion], list[str]]:
+    """Train the version that is due; or why not, where another tick does, or the data are refused.
+
+    It is claimed in the ledger first, so that of ticks at once one trains. The claim ends where the training fails, and
+    after an hour in any case: a process that was killed holds it no longer than that.
+
+    newest: as of when the newest version was trained, which says which training this is
+    """
+    last, now = records.ledger.last(RETRAIN, model.name), records.clock.now()
+    if last is not None and last.body["newest"] == newest and now < last.body["until"]:
+        return [], [f"a version is being trained: {last.actor} began at {instant_text(last.at)}"]
+    try:
+        mine = _claim(records, model, newest, now + HOUR, 0 if last is None else last.id)
+    except ConflictError:
+        return [], ["a version is being trained: another tick began just now"]
+    try:
+        return [train_candidate(records, model, environment, as_of=now, strict=strict)], []
+    except BaseException as error:
+        with suppress(ConflictError):  # it took so long that the next one has begun
+            _claim(records, model, newest, records.clock.now(), mine.id)
+        if isinstance(error, DataRefused):  # it stands in the ledger; a tick an hour later looks again
+            return [], [error.what]
+        raise
+
+
+def _claim(records: Records, model: Model, newest: int, until: int, expect: int) -> Entry:
+    body = {"newest": newest, "until": until}
+    return records.ledger.append(
+        RETRAIN, model.name, body, at=records.clock.now(), actor=records.actor, expect=expect
+    )  # fmt: skip
 
 
 def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[AliasMove], list[str]]:
@@ -111,7 +148,10 @@ def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[Ali
         elif needed:
             waiting.append(needed)
         else:
-            promoted.append(promote(records, model, judged[-1]))
+            try:
+                promoted.append(promote(records, model, judged[-1]))
+            except ConflictError as error:  # another tick, or a person: the next one compares it with their champion
+                waiting.append(f"version {version.number} passed, and another became champion meanwhile: {error.what}")
     return judged, promoted, waiting
 
 
