@@ -119,7 +119,7 @@ class Canary:
     least:    the shortest time a step takes
     at_most:  the longest: a step whose evidence is not together by then is rolled back
     guards:   what it must not do; each is looked at at every tick
-    key:      the keys that entities are told apart by; empty: those of the route before, else all of the model
+    key:      the keys that entities are told apart by; empty: all of the model, or those of a route that explores
     """
 
     steps: Sequence[float] = (0.01, 0.05, 0.25, 1.0)

@@ -65,8 +65,10 @@ def history(records: Records, model: str) -> list[Turn]:
     return [Turn(State.from_dict(one.body), one.at, one.actor, one.id) for one in entries]
 
 
-def start(records: Records, model: Model, number: int) -> Turn:
+def start(records: Records, model: Model, number: int, *, expect: int | None = None) -> Turn:
     """Begin the rollout of a version that passed its gate.
+
+    expect: the last entry of the model's rollouts that was seen (0: none); by default whichever is the last
 
     `RefusedError` for one that did harm before, and while another rollout or anything else is on the route;
     `InputError` where a rollout makes no sense.
@@ -74,12 +76,13 @@ def start(records: Records, model: Model, number: int) -> Turn:
     version = records.registry.get(model.name, number)
     seen = _startable(records, model, version)
     before = last(records, model.name)
+    known = (0 if before is None else before.entry_id) if expect is None else expect
     now = records.clock.now()
     gate = records.ledger.last(GATE, f"{model.name}/{number}")
     assert model.rollout is not None
     assert gate is not None
     first = begin(model.name, number, version.digest, gate.id, seen, model.rollout, now)
-    turn = _append(records, first, 0 if before is None else before.entry_id)
+    turn = _append(records, first, known)
     settle(records, model, first)
     return turn
 
@@ -238,7 +241,9 @@ def _set_route(records: Records, model: Model, state: State) -> None:
         return
     # A rollout draws its own lot: what came of an earlier one's cohorts is not this one's.
     fresh = route is not None and not any(one.digest == state.digest for one in route.parts) and bool(parts)
-    key = model.keys if route is None else route.key
+    # A key that an experiment chose is not this rollout's: few entities are too few to tell harm by.
+    free = route is None or not (route.parts or route.explore)
+    key = model.keys if route is None or free else route.key
     if model.rollout is not None and model.rollout.canary is not None and model.rollout.canary.key:
         key = tuple(model.rollout.canary.key)
     routing.set(

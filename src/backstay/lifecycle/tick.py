@@ -22,7 +22,7 @@ from backstay.lifecycle.gates import standing
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
 from backstay.lifecycle.overrides import reopened
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.rollouts import Turn, carry_on, running, spent, start
+from backstay.lifecycle.rollouts import Turn, carry_on, history, last, running, spent, start
 from backstay.registry.environment import Environment
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
@@ -52,10 +52,11 @@ class Ticked(Shown):
 def tick(records: Records, model: Model, environment: Environment, *, strict: bool = False) -> Ticked:
     """Carry on, judge, promote and retrain what is due at the clock's time, then compact the prediction log."""
     now = records.clock.now()
-    turned = experiment_tick(records, model)
-    turns = carry_on(records, model)
+    turned, before = experiment_tick(records, model), last(records, model.name)
+    carry_on(records, model)
     judged, promoted, waiting = judge_due(records, model)
-    turns += carry_on(records, model)
+    carry_on(records, model)
+    turns = _since(records, model, before)
     versions = records.registry.versions(model.name)
     trained: list[ModelVersion] = []
     newest = max((v.manifest.dataset.as_of for v in versions), default=now)
@@ -70,6 +71,14 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
     return Ticked(
         tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting), tuple(turns), turned
     )
+
+
+def _since(records: Records, model: Model, before: Turn | None) -> list[Turn]:
+    """Where the model's rollouts went since then, their beginnings too."""
+    now = last(records, model.name)
+    if now is None or (before is not None and before.entry_id == now.entry_id):
+        return []
+    return [one for one in history(records, model.name) if before is None or one.entry_id > before.entry_id]
 
 
 def _refused(records: Records, model: Model, now: int) -> list[str]:
@@ -170,13 +179,14 @@ def _passed(records: Records, model: Model, version: ModelVersion) -> bool:
 
 def _begun(records: Records, model: Model, version: ModelVersion) -> list[str]:
     """Begin a version's rollout; what it waits for, if it cannot begin yet."""
+    seen = last(records, model.name)
+    if version.number in spent(records, model.name):
+        return []  # it ended since the candidates were read: only a person starts it again
     try:
-        start(records, model, version.number)
+        turn = start(records, model, version.number, expect=0 if seen is None else seen.entry_id)
     except (RefusedError, ConflictError) as error:
         return [error.what]
-    turn = running(records, model.name)
-    waits = turn is not None and turn.state.number == version.number and turn.state.stage == APPROVAL
-    return [_needed(records, model, version)] if waits else []
+    return [_needed(records, model, version)] if turn.state.stage == APPROVAL else []
 
 
 def _needed(records: Records, model: Model, version: ModelVersion) -> str:
@@ -189,18 +199,18 @@ def _needed(records: Records, model: Model, version: ModelVersion) -> str:
 
 
 def open_candidates(records: Records, model: Model) -> list[ModelVersion]:
-    """Versions that have had no final answer from the gate, oldest first.
+    """Versions that have had no final answer from the gate, oldest first: the last one counts.
 
     One that passed and was not promoted (the process ended in between, or another was promoted first) is judged again,
     and so is one whose check was overridden since. One whose rollout ended without it is not.
     """
-    answered = {
-        entry.subject
+    final = {
+        entry.subject: entry.body["decision"]["verdict"]
         for entry in records.ledger.entries(kind=GATE)
-        if entry.body["final"]
-        and entry.body["decision"]["verdict"] != Verdict.PASS.value
-        and entry.subject.startswith(f"{model.name}/")
-    } - reopened(records, model)
+        if entry.body["final"] and entry.subject.startswith(f"{model.name}/")
+    }
+    answered = {subject for subject, verdict in final.items() if verdict != Verdict.PASS.value}
+    answered -= reopened(records, model)
     promoted = {move.to for move in records.registry.history(model.name, "champion")}
     answered |= {f"{model.name}/{number}" for number in spent(records, model.name)}
     return [
