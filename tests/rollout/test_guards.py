@@ -24,7 +24,7 @@ def rows(at: np.ndarray, candidate: np.ndarray, entity: np.ndarray | None = None
     whole = {
         "entity": np.arange(n) if entity is None else entity, "failed": np.zeros(n, bool), "score": np.full(n, 0.2),
         "decision": np.zeros(n, bool), "took": np.full(n, 500), "timed": np.ones(n, bool), "batch": np.arange(n),
-        "outcome": np.full(n, np.nan), "matured": at + HOUR, "due": np.zeros(n, bool), **columns,
+        "size": np.ones(n, int), "outcome": np.full(n, np.nan), "matured": at + HOUR, "due": np.zeros(n, bool), **columns,
     }  # fmt: skip
     return Rows(at=at[order], candidate=candidate[order], **{name: one[order] for name, one in whole.items()})
 
@@ -162,7 +162,7 @@ def test_labels_count_when_they_are_mature_and_not_before() -> None:
     assert not look(Guard("brier"), young, ONE_STEP).missing
     never = look(Guard("brier"), replace(young, due=np.ones(n, bool)), ONE_STEP)
     assert (never.harm, never.missing) == (False, True)
-    assert never.reason == "brier: of 400 rows whose labels are mature, none has one"
+    assert never.reason == "brier: candidate, 200 rows whose labels are mature, none with a label and a score"
 
 
 def test_times_that_nobody_took_are_missing_but_not_in_a_replay() -> None:

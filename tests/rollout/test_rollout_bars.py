@@ -90,8 +90,8 @@ class World:
         return Rows(
             at=at, candidate=candidate, entity=np.arange(n), failed=np.zeros(n, bool),
             score=score, decision=score > 0.5, took=np.exp(rng.normal(6, 0.3, n)).astype(np.int64),
-            timed=np.ones(n, bool), batch=np.arange(n), outcome=outcome, matured=at + DELAY * DAY,
-            due=np.zeros(n, bool),
+            timed=np.ones(n, bool), batch=np.arange(n), size=np.ones(n, np.int64), outcome=outcome,
+            matured=at + DELAY * DAY, due=np.zeros(n, bool),
         )  # fmt: skip
 
 

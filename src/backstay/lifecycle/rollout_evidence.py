@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from backstay.definitions import Canary, Model
+from backstay.definitions import Canary, Guard, Model
 from backstay.definitions import Rollout as Policy
 from backstay.lifecycle.approval import ApprovalNeeded, approved, last_decision
 from backstay.lifecycle.gates import where_it_stands
@@ -15,12 +15,12 @@ from backstay.lifecycle.records import Records
 from backstay.lifecycle.rollout_rows import canary_rows
 from backstay.registry.routing import BASELINE, BUCKETS, ROUTE, Part, RouteEntry, Routing
 from backstay.registry.versions import ModelVersion
-from backstay.rollout.stages import CANARY, PROMOTING, SHADOW, Champion, Route, Seen, State
+from backstay.rollout.stages import CANARY, PROMOTING, SHADOW, Champion, Look, Route, Seen, State
 from backstay.rollout.verdict import Check, Verdict
 from backstay.storage.ports import Entry
 
 if TYPE_CHECKING:
-    from backstay.rollout.guards import Step
+    from backstay.rollout.guards import Rows, Step
 
 
 def see(records: Records, model: Model, state: State, past: Sequence[State], now: int) -> Seen:
@@ -153,7 +153,7 @@ def _shadow(records: Records, model: Model, version: ModelVersion, route: Route,
 def _canary(
     records: Records, model: Model, state: State, past: Sequence[State], seen: Seen, policy: Canary, now: int
 ) -> Seen:
-    from backstay.rollout.guards import LABELLED, look, lot  # loaded late: a server guards nobody
+    from backstay.rollout.guards import LABELLED, lot  # loaded late: a server guards nobody
 
     steps, begun = steps_of(records, model.name, past)
     if not steps:
@@ -162,12 +162,25 @@ def _canary(
     assert route is not None
     labels = any(one.metric in LABELLED for one in policy.guards)
     name = f"v{state.number}"
-    rows = canary_rows(records, model, name, key=route.key, since=steps[0].since, until=now, labels=labels)
+    rows, unread = canary_rows(records, model, name, key=route.key, since=steps[0].since, until=now, labels=labels)
     here = rows.candidate[rows.at >= begun]
-    guards = tuple(look(one, rows, steps) for one in policy.guards)
+    guards = tuple(_look(one, rows, steps, unread) for one in policy.guards)
     return replace(
         seen, candidate=int(here.sum()), baseline=int(here.size - here.sum()), lot=lot(rows, steps), guards=guards
     )
+
+
+def _look(guard: Guard, rows: Rows, steps: Sequence[Step], unread: str) -> Look:
+    """What one guard sees. One that cannot be computed sees nothing, and leaves the others their eyes."""
+    from backstay.rollout.guards import LABELLED, look
+
+    try:
+        if unread and guard.metric in LABELLED:
+            return Look(guard.metric, False, f"{guard.metric}: {unread}", missing=True)
+        return look(guard, rows, steps)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and is no evidence for going on
+        reason = f"{guard.metric}: it cannot be computed: {type(error).__name__}: {error}"
+        return Look(guard.metric, False, reason, missing=True)
 
 
 def steps_of(records: Records, model: str, past: Sequence[State]) -> tuple[list[Step], int]:

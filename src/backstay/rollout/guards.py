@@ -5,10 +5,11 @@ is computed anew from the records at each look: nothing is stored between looks,
 or out of step with the records when a process is killed, whenever the ticks fall.
 
     units    an entity counts once, by the mean of its rows in the block in which it first appears: a cohort is sticky,
-             and ten requests of one customer are one customer. Scoring times count once a batch.
+             and ten requests of one customer are one customer. Scoring times count once a call, beside a call of the
+             other arm (`calls.py`): among those of one size, and among all, at half the level each.
     blocks   an arm beside the other, closed when both have 20 new units, and 2% of those before: bounds that depend on
              who came and never on what came of it, so they are the same at every look. What is not in a closed block
-             waits for the next look.
+             waits for the next look, and a guard without one has seen nothing: no step goes on.
     labels   a row is in the block of the moment at which its label is mature. Late labels of early steps count when
              they are there.
     windows  three quarters of a guard's level are for the whole canary. A version that does harm only later, to those
@@ -30,6 +31,7 @@ from backstay.definitions.rollout import Guard
 from backstay.evaluation.interval import Interval
 from backstay.evaluation.sequential import AssignmentTest, Counts, HarmTest, MeanDifference, Moments
 from backstay.evaluation.sequential.rates import log_bets, log_mixture
+from backstay.rollout.calls import pairs, size_class
 from backstay.rollout.stages import Look
 
 Floats = npt.NDArray[np.float64]
@@ -41,6 +43,7 @@ LEAST, GROWTH = 20, 0.02
 WHOLE = 0.75
 """The share of a guard's level that is for the canary as a whole; the rest is for its steps."""
 LABELLED = ("log_loss", "brier")
+_ARMS = ("candidate", "champion")
 LOT = 0.001
 """How often an assignment that is fair is called unfair."""
 
@@ -57,6 +60,7 @@ class Rows:
     took:      microseconds that scoring its batch took; 0: nobody took the time
     timed:     whether it should have been: a replay never is
     batch:     with which others it was scored: the same number for rows of one batch
+    size:      how many rows that batch had, also those of neither cohort
     outcome:   0 or 1 of a mature label, NaN without one; matured: when its label is mature (T + maturity)
     due:       whether it is mature by now
     """
@@ -70,6 +74,7 @@ class Rows:
     took: Ints
     timed: Bools
     batch: Ints
+    size: Ints
     outcome: Floats
     matured: Ints
     due: Bools
@@ -101,17 +106,30 @@ Values = tuple[Ints, Bools, Ints, Floats]
 
 def look(guard: Guard, rows: Rows, steps: Sequence[Step]) -> Look:
     """What one guard sees. `steps` in order, the first one's `since` being the beginning of the canary."""
-    values, missing = _values(guard.metric, rows)
-    if missing:
-        return Look(guard.metric, False, missing, missing=True, needed=guard.rows)
-    seen = []
-    for name, window, level in _windows(values, steps, guard.level):
-        test = replace(guard, level=level)
-        seen.append(_TESTS[guard.metric](test, name, list(blocks(*window))))
-    shown = next((one for one in seen if one.harm), seen[0])
-    whole = seen[0].evidence
-    counted = min(int(whole[arm].get("n", whole[arm].get("requests", 0))) for arm in ("candidate", "champion"))
-    return replace(shown, counted=counted, needed=guard.rows)
+    labelled, needed = guard.metric in LABELLED, max(guard.rows, LEAST)
+    if guard.metric == "latency" and not rows.timed.any():
+        reason = "latency: a replay takes no times, and none are compared"
+        return Look(guard.metric, False, reason, needed=guard.rows)
+    seen: list[Look] = []
+    whole: list[tuple[int, Look]] = []
+    kinds = _latencies(rows) if guard.metric == "latency" else {"": _values(guard.metric, rows)}
+    for kind, values in kinds.items():
+        for name, window, level in _windows(values, steps, guard.level / len(kinds)):
+            test = replace(guard, level=level)
+            seen.append(_TESTS[guard.metric](test, kind + name, list(blocks(*window))))
+            if not name:
+                whole.append((_counted(seen[-1]), seen[-1]))
+    shown = next((one for one in seen if one.harm), next((one for count, one in whole if count), whole[-1][1]))
+    missing = "" if shown.harm else _missing(guard.metric, rows)
+    return replace(
+        shown, counted=max(count for count, _ in whole), needed=needed, first=0 if labelled else LEAST,
+        missing=bool(missing), reason=missing or shown.reason,
+    )  # fmt: skip
+
+
+def _counted(seen: Look) -> int:
+    """How many units of the arm that has fewer are in closed blocks."""
+    return min(int(seen.evidence[arm].get("n", seen.evidence[arm].get("requests", 0))) for arm in _ARMS)
 
 
 def lot(rows: Rows, steps: Sequence[Step]) -> str:
@@ -176,27 +194,54 @@ def _ends(candidate: Ints, baseline: Ints) -> list[int]:
         mine, theirs = int(candidate[end - 1]), int(baseline[end - 1])
 
 
-def _values(metric: str, rows: Rows) -> tuple[Values, str]:
-    """The rows that a metric is about, with their values; and what is missing, if there should be some."""
-    keep, at, unit = np.ones(len(rows), np.bool_), rows.at, rows.entity
+def _values(metric: str, rows: Rows) -> Values:
+    """The rows that a metric is about, with their values."""
+    keep, at = np.ones(len(rows), np.bool_), rows.at
     value: Floats
-    missing = ""
     if metric == "errors":
         value = rows.failed.astype(np.float64)
     elif metric == "decisions":
         value = rows.decision.astype(np.float64)
-    elif metric == "latency":
-        keep, unit = (rows.took > 0) & ~rows.failed, rows.batch
-        value = np.log(np.maximum(rows.took, 1).astype(np.float64))
-        if rows.timed.any() and not keep.any():
-            missing = "latency: nobody took the time of scoring"
     else:
-        keep, at, value = ~np.isnan(rows.outcome), rows.matured, _losses(metric, rows)
-        if rows.due.any() and not keep.any():
-            missing = f"{metric}: of {int(rows.due.sum()):,} rows whose labels are mature, none has one"
+        keep, at, value = _labelled(rows), rows.matured, _losses(metric, rows)
     order = np.argsort(at[keep], kind="stable")
-    picked = (at[keep][order], rows.candidate[keep][order], unit[keep][order], value[keep][order])
-    return picked, missing
+    return at[keep][order], rows.candidate[keep][order], rows.entity[keep][order], value[keep][order]
+
+
+def _latencies(rows: Rows) -> dict[str, Values]:
+    """Pairs of calls of one size, and of any size: the candidate's value is how much longer its call took, and the
+    baseline's is 0."""
+    _, first = np.unique(rows.batch, return_index=True)
+    first = np.sort(first)
+    calls = first[(rows.took[first] > 0) & ~rows.failed[first]]
+    mine, size, took = rows.candidate[calls], rows.size[calls], rows.took[calls]
+    out: dict[str, Values] = {}
+    for name, kind in ((" of calls of one size", size_class(size)), (" of calls of any size", np.zeros_like(size))):
+        later, gap = pairs(mine, size, took, kind)
+        value = np.column_stack([gap, np.zeros_like(gap)]).ravel()
+        arm = np.tile([True, False], gap.size)
+        out[name] = np.repeat(rows.at[calls][later], 2), arm, np.repeat(np.arange(gap.size), 2), value
+    return out
+
+
+def _labelled(rows: Rows) -> Bools:
+    """Which rows have an outcome, and a score to hold against it."""
+    return np.isfinite(rows.outcome) & np.isfinite(rows.score)
+
+
+def _missing(metric: str, rows: Rows) -> str:
+    """Which arm lacks values that should be there by now, in a sentence; "" if neither does."""
+    if metric in LABELLED:
+        due, known, what = rows.due, _labelled(rows), "whose labels are mature, {} with a label and a score"
+    elif metric == "latency":
+        due, known, what = rows.timed & ~rows.failed, rows.took > 0, "whose scoring takes time, {} with the time"
+    else:
+        return ""
+    for arm, mine in (("candidate", rows.candidate), ("baseline", ~rows.candidate)):
+        many, some = int((due & mine).sum()), int((due & known & mine).sum())
+        if (many and not some) or (many >= LEAST and 2 * some < many):
+            return f"{metric}: {arm}, {many:,} rows {what.format(f'{some:,}' if some else 'none')}"
+    return ""
 
 
 def _losses(metric: str, rows: Rows) -> Floats:
@@ -249,7 +294,7 @@ def _harm(guard: Guard, seen: Sequence[Block]) -> HarmTest:
 
 
 def _worse(guard: Guard, when: str, seen: Sequence[Block]) -> Look:
-    """Of a loss, or of the logarithm of a time: is the mean higher by more than the margin?"""
+    """Of a loss, or of the logarithm of a time over another: is the mean higher by more than the margin?"""
     share = guard.metric == "latency"
     margin = math.log1p(guard.margin) if share else guard.margin
     return _means(guard, when, seen, lambda gap: gap.low > margin, None, 1 - 2 * guard.level)
@@ -272,8 +317,8 @@ def _means(
         if isinstance(gap, Interval) and harmful(gap):
             harm = True
             break
-    unit = "batches" if guard.metric == "latency" else "entities"
-    sizes = f"{test.candidate.n:,} {unit} beside {test.champion.n:,}"
+    unit = "pairs" if guard.metric == "latency" else "entities"
+    sizes = f"{test.candidate.n:,} {unit}" + ("" if unit == "pairs" else f" beside {test.champion.n:,}")
     gap = test.reading().gain
     if not isinstance(gap, Interval):
         return Look(guard.metric, False, f"{guard.metric}{when}: {sizes} cannot tell yet", evidence=test.as_dict())

@@ -119,7 +119,8 @@ class Look(Shown):
     """What one guard sees. Harm is shown or it is not; that there is none is never shown.
 
     missing: there should be evidence, and there is none: a label that never joins, times that nobody took
-    counted: how many values of the arm that has fewer; needed: how many there must be before everybody gets it
+    counted: how many values of the arm that has fewer are compared; first: how many must be before any step goes on;
+             needed: before everybody gets it
     """
 
     metric: str
@@ -129,6 +130,7 @@ class Look(Shown):
     evidence: Mapping[str, Any] = field(default_factory=dict)
     counted: int = 0
     needed: int = 0
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,10 +291,10 @@ def _lacking(state: State, seen: Seen, limit: Canary) -> str:
         return "; ".join(missing)
     if min(seen.candidate, seen.baseline) < limit.requests:
         return f"{seen.candidate:,} requests answered beside {seen.baseline:,}, and {limit.requests:,} each are needed"
-    if any(state.share < share < 1 for share in limit.steps):
-        return ""
-    few = [one for one in seen.guards if one.counted < one.needed]
-    return "; ".join(f"{one.metric}: {one.counted:,} counted an arm, and {one.needed:,} are needed" for one in few)
+    more = any(state.share < share < 1 for share in limit.steps)
+    asked = [(one, one.first if more else max(one.first, one.needed)) for one in seen.guards]
+    few = [(one, least) for one, least in asked if one.counted < least]
+    return "; ".join(f"{one.metric}: {one.counted:,} counted an arm, and {least:,} are needed" for one, least in few)
 
 
 def _promoted(state: State, champion: Champion, route: Route, now: int) -> State:
