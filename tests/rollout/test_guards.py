@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backstay.definitions import Guard
+from backstay.definitions import Canary, Guard, Rollout
 from backstay.evaluation.sequential import Counts, HarmTest
 from backstay.registry.routing import BASELINE, BUCKETS, Part, allocate
 from backstay.rollout.guards import LEAST, Rows, Step, blocks, look, lot
+from backstay.rollout.stages import CANARY, Champion, Route, Seen, State, advance
 
 HOUR = 3_600_000_000
 ONE_STEP = (Step(0, 0.25, 0.25),)
@@ -22,9 +23,10 @@ def rows(at: np.ndarray, candidate: np.ndarray, entity: np.ndarray | None = None
     n = at.size
     order = np.argsort(at, kind="stable")
     whole = {
-        "entity": np.arange(n) if entity is None else entity, "failed": np.zeros(n, bool), "score": np.full(n, 0.2),
+        "entity": np.arange(n) if entity is None else entity, "failed": np.zeros(n, bool), "size": np.ones(n, int),
         "decision": np.zeros(n, bool), "took": np.full(n, 500), "timed": np.ones(n, bool), "batch": np.arange(n),
-        "size": np.ones(n, int), "outcome": np.full(n, np.nan), "matured": at + HOUR, "due": np.zeros(n, bool), **columns,
+        "score": np.full(n, 0.2), "outcome": np.full(n, np.nan), "matured": at + HOUR, "due": np.zeros(n, bool),
+        **columns,
     }  # fmt: skip
     return Rows(at=at[order], candidate=candidate[order], **{name: one[order] for name, one in whole.items()})
 
@@ -165,10 +167,89 @@ def test_labels_count_when_they_are_mature_and_not_before() -> None:
     assert never.reason == "brier: candidate, 200 rows whose labels are mature, none with a label and a score"
 
 
+def test_an_arm_that_lacks_half_its_values_is_missing_though_the_other_has_all() -> None:
+    n = 4_000
+    rng, candidate, due = np.random.default_rng(1), np.arange(n) % 2 == 0, np.ones(n, bool)
+    outcome = (rng.random(n) < 0.3).astype(float)
+    for mine in (candidate, ~candidate):
+        for share, missing in ((1.0, True), (0.6, True), (0.4, False)):
+            known = np.where(mine & (rng.random(n) < share), np.nan, outcome)
+            assert (
+                look(Guard("brier"), rows(np.arange(n), candidate, outcome=known, due=due), ONE_STEP).missing is missing
+            )
+            took = np.where(mine & (rng.random(n) < share), 0, 500)
+            assert look(Guard("latency"), rows(np.arange(n), candidate, took=took), ONE_STEP).missing is missing
+    one = np.where(np.arange(n) == 0, 1.0, np.nan)
+    found = look(Guard("log_loss"), rows(np.arange(n), candidate, outcome=one, due=due), ONE_STEP)
+    assert found.missing
+    assert found.reason.startswith("log_loss: candidate, 2,000 rows whose labels are mature, 1 with a label")
+
+
+def test_a_score_that_is_no_number_hides_no_harm() -> None:
+    n = 4_000
+    candidate, outcome = np.arange(n) % 2 == 0, (np.arange(n) % 3 == 0).astype(float)
+    score = np.where(candidate ^ (outcome > 0), 0.9, 0.05)
+    for broken in (np.nan, np.inf):
+        found = rows(
+            np.arange(n), candidate, score=np.where(np.arange(n) == 7, broken, score), outcome=outcome,
+            due=np.ones(n, bool),
+        )  # fmt: skip
+        assert look(Guard("log_loss"), found, ONE_STEP).harm
+
+
+def test_a_guard_whose_entities_are_too_few_lets_no_step_go_on() -> None:
+    rng, policy = np.random.default_rng(6), Rollout(canary=Canary(steps=(0.25, 0.5, 1), at_most="2d"))
+    entity = np.arange(400) % 20  # ten an arm, and twenty rows each
+    few = rows(np.arange(400), entity % 2 == 0, entity, failed=(entity % 2 == 0) & (rng.random(400) < 0.6))
+    many = rows(np.arange(400), entity % 2 == 0)
+    champion = Champion(5, "d5", 40)
+    for share in (0.25, 0.5):
+        state = State("late", 7, "d7", 5, "d5", 40, 41, CANARY, 0, share, 0, 0, 1)
+        for found, goes in ((few, False), (many, True)):
+            looks = tuple(look(Guard(one), found, ONE_STEP) for one in ("errors", "decisions"))
+            seen = Seen(champion, Route(1, 1), candidate=200, baseline=200, guards=looks)
+            then = advance(state, seen, policy, 3 * HOUR)
+            assert (then is not None) is goes
+        after = advance(state, replace(seen, guards=(look(Guard("errors"), few, ONE_STEP),)), policy, 48 * HOUR)
+        assert after is not None
+        assert (after.cause, after.reason.split(": ", 2)[2]) == ("time", "errors: 0 counted an arm, and 20 are needed")
+        # Labels may come later than steps take: only the last one waits for them.
+        unlabelled = advance(state, replace(seen, guards=(look(Guard("brier"), many, ONE_STEP),)), policy, 3 * HOUR)
+        assert (unlabelled is None) is (share == 0.5)
+
+
 def test_times_that_nobody_took_are_missing_but_not_in_a_replay() -> None:
     found = rows(np.arange(200), np.arange(200) % 2 == 0, took=np.zeros(200, int))
     assert look(Guard("latency"), found, ONE_STEP).missing
-    assert not look(Guard("latency"), replace(found, timed=np.zeros(200, bool)), ONE_STEP).missing
+    replayed = look(Guard("latency"), replace(found, timed=np.zeros(200, bool)), ONE_STEP)
+    assert (replayed.missing, replayed.first, replayed.needed) == (False, 0, 0)
+    assert replayed.reason == "latency: a replay takes no times, and none are compared"
+
+
+def called(rng: np.random.Generator, share: float, slow: float, batches: int, load: int = 24) -> Rows:
+    """Batches of about `load` rows: a call of the candidate for its share, and one of the champion for all the rest, of
+    which the baseline is a part. A call takes 60 us, and 15 us a row."""
+    beside, n = min(share, 1 - share), np.maximum(1, rng.poisson(load, batches))
+    mine = rng.binomial(n, share)
+    theirs = rng.binomial(n - mine, beside / (1 - share))
+    size = np.stack([mine, n - mine], axis=1).ravel()
+    took = (60 + 15 * size) * np.exp(rng.normal(0, 0.1, size.size)) * np.tile([slow, 1.0], batches)
+    call = np.repeat(np.arange(2 * batches), np.stack([mine, theirs], axis=1).ravel())
+    return rows(call // 2 * 1_000, call % 2 == 0, took=took[call].astype(int), batch=call, size=size[call])
+
+
+@pytest.mark.parametrize(
+    ("share", "slow", "harm"),
+    [(0.01, 1, 0), (0.25, 1, 0), (0.5, 1, 0), (0.75, 1, 0), (0.9, 1, 0),
+     (0.25, 2, 10), (0.25, 3, 10), (0.5, 2, 10), (0.75, 2, 10), (0.01, 12, 10)],
+)  # fmt: skip
+def test_times_are_compared_among_calls_of_one_size(share: float, slow: float, harm: int) -> None:
+    rng, batches = np.random.default_rng(12), 12_000 if share == 0.01 else 3_000
+    looks = [look(Guard("latency", margin=0.2), called(rng, share, slow, batches), ONE_STEP) for _ in range(10)]
+    found = sum(one.harm for one in looks)
+    print(f"share {share:.0%}, {slow} times as slow: found in {found} of 10; {looks[0].reason}")  # noqa: T201
+    assert found == harm
+    assert all(one.counted >= one.first for one in looks)
 
 
 def test_the_lot_is_tested_on_entities() -> None:

@@ -59,8 +59,9 @@ class Guard:
             "decisions" (the share of decisions that are `true`, in either direction)
     margin: what is put up with: the candidate may be worse by as much, in the metric's unit; latency as a share
     level:  how often harm may be called where there is none, over all looks together
-    rows:   so many entities of each arm must have been counted before everybody gets the version. Where labels come
-            later than the steps take, this is what makes the last step wait for them; 0: it does not wait
+    rows:   so many entities of each arm (of latency: pairs of calls) must have been counted before everybody gets the
+            version: where labels come later than the steps take, the last one waits for them. At least 20 are asked
+            for, before any step goes on, and of labels before everybody gets it
     """
 
     metric: str

@@ -104,7 +104,7 @@ def counterfactual(
     found = records.predictions.scan(model=model.name, since=since, until=end)
     answered = [one for one in found if one.route != SHADOW]
     mature = [one for one in answered if one.chance < 1.0 and one.at + how.wait <= as_of]
-    rows = frame(model, key, "", [(one, 0, 0) for one in mature])
+    rows = frame(model, key, "", [(one, 0, 0, 1) for one in mature])
     # Every row is one of its own here: a source's column is summed after each.
     rows = rows.with_columns(first=True)
     reward = Reader(records, model, measured, key, how, as_of).values(rows, measured.name)

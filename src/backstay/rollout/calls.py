@@ -25,7 +25,7 @@ def size_class(size: Ints) -> Ints:
     >>> size_class(np.array([1, 2, 14, 15, 16, 17, 1_000, 1_020])).tolist()
     [0, 8, 30, 31, 32, 32, 79, 79]
     """
-    return np.floor(PARTS * np.log2(np.maximum(size, 1))).astype(np.int64)
+    return np.asarray(np.floor(PARTS * np.log2(np.maximum(size, 1))), np.int64)
 
 
 def pairs(candidate: Bools, size: Ints, took: Ints, kind: Ints) -> tuple[Ints, Floats]:

@@ -6,9 +6,10 @@ it was, however late or often one looks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from math import isfinite, log
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,19 @@ import polars as pl
 from backstay.core.times import duration
 from backstay.definitions import Model
 from backstay.definitions.experiments import LABELLED
+from backstay.lifecycle.calls import FALLBACK, call_of
 from backstay.lifecycle.experiments.metrics import Reader, feature_place
 from backstay.lifecycle.experiments.state import Lot, Standing
 from backstay.lifecycle.records import Records
+from backstay.rollout.calls import size_class
 from backstay.rollout.experiments import Block, Evidence
 from backstay.storage.predictions import SHADOW, Prediction
 
-FALLBACK = "fallback"
 _NAN = float("nan")
 _EMPTY = np.empty(0)
 Spans = list[tuple[int, int]]
-Logged = tuple[Prediction, int, int]
-"""A prediction, its stage, and its arm."""
+Logged = tuple[Prediction, int, int, int]
+"""A prediction, its stage, its arm, and how many rows were scored with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +58,27 @@ def read(records: Records, model: Model, standing: Standing, *, as_of: int) -> R
 
 
 def frame(model: Model, keys: Sequence[str], covariate: str, logged: Sequence[Logged]) -> pl.DataFrame:
-    """The rows: `at`, `stage`, `arm`, `entity`, what was answered, the covariate, and the keys as `key.NAME`."""
+    """The rows: `at`, `stage`, `arm`, `entity`, what was answered, the covariate, and the keys as `key.NAME`; `call` is
+    the class of its call's size."""
     feature = feature_place(model, covariate)
     whole, number = pl.Int64(), pl.Float64()
     columns: dict[str, tuple[Any, list[Any]]] = {
-        "at": (whole, [one.at for one, _, _ in logged]),
-        "stage": (whole, [stage for _, stage, _ in logged]),
-        "arm": (whole, [arm for _, _, arm in logged]),
-        "entity": (whole, numbered([tuple(one.keys.get(name) for name in keys) for one, _, _ in logged])),
-        "score": (number, [one.score for one, _, _ in logged]),
-        "decisions": (number, [float(one.decision) for one, _, _ in logged]),
-        "errors": (number, [float(one.route == FALLBACK or bool(one.error)) for one, _, _ in logged]),
-        "latency": (number, [log(one.took) if one.took > 0 and not one.replayed else _NAN for one, _, _ in logged]),
-        "feature": (number, [_number(None if feature is None else one.values[feature]) for one, _, _ in logged]),
+        "at": (whole, [one.at for one, *_ in logged]),
+        "stage": (whole, [stage for _, stage, *_ in logged]),
+        "arm": (whole, [arm for _, _, arm, _ in logged]),
+        "entity": (whole, numbered([tuple(one.keys.get(name) for name in keys) for one, *_ in logged])),
+        "score": (number, [one.score for one, *_ in logged]),
+        "decisions": (number, [float(one.decision) for one, *_ in logged]),
+        "errors": (
+            number,
+            [float(one.route == FALLBACK or bool(one.error) or not isfinite(one.score)) for one, *_ in logged],
+        ),
+        "call": (whole, size_class(np.array([size for *_, size in logged], np.int64)).tolist()),
+        "latency": (number, [log(one.took) if one.took > 0 and not one.replayed else _NAN for one, *_ in logged]),
+        "feature": (number, [_number(None if feature is None else one.values[feature]) for one, *_ in logged]),
     }
     for name in model.keys:
-        columns[f"key.{name}"] = (model.ask.source.schema[name], [one.keys.get(name) for one, _, _ in logged])
+        columns[f"key.{name}"] = (model.ask.source.schema[name], [one.keys.get(name) for one, *_ in logged])
     return pl.DataFrame([pl.Series(name, values, kind) for name, (kind, values) in columns.items()])
 
 
@@ -94,17 +101,17 @@ def _logged(records: Records, model: Model, standing: Standing, until: int) -> t
     places = {one.name: place for place, one in enumerate(standing.versions)}
     lot, early = Lot(records, standing), 0
     out: list[Logged] = []
-    found = records.predictions.scan(model=model.name, since=standing.began, until=until)
-    for one in sorted(found, key=lambda row: (row.at, row.id)):
-        if one.route == SHADOW:
-            continue
+    scanned = records.predictions.scan(model=model.name, since=standing.began, until=until)
+    found = sorted((one for one in scanned if one.route != SHADOW), key=lambda row: (row.at, row.id))
+    sizes = Counter(map(call_of, found))
+    for one in found:
         stage = next(place for place, stage in enumerate(standing.stages) if stage.holds(one.at))
         shares = standing.stages[stage].shares
         arm = lot.arm(stage, one.keys) if one.route == FALLBACK else places.get(one.route)
         if arm is None or abs(one.propensity - shares[arm]) > 1e-9:
             early += 1
         else:
-            out.append((one, stage, arm))
+            out.append((one, stage, arm, sizes[call_of(one)]))
     return out, early
 
 
@@ -146,7 +153,7 @@ def _covariate(reader: Reader, rows: pl.DataFrame, standing: Standing) -> pl.Ser
         return rows.get_column("feature") if experiment.covariate else None
     since = began - duration(experiment.before, where="before")
     found = reader.records.predictions.scan(model=reader.model.name, since=since, until=began)
-    past = frame(reader.model, reader.key, "", [(one, 0, 0) for one in found if one.route != SHADOW])
+    past = frame(reader.model, reader.key, "", [(one, 0, 0, 1) for one in found if one.route != SHADOW])
     return pl.Series(reader.before(rows, past, since, began))
 
 
@@ -157,6 +164,8 @@ def _blocks(
     wait = standing.measure.wait if "." in name else reader.model.label.maturity if name in LABELLED else 0
     due = [place for place, (_, end) in enumerate(spans) if end + wait <= reader.as_of]
     values = rows.select("entity", "arm", "block", value=pl.Series(reader.values(rows, name)).fill_nan(None))
+    if name == "latency":
+        values = alike(values.with_columns(rows.get_column("call")), len(standing.versions))
     each = (
         values.with_columns(known=pl.lit(_NAN) if known is None else known)
         .filter(pl.col("block").is_in(due))
@@ -174,6 +183,17 @@ def _blocks(
         ]
         out.append(Block(told[0], () if known is None else told[1]))
     return out
+
+
+def alike(values: pl.DataFrame, arms: int) -> pl.DataFrame:
+    """Scoring times of calls of one size only: of each block and class, as many rows of each arm, the first ones.
+
+    A call takes longer the more rows it has, and an arm with a larger share has larger calls.
+    """
+    known = pl.col("value").is_not_null()
+    here = [(known & (pl.col("arm") == arm)).sum().over("block", "call") for arm in range(arms)]
+    place = known.cast(pl.Int64()).cum_sum().over("block", "call", "arm")
+    return values.with_columns(pl.when(place <= pl.min_horizontal(here)).then("value").alias("value"))
 
 
 def _number(value: Any) -> float:
