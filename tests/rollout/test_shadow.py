@@ -13,7 +13,8 @@ from backstay.core.errors import DefinitionError, InputError
 from backstay.core.times import DAY
 from backstay.definitions import Shadow
 from backstay.evaluation.metrics import auc
-from backstay.rollout.pairs import UNKNOWN, Pairs, Side, scores
+from backstay.evaluation.sequential.excess import log_excess
+from backstay.rollout.pairs import UNKNOWN, Pairs, Side, Tries, scores
 from backstay.rollout.shadow import NOTHING, Asked, Known, compare_shadow, quality
 from backstay.rollout.verdict import Verdict
 
@@ -199,6 +200,41 @@ def test_what_is_missing_is_never_passed(change: dict[str, Any], policy: Shadow,
     assert check.name == "shadow"
     assert check.verdict.value == verdict, check.reason
     assert reason in check.reason
+
+
+@pytest.mark.parametrize(
+    ("served", "entity", "rows", "expected"),
+    [
+        (np.arange(3_000), None, 2, "INSUFFICIENT"),  # both of the first two
+        (np.arange(3_000), None, 3_000, "FAIL"),  # 3% of single rows
+        (np.where(np.arange(3_000) < 90, 0, np.arange(3_000)), None, 3_000, "INSUFFICIENT"),  # one batch
+        (np.arange(3_000), np.where(np.arange(3_000) < 90, 0, np.arange(3_000)), 3_000, "INSUFFICIENT"),  # one entity
+    ],
+)  # fmt: skip
+def test_what_fails_together_counts_once(served: Any, entity: Any, rows: int, expected: str) -> None:
+    failed = np.arange(rows) < 90
+    tries = Tries(failed, served[:rows], None if entity is None else entity[:rows])
+    pairs = _first(two_models(1, 0.0), rows - int(failed.sum()))
+    check = compare_shadow(pairs, ASKED, errors=["no"] * int(failed.sum()), tries=tries).check(Shadow())
+    assert check.verdict.value == expected, check.reason
+
+
+def test_errors_at_the_rate_that_is_put_up_with_fail_nobody_however_often_one_looks() -> None:
+    """1% of entities, looked at 31 times; and of 2%, which are too many."""
+    rng, looks = np.random.default_rng(3), range(1_000, 10_001, 300)
+    failed = {
+        rate: float(np.mean([
+            any(log_excess(row[:n], 0.01) >= math.log(100) for n in looks) for row in rng.random((40, 10_000)) < rate
+        ]))
+        for rate in (0.01, 0.02)
+    }  # fmt: skip
+    print(f"shown to fail more often than 1%, by the true rate: {failed}")  # noqa: T201
+    assert failed[0.01] <= 0.01
+    assert failed[0.02] >= 0.95
+    for wrong in ([0.5, 2.0], [math.nan]):
+        with pytest.raises(InputError, match="not in"):
+            log_excess(wrong, 0.01)
+    assert log_excess([0.0, 1.0], 0.0) == math.inf
 
 
 def test_nothing_at_all_is_told_as_nothing() -> None:

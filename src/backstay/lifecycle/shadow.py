@@ -24,7 +24,7 @@ from backstay.lifecycle.scored import LabelledRows
 from backstay.lifecycle.slices import Bools, pins, watched
 from backstay.registry.routing import Routing
 from backstay.registry.versions import ModelVersion
-from backstay.rollout.pairs import UNKNOWN, Pairs, Side
+from backstay.rollout.pairs import UNKNOWN, Pairs, Side, Tries
 from backstay.rollout.shadow import Asked, ShadowComparison, compare_shadow
 from backstay.storage.predictions import SHADOW, Prediction
 
@@ -84,7 +84,10 @@ def shadow_comparison(
         _side([two for _, two in scored]), _entities(records, model, scored), outcome,
     )  # fmt: skip
     reasons = [two.error or NO_SCORE for _, two in sorted_.failed]
-    return compare_shadow(pairs, asked, errors=reasons, slices=slices, labels=labels, left_out=sorted_.left_out)
+    return compare_shadow(
+        pairs, asked, errors=reasons, slices=slices, labels=labels, left_out=sorted_.left_out,
+        tries=_tries(records, model, sorted_),
+    )  # fmt: skip
 
 
 def shadowed(records: Records, version: ModelVersion) -> bool:
@@ -152,6 +155,15 @@ def _side(some: list[Prediction]) -> Side:
         np.array([one.score for one in some], np.float64),
         np.array([one.decision != (one.chance < 0.5) for one in some], np.bool_),  # as it was before the lot turned it
         np.array([one.took for one in some], np.int64), np.array([one.served_at for one in some], np.int64),
+    )  # fmt: skip
+
+
+def _tries(records: Records, model: Model, found: _Sorted) -> Tries:
+    """All rows that it was shown, as it was shown them."""
+    rows = sorted((*found.pairs, *found.failed), key=lambda pair: pair[1].served_at)
+    return Tries(
+        np.array([not np.isfinite(two.score) for _, two in rows], np.bool_),
+        np.array([two.served_at for _, two in rows], np.int64), _entities(records, model, rows),
     )  # fmt: skip
 
 

@@ -121,9 +121,44 @@ class Flips(Shown):
     net: Estimate
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Tries:
+    """All rows that it was shown, in the order they were served, a value a row.
+
+    failed: whether there was no score; served: rows of the same moment were one batch
+    entity: a number a row for the entity it is about; None: each row stands for itself
+    """
+
+    failed: Bools
+    served: Ints
+    entity: Ints | None = None
+
+    @property
+    def losses(self) -> Floats:
+        """By batch, the share of its entities without a score; of each entity its first row counts, and no other.
+
+        What fails together counts together: a batch that broke is one failure, whatever its size.
+        """
+        first = np.arange(self.failed.size)
+        if self.entity is not None:
+            first = np.sort(np.unique(self.entity, return_index=True)[1])
+        batches, batch = np.unique(self.served[first], return_inverse=True)
+        counts = np.bincount(batch, minlength=batches.size)
+        return np.asarray(np.bincount(batch, self.failed[first], minlength=batches.size) / np.maximum(counts, 1))
+
+    @classmethod
+    def alone(cls, scored: int, failed: int) -> Tries:
+        """Rows that each stand for themselves."""
+        n = scored + failed
+        return cls(np.arange(n) >= scored, np.arange(n))
+
+
 @dataclass(frozen=True, slots=True)
 class Failures(Shown):
-    """Rows for which there was no score, of all that it was shown; `rate` is exact. reasons: the commonest, counted."""
+    """Rows for which there was no score, of all that it was shown; `rate` is exact. reasons: the commonest, counted.
+
+    The interval takes rows as independent and is for one look; what fails a version is `rollout.shadow`'s own test.
+    """
 
     shown: int
     failed: int

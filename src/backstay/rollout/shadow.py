@@ -1,6 +1,7 @@
 """A shadow beside what was answered: is the version sound, and, once labels are mature, is it better or not worse?
 
-    errors     FAIL where it is shown to give no score more often than is put up with
+    errors     FAIL where it is shown to give no score more often than is put up with: by entities, each counted once,
+               a batch as one, with an e-value that holds over all looks; never below so many rows
     rows       INSUFFICIENT below so many pairs (with mature labels where quality is asked)
     quality    the gain on the gate's metric, paired and clustered by day, against the margin: PASS, FAIL, INSUFFICIENT
 
@@ -28,6 +29,7 @@ from backstay.core.times import DAY, instant_text
 from backstay.definitions import Shadow
 from backstay.evaluation.clustered import paired_difference
 from backstay.evaluation.interval import Estimate, Insufficient, Interval, estimated
+from backstay.evaluation.sequential.excess import log_excess
 from backstay.rollout.gate import SCORERS, WORDS
 from backstay.rollout.pairs import (
     UNKNOWN,
@@ -38,6 +40,7 @@ from backstay.rollout.pairs import (
     Pairs,
     Scores,
     Side,
+    Tries,
     failures,
     flips,
     flips_by_slice,
@@ -48,7 +51,7 @@ from backstay.rollout.pairs import (
 from backstay.rollout.verdict import Check, Decision, Verdict
 
 ERROR_LEVEL = 0.99
-"""The confidence of the rows without a score: shown above what is put up with, the version fails."""
+"""The confidence that it gives no score more often than is put up with, over all looks together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class ShadowComparison(Shown):
     quality: Gained
     grid: dict[str, Any] | None
     _known: Known = field(repr=False)
+    _tries: Tries = field(repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         asked = self.asked
@@ -125,7 +129,7 @@ class ShadowComparison(Shown):
 
     def check(self, policy: Shadow) -> Check:
         """Whether that is enough to go on: the answer "shadow", whose evidence has each part of it."""
-        parts = [_sound(self.failures, policy), self._enough(policy)]
+        parts = [_sound(self.failures, self._tries, policy), self._enough(policy)]
         if policy.quality != "any":
             parts.append(quality(self._known, self.asked, policy))
         whole = Decision.of(parts)
@@ -208,12 +212,14 @@ def compare_shadow(
     slices: Mapping[str, Bools | str] | None = None,
     labels: Mapping[str, int] | None = None,
     left_out: Mapping[str, int] | None = None,
+    tries: Tries | None = None,
 ) -> ShadowComparison:
     """Compare what a shadow said with what was answered.
 
     errors: why there was no score, one a row that it was shown and has none for
     slices: by name which pairs are in it, shape (rows,), or why that can't be told
     labels, left_out: counts to tell along, by why
+    tries:  the same rows and those of the pairs, as they were served; None: each stands for itself
     """
     known = np.flatnonzero(pairs.outcome != UNKNOWN)
     one, two = pairs.champion.score[known], pairs.candidate.score[known]
@@ -233,6 +239,7 @@ def compare_shadow(
         quality=_gained(labelled, asked),
         grid=grid(pairs),
         _known=labelled,
+        _tries=Tries.alone(pairs.rows, len(errors)) if tries is None else tries,
     )
 
 
@@ -244,16 +251,22 @@ def _gained(known: Known, asked: Asked) -> Gained:
     return Gained(asked.metric, known.rows, known.days, told[0], told[1], known.gain(asked.metric, asked.level))
 
 
-def _sound(found: Failures, policy: Shadow) -> Check:
+def _sound(found: Failures, tries: Tries, policy: Shadow) -> Check:
     """Whether it gives scores often enough."""
     if isinstance(found.rate, Insufficient):
         return Check("errors", Verdict.INSUFFICIENT, "it was shown no row", {"shown": 0})
-    rate, evidence = found.rate, found.as_dict()
+    losses = tries.losses
+    p_value = min(math.exp(-min(log_excess(losses, policy.errors), 700.0)), 1.0)
+    evidence = {**found.as_dict(), "batches": int(losses.size), "p_value": p_value}
     why = "".join(f"; {reason} ({count:,})" for reason, count in list(found.reasons.items())[:1])
     text = f"no score for {found.failed:,} of {found.shown:,} rows, {policy.errors:.2%} is put up with{why}"
-    if rate.low > policy.errors:
+    if found.rate.estimate <= policy.errors:
+        return Check("errors", Verdict.PASS, text, evidence)
+    if found.shown < policy.rows:
+        text += f"; whether that is chance is told from {policy.rows:,} rows on"
+    elif p_value <= 1 - ERROR_LEVEL:
         return Check("errors", Verdict.FAIL, text, evidence)
-    return Check("errors", Verdict.PASS if rate.estimate <= policy.errors else Verdict.INSUFFICIENT, text, evidence)
+    return Check("errors", Verdict.INSUFFICIENT, text, evidence)
 
 
 def _rule(gain: Interval, policy: Shadow) -> tuple[Verdict, str]:

@@ -8,8 +8,9 @@ together, whenever and for whatever reason one stops:
     MeanDifference      how far apart are the means of two arms: a confidence sequence
     PairedDifference    the same of differences on the same rows, such as a shadow's
     AssignmentTest      do the arms get the shares that they were meant to get?
+    log_excess          is one rate above what is put up with? An e-value, of all there is
 
-Each is a state of a few plain numbers: `update` gives the next one, `as_dict` is what a record keeps of it, and
+Each class is a state of a few plain numbers: `update` gives the next one, `as_dict` is what a record keeps of it, and
 `from_dict` goes on where that left off. Rows are taken in blocks, and are independent given the blocks before: rows of
 one entity lean on each other and count as one value.
 
@@ -17,8 +18,18 @@ What is not shown is not shown not to be: an e-value of 1 is no evidence, and ne
 """
 
 from backstay.evaluation.sequential.assignment import AssignmentTest
+from backstay.evaluation.sequential.excess import log_excess
 from backstay.evaluation.sequential.means import MeanDifference, PairedDifference, Reading
 from backstay.evaluation.sequential.moments import Moments
 from backstay.evaluation.sequential.rates import Counts, HarmTest
 
-__all__ = ["AssignmentTest", "Counts", "HarmTest", "MeanDifference", "Moments", "PairedDifference", "Reading"]
+__all__ = [
+    "AssignmentTest",
+    "Counts",
+    "HarmTest",
+    "MeanDifference",
+    "Moments",
+    "PairedDifference",
+    "Reading",
+    "log_excess",
+]
