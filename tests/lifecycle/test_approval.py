@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ import pytest
 from backstay.core.clock import ReplayClock
 from backstay.core.errors import AccessError, DefinitionError, InputError
 from backstay.core.times import instant
-from backstay.lifecycle.approval import ApprovalNeeded
+from backstay.lifecycle.approval import ApprovalNeeded, approved
+from backstay.lifecycle.judge import judge
+from backstay.lifecycle.overrides import override
 from backstay.project import Project
 from tests.serving import shop
 
@@ -140,3 +144,37 @@ def test_stakes_are_low_or_high() -> None:
 
     with pytest.raises(DefinitionError, match="stakes='medium'"):
         Model("m", features=None, label=None, ask=None, estimator=list, stakes="medium")  # type: ignore[arg-type]
+
+
+def test_an_approval_is_of_what_the_gate_said(opened: Opened) -> None:
+    """The same answer again keeps it; another policy and an override do not, nor does taking the override back."""
+    ann, bob = opened("ann"), opened("bob")
+    ann.judge(1, "late", as_of=shop.FIRST)
+    approval = bob.decide(1, "approve", "late", why="it passed")
+    version, model = bob.records.registry.get("late", 1), copy.copy(bob.model("late"))
+    ann.judge(1, "late", as_of=shop.FIRST)
+    assert approved(bob.records, model, version) == approval
+    model.gate = replace(model.gate, feature_tests=True)
+    judge(bob.records, model, 1, as_of=instant(shop.FIRST))
+    override(bob.records, model, 1, "feature_tests", "trust me")
+    said = rf"approved by bob on its gate's answer of entry {approval.gate}; it says another thing now, PASS:.*trust me"
+    with pytest.raises(ApprovalNeeded, match=said):
+        approved(bob.records, model, version)
+    again = bob.decide(1, "approve", "late", why="I have seen the override")
+    assert approved(bob.records, model, version) == again
+    override(bob.records, model, 1, "feature_tests", "no", withdraw=True)
+    with pytest.raises(ApprovalNeeded, match="another thing now, INSUFFICIENT"):
+        approved(bob.records, model, version)
+
+
+def test_an_approval_of_before_holds_for_the_answer_that_it_names(opened: Opened) -> None:
+    bob = opened("bob")
+    judged = bob.judge(1, "late", as_of=shop.FIRST)
+    body = {"decision": "approve", "why": "fine", "against": None, "gate": judged.entry_id, "bundle": "",
+            "manifest": judged.manifest}  # fmt: skip
+    bob.records.ledger.append("approval", "late/1", body, at=bob.records.clock.now(), actor="bob")
+    version, model = bob.records.registry.get("late", 1), bob.model("late")
+    assert approved(bob.records, model, version) is not None
+    bob.judge(1, "late", as_of=shop.FIRST)
+    with pytest.raises(ApprovalNeeded, match="it has answered again since, PASS"):
+        approved(bob.records, model, version)

@@ -2,7 +2,9 @@
 
 What is approved is a version, with the gate's answer that was there to see, against the champion of that moment; the
 *bundle* of that evidence is kept by its SHA-256 and named in the ledger's entry. An approval holds until somebody
-decides otherwise, or another version becomes champion: then it was given about another comparison.
+decides otherwise, or another version becomes champion: then it was given about another comparison. It is bound to what
+the gate said (`answer_digest`): a later judgement that says the same, as after the answer expired, keeps it, and one
+that says anything else needs a new approval.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from backstay.core.errors import ConflictError, InputError, RefusedError
-from backstay.core.identity import canonical_json
+from backstay.core.identity import canonical_json, digest_of
 from backstay.core.show import Shown
 from backstay.definitions import Model
 from backstay.lifecycle.overrides import applied, in_force
@@ -53,6 +55,8 @@ class Approval(Shown):
     gate: int | None
     bundle: str
     entry_id: int
+    answer: str | None = None
+    """the digest of what the gate had said; "" if it had said nothing, None in entries of older versions"""
 
 
 def decide(records: Records, model: Model, number: int, decision: Decision, why: str) -> Approval:
@@ -87,6 +91,7 @@ def decide(records: Records, model: Model, number: int, decision: Decision, why:
         "against": None if champion is None else champion.to,
         "gate": None if gate is None else gate.id,
         "bundle": bundle,
+        "answer": answer_digest(records, version, gate),
     }
     last = records.ledger.last(APPROVAL, where)
     try:
@@ -131,6 +136,37 @@ def _answer(records: Records, version: ModelVersion, gate: Entry) -> Outcome:
     return Outcome.of(applied(recorded, found, against=gate.body["against"]))
 
 
+def answer_digest(records: Records, version: ModelVersion, gate: Entry | None) -> str:
+    """The digest of what a gate says: its checks' verdicts with the overrides in force, by which rule and policy.
+
+    The numbers are not part of it, nor when it was asked: the same answer on newer rows is the same. "" without one.
+    """
+    if gate is None:
+        return ""
+    checks = [
+        [one.name, one.verdict.value, None if one.override is None else one.override["entry"]]
+        for one in _answer(records, version, gate).checks
+    ]
+    return digest_of({"checks": checks, "rule": gate.body.get("rule", {}), "policy": gate.body.get("policy")})
+
+
+def _changed(records: Records, version: ModelVersion, found: Approval) -> str:
+    """That the gate says another thing than was approved, in a sentence; "" if it does not."""
+    gate = records.ledger.last("gate", f"{version.model}/{version.number}")
+    now = None if gate is None else gate.id
+    # An entry of an older version is bound to the gate's entry alone.
+    same = now == found.gate if found.answer is None else answer_digest(records, version, gate) == found.answer
+    if same:
+        return ""
+    before = "without an answer of its gate" if found.gate is None else f"on its gate's answer of entry {found.gate}"
+    told = "there is none now"
+    if gate is not None:
+        said = _answer(records, version, gate)
+        what = "it has answered again since" if found.answer is None else "it says another thing now"
+        told = f"{what}, {said.verdict.value}: {said.reason}"
+    return f"version {version.number} was approved by {found.by} {before}; {told}"
+
+
 def _told(entry: Entry) -> dict[str, Any]:
     return {"entry": entry.id, "at": entry.at, "by": entry.actor, **entry.body}
 
@@ -173,6 +209,8 @@ def approved(records: Records, model: Model, version: ModelVersion) -> Approval 
     elif champion not in (found.against, version.number):
         before = "there was no champion" if found.against is None else f"version {found.against} was champion"
         what = f"version {version.number} was approved when {before}; it is version {champion} now"
+    else:
+        what = _changed(records, version, found)
     if what:
         raise ApprovalNeeded(what, where=where, expected="an approval that holds: its stakes are high", fix=fix)
     return found
@@ -189,5 +227,5 @@ def _approval(model: str, number: int, entry: Entry) -> Approval:
     body = entry.body
     return Approval(
         model, number, body["decision"], body["why"], entry.actor, entry.at, body["against"], body["gate"],
-        body["bundle"], entry.id,
+        body["bundle"], entry.id, body.get("answer"),
     )  # fmt: skip
