@@ -23,7 +23,7 @@ from backstay.lifecycle.card import card
 from backstay.lifecycle.evidence import record_tests
 from backstay.lifecycle.gates import standing, where_it_stands
 from backstay.lifecycle.judge import is_refresh, judge, promote
-from backstay.lifecycle.overrides import override, overrides
+from backstay.lifecycle.overrides import in_force, override, overrides
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.tick import judge_due
 from backstay.project import Gates, Project
@@ -146,8 +146,9 @@ def test_an_override_counts_while_it_holds_and_is_seen(project: Project) -> None
     later = standing(records, model, version, as_of=FIRST + 2 * DAY)
     assert later is not None
     assert later.decision.verdict is Verdict.INSUFFICIENT
-    judged, promoted, _ = judge_due(records, model)  # the tick takes it up again
-    assert [(one.number, one.decision.verdict) for one in judged][:1] == [(1, Verdict.PASS)]
+    advance(project, DAY)  # the tick takes it up again, on the rows that the override is about
+    judged, promoted, _ = judge_due(records, model)
+    assert [(one.number, one.decision.verdict, one.as_of) for one in judged][:1] == [(1, Verdict.PASS, FIRST)]
     assert promoted[0].evidence["overridden"]["feature_tests"]["why"] == WHY
     told = about(records, "shop", model, 1)
     assert told.overrides[0]["by"] == "bob"
@@ -165,6 +166,37 @@ def test_an_override_excuses_no_fail_that_comes_later(project: Project) -> None:
     failed = judge(records, model, 1, as_of=FIRST)
     assert failed.decision.verdict is Verdict.FAIL
     assert named(failed.decision.checks, "feature_tests").override is None
+
+
+def test_an_override_is_of_what_was_found(project: Project) -> None:
+    """The same rows by the same policy: it counts. Another bound, or other rows: it does not. It can be taken back."""
+    model, records = declared(project, feature_tests=True, margin=0.9), project.records
+    version, name = records.registry.get("late", 1), "better_than_constant"
+    assert named(judge(records, model, 1, as_of=FIRST).decision.checks, name).verdict is not Verdict.PASS
+    override(records, model, 1, name, WHY)
+    assert named(judge(records, model, 1, as_of=FIRST).decision.checks, name).override is not None
+    for change, when in (({"margin": 0.95}, FIRST), ({"margin": 0.9}, FIRST - 3 * DAY)):
+        other = declared(project, feature_tests=True, **change)
+        check = named(judge(records, other, 1, as_of=when).decision.checks, name)
+        assert (check.override, check.verdict is Verdict.PASS) == (None, False)
+    fine = declared(project, feature_tests=True)
+    assert named(judge(records, fine, 1, as_of=FIRST).decision.checks, name).verdict is Verdict.PASS
+    advance(project, 40 * DAY)
+    assert override(records, fine, 1, name, "no more", withdraw=True).withdrawn
+    assert in_force(records, version, as_of=project.clock.now()) == []
+
+
+def test_an_override_of_before_is_of_its_sentence(project: Project) -> None:
+    model, records = declared(project, feature_tests=True), project.records
+    found = judge(records, model, 1, as_of=FIRST)
+    check = named(found.decision.checks, "feature_tests")
+    for reason, counts in (("another sentence", False), (check.reason, True)):
+        body = {"manifest": found.manifest, "check": check.name, "verdict": check.verdict.value, "why": WHY,
+                "reason": reason, "against": None, "gate": found.entry_id, "withdrawn": False,
+                "until": None}  # fmt: skip
+        records.ledger.append("override", "late/1", body, at=FIRST, actor="bob")
+        again = judge(records, model, 1, as_of=FIRST)
+        assert (named(again.decision.checks, "feature_tests").override is not None) == counts
 
 
 def test_an_override_is_of_one_version_against_one_champion(project: Project) -> None:

@@ -1,8 +1,9 @@
 """Overrides: a person takes the responsibility for a check that was not passed, with a reason, in the ledger.
 
 The check goes on saying what it says, and the override stands beside it wherever it is shown. It is bound to the
-version's manifest, to what the check said, and to the champion that was met: an override of INSUFFICIENT excuses no
-FAIL that comes later, and nothing is excused against another champion.
+version's manifest, to what the check found (its verdict, its sentence and its numbers), and to the champion that was
+met: who excused an AUC of 0.79 has not excused one of 0.51, and nothing is excused against another champion. Judged
+again on the same rows a check finds the same; on others it needs a new override.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from backstay.core.errors import ConflictError, InputError
+from backstay.core.identity import digest_of
 from backstay.core.show import Shown
 from backstay.core.times import duration, instant_text
 from backstay.definitions import Model
@@ -46,6 +48,10 @@ class Override(Shown):
     gate: int
     entry_id: int
     withdrawn: bool = False
+    reason: str = ""
+    """what the check said"""
+    finding: str | None = None
+    """the digest of what it found; None in entries of older versions, which are bound to its sentence"""
 
     def as_dict(self) -> dict[str, Any]:
         until = None if self.until is None else instant_text(self.until)
@@ -63,7 +69,7 @@ def override(
     """Let a check of a version's last judgement not count, or take that back; the reason is kept.
 
     expires: after which time it no longer holds, such as "7d"
-    as_of:   the moment at which the answer must hold; by default now
+    as_of:   the moment at which the answer must hold; by default now; what is taken back need not
     `InputError` without a reason, for the version's author, and for a check that was passed, is not there, or is one of
     `NEVER`.
     """
@@ -76,19 +82,12 @@ def override(
             f"{records.actor} made version {number}, and cannot override its checks", where=where,
             expected="another person than its author", fix="ask a colleague with the role approve",
         )  # fmt: skip
-    gate = records.ledger.last(GATE, where)
-    if gate is None or (gone := fallen(records, model, version, gate, as_of=now if as_of is None else as_of)):
-        said = f"version {number} has not been judged" if gate is None else gone
-        raise InputError(
-            said, where=where, expected="an answer of its gate that holds",
-            fix=f"backstay check {number} --model {model.name}",
-        )  # fmt: skip
-    found = _overridable(gate, check, where)
-    if withdraw and check not in {one.check for one in in_force(records, version, as_of=now)}:
-        raise InputError(f"no override of {check!r} is in force", where=where, expected="one to take back")
+    if withdraw:
+        bound = _in_force(records, version, check, where, now)
+    else:
+        bound = _bound(records, model, version, check, now if as_of is None else as_of)
     body: dict[str, Any] = {
-        "manifest": version.digest, "check": check, "verdict": found.verdict.value, "why": why.strip(),
-        "reason": found.reason, "against": gate.body["against"], "gate": gate.id, "withdrawn": withdraw,
+        "manifest": version.digest, "check": check, **bound, "why": why.strip(), "withdrawn": withdraw,
         "until": None if expires is None else now + _positive(expires, where),
     }  # fmt: skip
     last = records.ledger.last(OVERRIDE, where)
@@ -99,6 +98,38 @@ def override(
     except ConflictError as error:
         raise ConflictError("somebody else decided first", where=where, fix="see: backstay ledger show") from error
     return _override(version, entry)
+
+
+def _in_force(records: Records, version: ModelVersion, check: str, where: str, now: int) -> dict[str, Any]:
+    """What the override of a check that is in force is bound to; it can be taken back whatever the check says now."""
+    for one in in_force(records, version, as_of=now):
+        if one.check == check:
+            return {"verdict": one.verdict, "reason": one.reason, "finding": one.finding, "against": one.against,
+                    "gate": one.gate}  # fmt: skip
+    raise InputError(f"no override of {check!r} is in force", where=where, expected="one to take back")
+
+
+def _bound(records: Records, model: Model, version: ModelVersion, check: str, as_of: int) -> dict[str, Any]:
+    """What an override of a check of the last answer is bound to."""
+    where = f"{model.name}/{version.number}"
+    gate = records.ledger.last(GATE, where)
+    if gate is None or (gone := fallen(records, model, version, gate, as_of=as_of)):
+        said = f"version {version.number} has not been judged" if gate is None else gone
+        raise InputError(
+            said, where=where, expected="an answer of its gate that holds",
+            fix=f"backstay check {version.number} --model {model.name}",
+        )  # fmt: skip
+    found = _overridable(gate, check, where)
+    return {
+        "verdict": found.verdict.value, "reason": found.reason, "finding": finding(found),
+        "against": gate.body["against"], "gate": gate.id,
+    }  # fmt: skip
+
+
+def finding(check: Check) -> str:
+    """The digest of what a check found: its name, verdict, sentence and numbers."""
+    told = check.as_dict()
+    return digest_of([told[name] for name in ("name", "verdict", "reason", "evidence")])
 
 
 def _overridable(gate: Entry, check: str, where: str) -> Check:
@@ -147,13 +178,22 @@ def overrides(records: Records, version: ModelVersion) -> list[Override]:
 
 def applied(checks: Iterable[Check], found: Iterable[Override], *, against: int | None) -> list[Check]:
     """The checks with the overrides that are about them, and without any other."""
-    by = {(one.check, one.verdict): one for one in found if one.against == against and one.check not in NEVER}
+    by = {one.check: one for one in found if one.against == against and one.check not in NEVER}
     out = []
     for check in checks:
-        one = by.get((check.name, check.verdict.value))
-        told = None if one is None else {"by": one.by, "why": one.why, "until": one.until, "entry": one.entry_id}
+        one = by.get(check.name)
+        told = None
+        if one is not None and _about(one, check):
+            told = {"by": one.by, "why": one.why, "until": one.until, "entry": one.entry_id}
         out.append(replace(check, override=told))
     return out
+
+
+def _about(one: Override, check: Check) -> bool:
+    """Whether an override is about what a check has found now."""
+    if one.verdict != check.verdict.value:
+        return False
+    return one.reason == check.reason if one.finding is None else one.finding == finding(check)
 
 
 def _override(version: ModelVersion, entry: Entry) -> Override:
@@ -161,4 +201,5 @@ def _override(version: ModelVersion, entry: Entry) -> Override:
     return Override(
         version.model, version.number, body["check"], body["verdict"], body["why"], entry.actor, entry.at,
         body["until"], body["against"], body["gate"], entry.id, body["withdrawn"],
+        body.get("reason", ""), body.get("finding"),
     )  # fmt: skip

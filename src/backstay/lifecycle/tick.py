@@ -130,7 +130,8 @@ def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[Ali
 
     Where the model declares a rollout, the oldest that passed begins it instead, and the others wait in line. A first
     version has nothing to be compared with, and is promoted. What waits is told, and is judged once: again only when
-    it has been approved, or another version has become champion.
+    it has been approved, or another version has become champion. One that passes by overrides is judged as of the
+    answer that they are about: on other rows it would need others.
     """
     judged: list[Judgement] = []
     promoted: list[AliasMove] = []
@@ -145,11 +146,12 @@ def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[Ali
             continue
         if not _due(records, model, version, champion):
             continue
-        needed = _needed(records, model, version)
-        if (needed or staged) and _passed(records, model, version):
+        needed, passed = _needed(records, model, version), _passed(records, model, version)
+        if passed is not None and (needed or staged):
             waiting += _begun(records, model, version) if staged else [needed]
             continue
-        judged.append(judge(records, model, version.number, as_of=records.clock.now()))
+        moment = passed.as_of if passed is not None and passed.decision.overridden else records.clock.now()
+        judged.append(judge(records, model, version.number, as_of=moment))
         if judged[-1].decision.verdict is not Verdict.PASS:
             continue
         if staged:
@@ -171,10 +173,10 @@ def _due(records: Records, model: Model, version: ModelVersion, champion: ModelV
     return champion is None or now >= end + model.label.maturity
 
 
-def _passed(records: Records, model: Model, version: ModelVersion) -> bool:
-    """Whether its gate has let a version through already, against the champion there is now, and still does."""
+def _passed(records: Records, model: Model, version: ModelVersion) -> Judgement | None:
+    """The answer that has let a version through already, against the champion there is now, and still does."""
     found = standing(records, model, version, as_of=records.clock.now())
-    return found is not None and found.decision.verdict is Verdict.PASS
+    return found if found is not None and found.decision.verdict is Verdict.PASS else None
 
 
 def _begun(records: Records, model: Model, version: ModelVersion) -> list[str]:
