@@ -406,6 +406,23 @@ def test_a_version_that_may_not_serve_takes_no_part(path: Path) -> None:
         _opened(path).experiments.start(_experiment(), "late", why="a try")
 
 
+def test_a_rejection_ends_it(path: Path) -> None:
+    models = path / "models.py"
+    models.write_text(models.read_text().replace('    "late",\n', '    "late",\n    stakes="high",\n', 1))
+    project, bob = _opened(path), Project(path, clock=ReplayClock(START), actor="bob")
+    check = {"name": "better_than_champion", "verdict": "PASS", "reason": "it is better"}
+    body = {"decision": {"verdict": "PASS", "reason": "", "checks": [check]}, "against": 1}
+    project.services.ledger.append("gate", "late/2", body, at=START, actor="ann")
+    bob.decide(2, "approve", "late", why="fine")
+    project.experiments.start(_experiment(), "late", why="a try")
+    assert (_tick(project), _shares(project)) == ((), {"v2": 0.5})
+    bob.decide(2, "reject", "late", why="unlawful")
+    (turned,) = _tick(project)
+    assert turned.state == "interrupted"
+    assert turned.why == "v2 may serve no more: version 2 was rejected by bob: unlawful"
+    assert (_shares(project), _tick(project)) == ({}, ())
+
+
 def test_shadows_stay(path: Path) -> None:
     project = _opened(path)
     records = project.records

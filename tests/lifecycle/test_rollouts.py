@@ -9,6 +9,7 @@ import pytest
 
 from backstay.core.errors import ConflictError, InputError, NotFoundError, RefusedError
 from backstay.core.times import DAY
+from backstay.definitions.experiments import Experiment, Metric
 from backstay.lifecycle.judge import judge
 from backstay.lifecycle.rollouts import carry_on
 from backstay.lifecycle.tick import judge_due, open_candidates
@@ -82,6 +83,13 @@ def test_harm_is_rolled_back_and_the_version_is_not_started_again(life: Life) ->
     assert open_candidates(life.project.records, life.project.model("late")) == []
     with pytest.raises(RefusedError, match=r"version 2 was rolled back: canary 10%: errors: "):
         life.project.rollouts.start(2, "late")
+    with pytest.raises(RefusedError, match=r"version 2 was rolled back: .*make it a shadow"):
+        life.project.routes.set({"v2": 0.5}, "late", why="once more")
+    experiment = Experiment("again", arms={"v2": 0.5}, metric=Metric("log_loss"))
+    with pytest.raises(RefusedError, match="version 2 was rolled back: "):
+        life.project.experiments.start(experiment, "late", why="once more")
+    assert life.route == {}
+    life.project.routes.set({}, "late", shadow=["v2"], why="to look at it")
 
 
 def test_harm_that_only_labels_show(life: Life) -> None:

@@ -20,16 +20,15 @@ from backstay.core.show import Shown
 from backstay.definitions import Model
 from backstay.lifecycle import experiments
 from backstay.lifecycle.approval import ApprovalNeeded, approved, as_evidence
+from backstay.lifecycle.ends import ROLLOUT, blameless
 from backstay.lifecycle.gates import where_it_stands
 from backstay.lifecycle.judgement import GATE
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.rollout_evidence import champion_of, gate_of, route_of, same, see, standing, wanted
 from backstay.registry.routing import Routing
 from backstay.registry.versions import ModelVersion
-from backstay.rollout.stages import FAULTS, PROMOTING, State, advance, begin, broken, end
+from backstay.rollout.stages import PROMOTING, State, advance, begin, broken, end
 
-ROLLOUT = "rollout"
-"""The ledger's kind of entry; its subject is the model, its body the whole state."""
 _MOST = 50
 """Steps that one call takes at most: more than there are."""
 
@@ -163,12 +162,6 @@ def blocked(records: Records, model: Model, version: ModelVersion) -> str:
     return ""
 
 
-def spent(records: Records, model: str) -> dict[int, State]:
-    """The versions whose rollout ended without them, by number, with the end: none of them starts again by itself."""
-    ends = {one.state.number: one.state for one in history(records, model) if one.state.ended}
-    return {number: state for number, state in ends.items() if state.cause}
-
-
 def _ours(records: Records, model: str, route: int) -> bool:
     """Whether a route is what the last rollout left and is to be cleared: it was killed before that."""
     turn = last(records, model)
@@ -193,12 +186,7 @@ def _startable(records: Records, model: Model, version: ModelVersion) -> Any:
             f"version {number} is champion, or was", where=where, expected="a version that never was",
             fix=f'back to the champion before: backstay rollback --model {model.name} --why "..."',
         )  # fmt: skip
-    ended = spent(records, model.name).get(number)
-    if ended is not None and ended.cause in FAULTS:
-        raise RefusedError(
-            f"version {number} was {ended.where}: {ended.reason}", where=where,
-            expected="a version that did nothing wrong in its rollout", fix="train another one",
-        )  # fmt: skip
+    blameless(records, version, where)
     if version.manifest.feature_set.hash != model.features.hash:
         raise RefusedError(
             f"version {number} was trained on another definition of {model.features.name!r}", where=where,

@@ -17,12 +17,13 @@ from backstay.lifecycle.approval import ApprovalNeeded, approved
 from backstay.lifecycle.candidates import train_candidate
 from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.data_checks import DATA, DataRefused
+from backstay.lifecycle.ends import spent
 from backstay.lifecycle.experiments import Turned, experiment_tick
 from backstay.lifecycle.gates import standing
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
 from backstay.lifecycle.overrides import reopened
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.rollouts import Turn, carry_on, history, last, running, spent, start
+from backstay.lifecycle.rollouts import Turn, carry_on, history, last, running, start
 from backstay.registry.environment import Environment
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict

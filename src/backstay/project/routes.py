@@ -9,6 +9,7 @@ from backstay.core.errors import InputError, NotFoundError, RefusedError
 from backstay.definitions import Breakers, Model
 from backstay.definitions.exploration import Explore
 from backstay.lifecycle.approval import approved
+from backstay.lifecycle.ends import blameless
 from backstay.lifecycle.records import Records
 from backstay.project.loading import Definitions
 from backstay.project.permits import Permits
@@ -55,8 +56,9 @@ class Routes:
 
         Servers cut a share by themselves by the model's `rollout.breakers`, or the defaults.
 
-        Raises `InputError` for a version of another feature set, or shares that are none; `ConflictError` if somebody
-        else set the route meanwhile.
+        Raises `InputError` for a version of another feature set, or shares that are none; `RefusedError` for a share of
+        a version that was stopped in its rollout for what it did; `ConflictError` if somebody else set the route
+        meanwhile.
         """
         one = self._definitions.model(model)
         self._permits.model(one, "route requests of", "promote")
@@ -144,6 +146,7 @@ class Routes:
             )  # fmt: skip
         if not shadow and name != BASELINE:
             approved(self._records, model, version)
+            blameless(self._records, version, f"route of model {model.name!r}")
         name = f"v{version.number}" if _VERSION.fullmatch(name) else name
         return Part(name, version.number, version.digest, max(1, round(share * BUCKETS)), shadow)
 

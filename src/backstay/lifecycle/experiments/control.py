@@ -14,7 +14,8 @@ from backstay.core.errors import BackstayError, ConflictError, InputError, NotFo
 from backstay.core.show import Shown
 from backstay.definitions import Breakers, EventSource, Model
 from backstay.definitions.experiments import Experiment
-from backstay.lifecycle.approval import approved
+from backstay.lifecycle.approval import ApprovalNeeded, approved
+from backstay.lifecycle.ends import blameless
 from backstay.lifecycle.experiments.metrics import feature_place, measure
 from backstay.lifecycle.experiments.rows import read
 from backstay.lifecycle.experiments.state import (
@@ -44,7 +45,7 @@ from backstay.rollout.experiments import (
 )
 
 INTERRUPTED = "interrupted"
-"""The end of an experiment whose route or champion somebody else changed."""
+"""The end of an experiment whose route or champion somebody else changed, or of whose arm somebody said no."""
 UNREADABLE = "unreadable"
 """What a tick says of an experiment whose evidence it could not read: nothing is concluded from that."""
 _ROLLOUT_ENDS = ("promoted", "rolled_back", "refused")
@@ -103,8 +104,9 @@ def start(
 ) -> Standing:
     """Start an experiment, and set the route. Entities are drawn anew, independently of any experiment before.
 
-    Raises `RefusedError` while anything else is on the model's route, and for a version that its gate answered FAIL;
-    `InputError` for what is none of this model; `ConflictError` if another was started meanwhile.
+    Raises `RefusedError` while anything else is on the model's route, and for a version that its gate answered FAIL, or
+    that was stopped in its rollout for what it did; `InputError` for what is none of this model; `ConflictError` if
+    another was started meanwhile.
     """
     where = f"experiment {experiment.name!r}"
     if not why.strip():
@@ -229,9 +231,10 @@ def _settle(records: Records, model: Model, standing: Standing) -> Conclusion | 
     routing = Routing(records.ledger, records.registry)
     route = routing.get(model.name)
     arms = standing.parts() if standing.running else []
-    moved = _champion_moved(records, model, standing) if standing.running else None
-    if moved is not None:
-        return moved
+    if standing.running:
+        broken = _champion_moved(records, model, standing) or _refused(records, model, standing)
+        if broken is not None:
+            return broken
     if standing.own and not _same(route, arms) and standing.route == (0 if route is None else route.entry_id):
         shadows = [] if route is None else [one for one in route.parts if one.shadow]
         name, key = f"experiment {standing.experiment.name}", standing.experiment.key or model.keys
@@ -260,6 +263,16 @@ def _champion_moved(records: Records, model: Model, standing: Standing) -> Concl
         return None
     now = "there is none" if champion is None else f"it is version {champion.to} now"
     return Conclusion(INTERRUPTED, f"version {standing.versions[0].number} is champion no more: {now}")
+
+
+def _refused(records: Records, model: Model, standing: Standing) -> Conclusion | None:
+    """That an arm may serve no more: it was rejected, or its approval does not hold any longer."""
+    for one in standing.versions[1:]:
+        try:
+            approved(records, model, records.registry.get(model.name, one.number))
+        except ApprovalNeeded as error:
+            return Conclusion(INTERRUPTED, f"{one.name} may serve no more: {error.what}", one.name)
+    return None
 
 
 def _same(route: RouteEntry | None, arms: list[Part]) -> bool:
@@ -303,6 +316,7 @@ def _arm(records: Records, model: Model, name: str, where: str) -> ModelVersion:
             )  # fmt: skip
         version = records.registry.get(model.name, move.to)
     approved(records, model, version)
+    blameless(records, version, where)
     if _gate(records, model, version) == "FAIL":
         raise RefusedError(
             f"version {version.number} was answered FAIL by its gate", where=where,
