@@ -10,6 +10,7 @@ import pytest
 from backstay.core.errors import ConflictError, InputError, NotFoundError, RefusedError
 from backstay.core.times import DAY
 from backstay.definitions.experiments import Experiment, Metric
+from backstay.lifecycle import rollout_evidence
 from backstay.lifecycle.judge import judge
 from backstay.lifecycle.rollouts import carry_on
 from backstay.lifecycle.tick import judge_due, open_candidates
@@ -260,6 +261,21 @@ def test_evidence_that_cannot_be_read_is_no_reason_to_go_on(life: Life) -> None:
     (turn,) = carry_on(life.project.records, life.project.model("late"))
     assert (turn.state.stage, turn.state.cause, life.route) == ("rolled_back", "time", {})
     assert "the evidence cannot be read: " in turn.state.reason
+
+
+def test_what_a_foreign_error_says_goes_to_the_log_and_not_into_the_ledger(
+    life: Life, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("the customer is Jane Doe, born 1980")
+
+    monkeypatch.setattr(rollout_evidence, "canary_rows", broken)
+    life.pass_time(49)
+    (turn,) = life.tick().rollouts
+    assert turn.state.cause == "time"
+    assert "the evidence cannot be read: ValueError in test_rollouts.py, line " in turn.state.reason
+    assert "Jane Doe" not in str(turn.state.as_dict())
+    assert "Jane Doe" in caplog.text
 
 
 def test_one_rollout_a_model(life: Life) -> None:

@@ -105,8 +105,13 @@ def test_exploration_is_refused_where_it_may_not_be(path: Path) -> None:
     assert careful.routes.explore(0.1, "late", why="so", high_stakes=True).explore == Explore(0.1)
 
 
-def _explored(project: Project, rng: np.random.Generator, begin: int, rows: int) -> float:
-    """Log explored decisions about orders that come true by decision; what a threshold of 0.3 would have been worth."""
+def _explored(
+    project: Project, rng: np.random.Generator, begin: int, rows: int, gone: tuple[float, float] = (0.0, 0.0)
+) -> float:
+    """Log explored decisions about orders that come true by decision; what a threshold of 0.3 would have been worth.
+
+    gone: the share of those decided false, and true, about which nobody ever hears again
+    """
     orders = project.services.events.read("orders").select("order", "late", at="event_time").to_dicts()
     orders = [one for one in orders if one["at"].timestamp() * 1e6 < START]
     explore, out = Explore(0.4, 0.5), []
@@ -118,10 +123,13 @@ def _explored(project: Project, rng: np.random.Generator, begin: int, rows: int)
         score = float(np.clip(0.5 * rng.random() + (0.35 if order["late"] else 0.05), 0, 1))
         keys = {"shop": "shop1", "counter": 1, "order": order["order"]}
         turned = lot.turns(keys, at + place % 1_000)
+        decision = (score >= 0.5) != bool(turned)
+        if any(gone) and rng.random() < gone[int(decision)]:
+            keys["order"] = f"gone{begin + place}"
         out.append(
             prediction(
                 begin + place, at=at + place % 1_000, model="late", route="champion", keys=keys, score=score,
-                decision=(score >= 0.5) != bool(turned), chance=lot.chance(turned),
+                decision=decision, chance=lot.chance(turned),
                 values=[0.0] * len([*project.model("late").features]),
             )
         )  # fmt: skip
@@ -159,6 +167,20 @@ def test_another_threshold_is_judged_by_what_was_explored(path: Path) -> None:
     for wrong in ({"threshold": 1.5, "costs": Costs(1, 5)}, {"threshold": 0.5, "metric": Metric("errors")}):
         with pytest.raises(InputError):
             project.experiments.counterfactual(model="late", **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("gone", "told"), [((0.3, 0.3), False), ((0.4, 0.2), True), ((1.0, 0.0), True)])
+def test_where_the_decision_decides_what_is_known_there_is_no_number(
+    path: Path, gone: tuple[float, float], told: bool
+) -> None:
+    project = _opened(path, START + DAY)
+    _explored(project, np.random.default_rng(4), 0, 2_000, gone)
+    found = project.experiments.counterfactual(0.3, model="late", costs=Costs(1, 5))
+    assert found.left_out > 300
+    for one in found.estimates:
+        for value in (one.policy.value, one.current.value, one.gain):
+            assert isinstance(value, Insufficient) == told
+            assert not told or "the decision decides whether it is known" in str(value)
 
 
 def test_rows_that_were_not_explored_are_no_evidence(path: Path) -> None:

@@ -1,12 +1,15 @@
 """What another threshold would have been worth: from decisions that a route explored, and what came of them.
 
-Only rows that were explored count: a row whose decision had no chance to be another tells nothing of it.
+Only rows that were explored count: a row whose decision had no chance to be another tells nothing of it. Rows whose
+metric is not known are left out; where the decision decides whether it is (a loan that is declined is never paid back),
+what is left is another population, and there is no number.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +20,9 @@ from backstay.core.show import Shown
 from backstay.core.times import instant_text
 from backstay.definitions import EventSource, Model
 from backstay.definitions.experiments import Metric
-from backstay.evaluation.counterfactual import OffPolicy, difference, doubly_robust, ips, snips
+from backstay.evaluation.counterfactual import OffPolicy, difference, doubly_robust, effective_rows, ips, snips
 from backstay.evaluation.decided import Costs
-from backstay.evaluation.interval import Estimate
+from backstay.evaluation.interval import Estimate, Insufficient
 from backstay.evaluation.rewards import cross_fitted
 from backstay.lifecycle.experiments.metrics import Reader, measure
 from backstay.lifecycle.experiments.rows import frame
@@ -29,6 +32,11 @@ from backstay.storage.predictions import SHADOW, Prediction
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+APART = 0.02
+"""By how much the two decisions' shares of known metrics may differ, whatever chance says."""
+SURE = 2.5758
+"""The standard normal quantile of a two-sided test at 1%."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +118,15 @@ def counterfactual(
     reward = Reader(records, model, measured, key, how, as_of).values(rows, measured.name)
     known = np.isfinite(reward)
     logged = _Logged.of([one for one, sound in zip(mature, known.tolist(), strict=True) if sound])
-    entity = rows.get_column("entity").to_numpy()[known]
+    entities = rows.get_column("entity").to_numpy()
+    selected = _selected(_Logged.of(mature), known, entities)
+    entity = entities[known]
     reward = reward[known] if costs is None else _cost(costs, logged.decision, reward[known] > 0.5)
     return Counterfactual(
         model.name, threshold, "cost" if metric is None else metric.name, logged.score.size,
         int(np.count_nonzero(logged.turned)), int(np.count_nonzero(logged.wanted(threshold) != logged.usual)),
         len(answered) - logged.score.size, min((one.at for one in mature), default=since), end,
-        _estimates(logged, reward, entity, threshold, clip, level),
+        _without(_estimates(logged, reward, entity, threshold, clip, level), selected, logged.score.size),
     )  # fmt: skip
 
 
@@ -151,6 +161,40 @@ class _Logged:
 def _cost(costs: Costs, decision: Bools, outcome: Bools) -> Floats:
     flagged = np.where(outcome, costs.true_positive, costs.false_positive)
     return np.where(decision, flagged, np.where(outcome, costs.false_negative, costs.true_negative))
+
+
+def _selected(logged: _Logged, known: Bools, entity: npt.NDArray[np.int64]) -> str:
+    """Why the decision seems to decide whether the metric is known, in a sentence; "" if it does not.
+
+    Each decision's share of known metrics among all explored rows, weighted by its chance; an entity counts as one.
+    """
+    shares, sizes = [], []
+    for decision in (False, True):
+        weight = np.where(logged.decision == decision, 1.0 / logged.chance, 0.0)
+        if not weight.any():
+            return ""
+        shares.append(float((weight * known).sum() / weight.sum()))
+        sizes.append(effective_rows(np.bincount(entity, weights=weight)))
+    both = float(np.average(shares, weights=sizes))
+    reach = SURE * math.sqrt(both * (1.0 - both) * (1.0 / sizes[0] + 1.0 / sizes[1]))
+    if abs(shares[1] - shares[0]) <= max(reach, APART):
+        return ""
+    return (
+        f"the metric is known of {shares[1]:.1%} of the rows decided true and of {shares[0]:.1%} of those decided "
+        "false: the decision decides whether it is known, and what is known is no sample of all"
+    )
+
+
+def _without(estimates: tuple[Estimated, ...], why: str, rows: int) -> tuple[Estimated, ...]:
+    """The estimates without their numbers, where there is a reason for that."""
+    if not why:
+        return estimates
+    none = Insufficient(why, rows)
+
+    def bare(one: OffPolicy) -> OffPolicy:
+        return replace(one, value=none, bias=0.0, influence=np.empty(0))
+
+    return tuple(Estimated(one.method, bare(one.policy), bare(one.current), none) for one in estimates)
 
 
 def _estimates(

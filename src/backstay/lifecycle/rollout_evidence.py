@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backstay.core.errors import BackstayError
 from backstay.definitions import Canary, Guard, Model
 from backstay.definitions import Rollout as Policy
 from backstay.lifecycle.approval import ApprovalNeeded, approved, last_decision
@@ -22,11 +26,15 @@ from backstay.storage.ports import Entry
 if TYPE_CHECKING:
     from backstay.rollout.guards import Rows, Step
 
+_logger = logging.getLogger("backstay.rollout")
+
 
 def see(records: Records, model: Model, state: State, past: Sequence[State], now: int) -> Seen:
     """The evidence about a rollout in this state; `past` are its states so far, with this one, the first one first.
 
-    Where rows or labels cannot be read the evidence says why (`problem`): time goes on meanwhile, and nothing else.
+    Where rows or labels cannot be read the evidence says why (`problem`): time goes on meanwhile, and nothing else. The
+    text of a foreign error may hold a customer's values, and `problem` goes into the hash chain: it has the error's
+    class and place, and the log has the text.
     """
     version = records.registry.get(model.name, state.number)
     seen = standing(records, model, version, state)
@@ -38,9 +46,19 @@ def see(records: Records, model: Model, state: State, past: Sequence[State], now
             return replace(seen, shadow=_shadow(records, model, version, seen.route, policy, now))
         if state.stage == CANARY:
             return _canary(records, model, state, past, seen, policy.canary or Canary(), now)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and is no evidence for going on
-        return replace(seen, problem=f"the evidence cannot be read: {type(error).__name__}: {error}")
+    except Exception as error:
+        _logger.warning("the evidence about %s/%s cannot be read", model.name, state.number, exc_info=True)
+        return replace(seen, problem=f"the evidence cannot be read: {_told(error)}")
     return seen
+
+
+def _told(error: Exception) -> str:
+    """What a record may keep of an error: the sentence of our own, of others the class, and where it was raised."""
+    name = type(error).__name__
+    if isinstance(error, BackstayError):
+        return f"{name}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{name} in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else name
 
 
 def standing(records: Records, model: Model, version: ModelVersion, state: State | None = None) -> Seen:
