@@ -49,7 +49,7 @@ def test_high_stakes(cli: Cli, copy: Path) -> None:
 
 
 def test_another_person_approves(copy: Path) -> None:
-    """Who somebody is: the login name."""
+    """Who somebody is: the login name, which is believed (docs/governance.md)."""
     models = copy / "models.py"
     models.write_text(models.read_text().replace('    "late",\n', '    "late",\n    stakes="high",\n', 1))
     done = process("approve", 1, "--why", "it serves already", "--project", copy, LOGNAME="bob", USER="bob")
