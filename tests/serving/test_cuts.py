@@ -14,6 +14,7 @@ from backstay.definitions import FeatureSet, Request
 from backstay.evaluation.calibration.rule import Rule
 from backstay.registry.routing import Part, Routing
 from backstay.registry.versions import Registry
+from backstay.serving import watch as watch_module
 from backstay.serving.core import Core
 from backstay.serving.cuts import Cuts
 from backstay.serving.job import Asking
@@ -24,12 +25,12 @@ from backstay.storage.backends.memory import MemoryArtifacts, MemoryLedger, Memo
 
 class _Model:
     def __init__(self, score: float) -> None:
-        self.says, self.fails = score, False
+        self.says, self.fails, self.gaps = score, False, False
 
     def score(self, matrix: Any) -> Any:
         if self.fails:
             raise ValueError("a tree is missing")
-        return np.full(len(matrix), self.says)
+        return np.where((matrix[:, 0] < 0) & self.gaps, np.nan, self.says)
 
 
 def _served(number: int, score: float) -> Any:
@@ -108,6 +109,48 @@ def test_failures_that_are_not_in_a_row_cut_nothing() -> None:
         world.ask()
     world.cuts.close()
     assert world.cuts.failed == 9
+    assert world.routing.get("m") == world.entry
+
+
+def test_rows_without_a_score_fail_their_own_requests_and_not_those_of_others_in_the_batch() -> None:
+    world = _World()
+    world.share.scorer.gaps = True
+    sizes = ([1.0, 2.0], [3.0], [-1.0, 4.0], [5.0])  # negative: no score
+    for _ in range(20):
+        jobs = [
+            Asking(
+                len(rows), choice=world.snapshot.choices[1], at=1, snapshot=world.snapshot,
+                vector=np.array(rows, np.float32)[:, None],
+            )
+            for rows in sizes
+        ]  # fmt: skip
+        world.core.predict(jobs)
+        told = [job.answer and job.answer.scores for job in jobs]
+        assert told == [[0.75, 0.75], [0.75], [0.25, 0.25], [0.75]]
+        assert [job.version for job in jobs] == [2, 2, 1, 2]
+    logged = [(one.route, one.values, one.score) for one in world.log.scan()]
+    assert {one[1][0]: (one[0], one[2]) for one in logged} == {
+        **dict.fromkeys((1.0, 2.0, 3.0, 5.0), ("v2", 0.75)), **dict.fromkeys((-1.0, 4.0), ("fallback", 0.25)),
+    }  # fmt: skip
+    world.cuts.close()
+    assert world.routing.get("m") == world.entry, "no batch has failed, though in each a request did"
+    assert world.cuts.failed == 20
+
+
+def test_one_percent_of_rows_without_a_score_is_no_rate_beyond_five_though_the_batches_are_of_32() -> None:
+    world, random = _World(), np.random.default_rng(8)
+    world.share.scorer.gaps = True
+    for _ in range(100):
+        values = np.where(random.random(32) < 0.01, -1.0, 1.0).astype(np.float32)
+        choice = world.snapshot.choices[1]
+        world.core.predict(
+            [Asking(1, choice=choice, vector=np.array([[one]]), at=1, snapshot=world.snapshot) for one in values]
+        )
+    [watch] = world.cuts._watched["m"].shares.values()
+    assert watch.judged() is None
+    rates = np.array(watch._table)[watch_module._RATES : watch_module._RATES + watch_module.PLACES]
+    assert -rates[rates < 0].sum() / np.nansum(np.abs(rates)) == pytest.approx(0.01, abs=0.005)
+    world.cuts.close()
     assert world.routing.get("m") == world.entry
 
 

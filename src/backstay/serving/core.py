@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from math import nan
 from operator import itemgetter
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from backstay.serving.cache import Cache
 from backstay.serving.cuts import Cuts
 from backstay.serving.job import Asking, Scored, note
 from backstay.serving.metrics import Metrics
-from backstay.serving.routes import FALLBACK, Choice, ServedModel
+from backstay.serving.routes import FALLBACK, Choice, ServedModel, Snapshot
 from backstay.serving.shadows import Shadows, Shown, copies
 from backstay.storage.ports import PredictionLog
 from backstay.storage.predictions import Prediction
@@ -35,6 +35,22 @@ from backstay.storage.predictions import Prediction
 Vector = npt.NDArray[np.float32]
 _PROBLEM = 200
 """How much of why a version failed is written down with each of its rows."""
+
+
+class _Group(NamedTuple):
+    """Jobs that one version has scored together, and what that took, in seconds.
+
+    problem: why it was not the version that was asked; "": it was
+    blank:   whether that version had no score for any row of the whole batch
+    """
+
+    jobs: Sequence[Asking]
+    matrix: Vector
+    served: ServedModel
+    scores: npt.NDArray[np.float64]
+    took: float
+    problem: str = ""
+    blank: bool = False
 
 
 class Core:
@@ -91,20 +107,23 @@ class Core:
         for chosen, some in batch.versions():
             matrix = batch.matrix(some)
             hits = 0 if self._cache is None else self._cache.hits
-            served, scores, began, problem = self._scored(chosen, some, matrix)
+            groups = self._scored(chosen, some, matrix)
             now = monotonic()
             self._metrics.observe("predict", now - begin)
             if traced:
                 note(some, "predict", begin, now)
-            first, took = len(records), 0.0 if self._replay else now - began
-            done += self._recorded(served, batch, some, scores, records, round(took * 1e6 + 0.5), problem)
-            snapshot = some[0].snapshot
-            if self._cuts is not None and snapshot is not None and snapshot.shares:
-                # What was remembered, of another version or replayed says nothing of how long this one takes.
-                other = problem or not took or (self._cache is not None and self._cache.hits > hits)
-                self._cuts.saw(snapshot, chosen, records[first:], nan if other else took, problem)
-            if self._shadows is not None:
-                shown += copies(some, matrix, records[first:])
+            # What was remembered or replayed says nothing of how long a version takes.
+            timed = not self._replay and (self._cache is None or self._cache.hits == hits)
+            for group in groups:
+                first = len(records)
+                done += self._recorded(group, batch, records)
+                mine, one = records[first:], some[0].snapshot
+                if self._cuts is not None and one is not None and one.shares:
+                    # Nor does the champion's time, or that of a batch of which some rows are counted apart.
+                    seconds = group.took if timed and not group.problem and len(groups) == 1 else nan
+                    self._cuts.saw(one, chosen, mine, seconds, group.problem, blank=group.blank)
+                if self._shadows is not None:
+                    shown += copies(group.jobs, group.matrix, mine)
             begin = monotonic()
         written = self._log.submit(records)
         now = monotonic()
@@ -119,45 +138,56 @@ class Core:
             self._shadows.offer(shown)
         return written
 
-    def _scored(
-        self, served: ServedModel, jobs: Sequence[Asking], matrix: Vector
-    ) -> tuple[ServedModel, npt.NDArray[np.float64], float, str]:
-        """The scores of some jobs' rows, and whose they are: where a share's version fails, the champion's.
+    def _scored(self, served: ServedModel, jobs: Sequence[Asking], matrix: Vector) -> list[_Group]:
+        """The scores of some jobs' rows, and whose they are: for the jobs that a share's version fails, the champion's.
 
-        With when their scoring began, and why the version failed.
+        First those that it has not failed.
         """
-        snapshot, began = jobs[0].snapshot, monotonic()
+        snapshot, began, problem = jobs[0].snapshot, monotonic(), ""
         if snapshot is None or snapshot.entry is None or self._cuts is None or served is snapshot.champion.served:
-            return served, self._score(served, matrix), began, ""
+            scores = self._score(served, matrix)
+            return [_Group(jobs, matrix, served, scores, monotonic() - began)]
         self._cuts.begins(snapshot.entry, served)
         try:
             scores = self._score(served, matrix)
-            problem = "" if np.isfinite(scores).all() else "a score is NaN or infinite"
+            sound = bool(np.isfinite(scores).all())
         except Exception as error:  # noqa: BLE001 - whatever it is, the champion answers, and it is counted
-            problem = f"{type(error).__name__}: {error}"[:_PROBLEM]
+            problem, sound = f"{type(error).__name__}: {error}"[:_PROBLEM], False
         self._cuts.ends()
-        if not problem:
-            return served, scores, began, ""
-        champion = snapshot.champion.served
+        took = monotonic() - began
+        if sound:
+            return [_Group(jobs, matrix, served, scores, took)]
+        if problem:
+            return [self._fallen(snapshot, jobs, matrix, problem, True)]
+        # A request is all or nothing, a batch is not: those of others do not fail with one that has a row without.
+        kept: list[Asking] = []
+        failed: list[Asking] = []
+        finite, keeps, begin = np.isfinite(scores), np.ones(len(matrix), bool), 0
+        for job in jobs:
+            keeps[begin : begin + job.rows] = keep = bool(finite[begin : begin + job.rows].all())
+            (kept if keep else failed).append(job)
+            begin += job.rows
+        rest = self._fallen(snapshot, failed, matrix[~keeps], "a score is NaN or infinite", not finite.any())
+        return [_Group(kept, matrix[keeps], served, scores[keeps], took), rest] if kept else [rest]
+
+    def _fallen(
+        self, snapshot: Snapshot, jobs: Sequence[Asking], matrix: Vector, problem: str, blank: bool
+    ) -> _Group:  # fmt: skip
+        """Jobs that a share's version failed: the champion answers."""
+        champion, began = snapshot.champion.served, monotonic()
         for job in jobs:
             job.choice = Choice(champion, FALLBACK, job.choice.propensity)
-        began = monotonic()
-        return champion, self._score(champion, matrix), began, problem
+        return _Group(jobs, matrix, champion, self._score(champion, matrix), monotonic() - began, problem, blank)
 
     def _score(self, served: ServedModel, matrix: Vector) -> npt.NDArray[np.float64]:
         return served.scorer.score(matrix) if self._cache is None else self._cache.score(served, matrix)
 
     def _recorded(
-        self,
-        served: ServedModel,
-        batch: _Batch,
-        jobs: Sequence[Asking],
-        scores: npt.NDArray[np.float64],
-        records: list[Prediction],
-        took: int,
-        problem: str,
-    ) -> list[tuple[Asking, Scored]]:
+        self, group: _Group, batch: _Batch, records: list[Prediction]
+    ) -> list[tuple[Asking, Scored]]:  # fmt: skip
         """The answers of one version, and their records, which are added to `records`."""
+        jobs, _, served, scores, seconds, problem, _ = group
+        took = 0 if self._replay else round(seconds * 1e6 + 0.5)
         scores, decisions = served.rule(scores)
         decided: list[bool] = decisions.tolist()
         told: list[float] = scores.tolist()

@@ -71,12 +71,20 @@ class Cuts:
         self._mark[0] = 0
 
     def saw(
-        self, snapshot: Snapshot, asked: ServedModel, records: Sequence[Prediction], seconds: float, problem: str
+        self,
+        snapshot: Snapshot,
+        asked: ServedModel,
+        records: Sequence[Prediction],
+        seconds: float,
+        problem: str,
+        *,
+        blank: bool = True,
     ) -> None:
-        """A batch was answered, of a share or of the champion.
+        """A batch was answered, of a share or of the champion; or, of a share, its rows of one kind.
 
         asked:   the version whose rows these were; where it failed, the records are the champion's, and `problem` why
         seconds: what its scoring took; NaN where that says nothing
+        blank:   of one that failed, whether no row of the whole batch had a score
         """
         if not snapshot.shares:
             return
@@ -92,7 +100,7 @@ class Cuts:
         watch = watched.shares.get(asked.version.digest)
         if watch is None:
             return
-        watch.noted(records, seconds, bool(problem))
+        watch.noted(records, seconds, bool(problem), blank)
         if problem:
             with self._lock:
                 self.failed += 1

@@ -73,10 +73,14 @@ class Watch:
             np.frombuffer(table, np.float64)[_HEAD:] = np.nan  # type: ignore[call-overload]
             table[_MADE], table[_ENTRY] = self._made
 
-    def noted(self, records: Sequence[Prediction], seconds: float, failed: bool) -> None:
-        """A batch of the share. seconds: NaN where it was not measured; failed: the champion answered for it."""
+    def noted(self, records: Sequence[Prediction], seconds: float, failed: bool, blank: bool = True) -> None:
+        """A batch of the share, or its rows of one kind. seconds: NaN where it was not measured.
+
+        failed: the champion answered for it
+        blank:  and no row of the batch had a score: only such batches are counted as failures in a row
+        """
         table, rows = self._table, len(records)
-        self.failures = self.failures + 1 if failed else 0
+        self.failures = self.failures + 1 if failed and blank else 0
         if (table[_MADE], table[_ENTRY]) != self._made:
             return
         place = int(table[_BATCHES]) % PLACES
@@ -148,7 +152,7 @@ Found = tuple[str, dict[str, Any]] | None
 def beyond_rate(rates: npt.NDArray[np.float64], bound: float) -> Found:
     """Whether more rows had no score than `bound`, and than chance does.
 
-    A batch fails as a whole: for what chance does it counts once.
+    Rows may fail together: for what chance does, a batch counts once, or twice where some of it had scores.
     """
     rows, failed = float(np.abs(rates).sum()), float(-rates[rates < 0].sum())
     rate = failed / rows if rows else 0.0
