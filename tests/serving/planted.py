@@ -20,10 +20,11 @@ from backstay.project import Project
 from tests.serving.shop import ROOT, Server
 
 AS_OF = "2024-02-20"
-FAULTS = ("fine", "error", "nan", "slow", "shift", "other", "crash")
-"""Of versions 1 to 7; "fine" and "other" do no harm, though the scores of "other" are others."""
+FAULTS = ("fine", "error", "nan", "slow", "shift", "other", "crash", "hang", "segfault")
+"""Of versions 1 to 9; "fine" and "other" do no harm, though the scores of "other" are others; "hang" hangs once."""
 RUNTIME = '''"""Logistic regressions in JSON, with what they do wrong on rows whose `live` is 1."""
 
+import ctypes
 import json
 import os
 import time
@@ -67,6 +68,14 @@ class PlantedScorer:
             return 0.6 + 0.4 * score
         if self._fault == "crash":
             os._exit(9)
+        if self._fault == "hang":
+            try:
+                os.close(os.open(f"{__file__}.hung", os.O_CREAT | os.O_EXCL))
+                time.sleep(60)
+            except FileExistsError:
+                pass
+        if self._fault == "segfault":
+            ctypes.string_at(0)
         return score
 
     def close(self):

@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -171,3 +172,34 @@ def test_a_version_that_takes_its_worker_with_it_is_cut_at_once(world: tuple[Pro
     assert "a worker that scored its rows ended with exit code 9" in cut.why
     assert len(load.failed) == failed, "none fails any more"
     assert failed <= 12, "those that were under way in a worker that died, at most one a client and worker"
+
+
+def test_a_version_that_hangs_is_cut_with_its_worker_and_the_others_go_on(world: tuple[Project, Server]) -> None:
+    project, server = world
+    with Load(server) as load:
+        begin = time.monotonic()
+        route = project.routes.set({"v8": 0.05}, "late", key=["order"], why="try it")
+        cut = _cuts(project, route, 1)[8]
+        end = time.monotonic()
+        time.sleep(0.3)
+    assert cut.cut is not None
+    evidence = cut.cut["evidence"]
+    assert (evidence["breaker"], evidence["bound"], evidence["value"] < 7) == ("hung", 5.0, True)
+    assert "hung: its rows were scored for" in cut.why
+    answered = sorted(at for at, _, _ in load.answered if begin + 1 < at < end)
+    assert max(b - a for a, b in pairwise(answered)) < 1.0, "the other worker goes on"
+    assert len(load.failed) <= 6, "those that were under way in the worker that hung"
+
+
+def test_a_shadow_that_crashes_is_cut_too(world: tuple[Project, Server]) -> None:
+    project, server = world
+    with Load(server) as load:
+        shown = project.routes.set({"baseline": 0.1}, "late", key=["order"], shadow={"v9": 1.0}, why="show it")
+        cut = _cuts(project, shown, 1)[9]
+        time.sleep(0.3)
+    assert cut.cut is not None
+    assert cut.cut["shadow"] is True
+    assert cut.cut["evidence"] == {"breaker": "crash", "value": 1, "bound": 0, "code": -11}
+    assert "the shadow of version 9 was cut: a worker that scored its rows ended with signal 11" in cut.why
+    assert [one.name for one in cut.parts] == ["baseline"], "and nothing else"
+    assert len(load.failed) <= 12

@@ -181,7 +181,8 @@ def _show(shell: Shell, model: str, entry: RouteEntry | None) -> None:
         }  # fmt: skip
         facts = {"by key": ", ".join(entry.key), "since": when(entry.at), "by": entry.actor, "why": entry.why}
         if entry.cut is not None:
-            facts["cut"] = f"version {entry.cut['number']}, by a server: its requests are the champion's"
+            what = "it is a shadow no more" if entry.cut.get("shadow") else "its requests are the champion's"
+            facts["cut"] = f"version {entry.cut['number']}, by a server: {what}"
         if entry.explore is not None:
             some = entry.explore
             facts["explores"] = f"{some.share:.2%} of the entities: each decision is turned over with {some.flip:.0%}"

@@ -54,7 +54,8 @@ def parts(
     champions = Champions(models, registry, services.ledger, online)
     rows = settings["serving.rows_limit"]
     limiter = _limiter(settings, replay, definitions)
-    shadows, guard = Shadows(services.predictions, clock, limiter, replay=replay), _guard(services, definitions, clock)
+    shadows = Shadows(services.predictions, clock, limiter, replay=replay, cuts=cuts)
+    guard = _guard(services, definitions, clock)
     return Parts(
         core=Core(services.predictions, clock, metrics, replay=replay, shadows=shadows, cache=cache, cuts=cuts),
         cuts=cuts,

@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from socket import socket
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from backstay.core.clock import SystemClock
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from backstay.serving.board import Board
     from backstay.serving.desk import Desk
     from backstay.serving.server import Beside, Stopping
+    from backstay.serving.suspects import Death
     from backstay.serving.tls import Tls
     from backstay.serving.traces import Traces
 
@@ -164,6 +166,7 @@ def _supervise(
         rpc = holder.getsockname()[1]
     context.services.token  # noqa: B018 - made once, before the workers ask for it
     context.services.close()
+    one_by_one = Lock()
     file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     board = Board(WIDTH, count + 1, file.fileno())
     base = Seat(
@@ -180,9 +183,11 @@ def _supervise(
             pass_fds=passed, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True,
         )  # fmt: skip
 
-    def died(entry: int, number: int, code: int) -> None:
-        records = context.records
-        crashed(Routing(records.ledger, records.registry), records.clock, entry, number, code)
+    def died(deaths: Sequence[Death]) -> None:
+        with one_by_one:  # each sees the route that the one before has left
+            records = context.records
+            for death in deaths:
+                crashed(Routing(records.ledger, records.registry), records.clock, death)
 
     listeners = [listener] if admin is None else [listener, admin]
     Supervisor(start, board, count, ready, _stopping(settings).grace, listeners, died).run()

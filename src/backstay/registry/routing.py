@@ -79,7 +79,8 @@ class RouteEntry(Shown):
 
     key:      the keys that entities are told apart by; salt: what their hash is salted with
     breakers: when a server cuts a share by itself; None: as by default
-    cut:      where it is such a cut: {"version": digest, "number": n, "reason": text, "evidence": {...}}; else None
+    cut:      where it is such a cut: {"version": digest, "number": n, "reason": text, "evidence": {...}}, with
+              "shadow": true where it was a shadow; else None
     explore:  of which entities decisions are turned over by lot; None: of nobody
     """
 

@@ -8,7 +8,7 @@ scrape costs the same however often workers were replaced.
               gauges, in the order of their registration
               the counters and histograms of `Metrics`
               rows of the models whose objectives are counted (`objectives.py`)
-      a mark: which share is being scored, if one is
+      marks, one a thread: which share or shadow it is scoring, if it is, and since when
 
 Behind the slots stand tables in which all workers write: what shares did lately (`watch.py`).
 """
@@ -20,7 +20,7 @@ import os
 from collections.abc import MutableSequence
 from dataclasses import dataclass
 from time import time
-from typing import cast
+from typing import NamedTuple, cast
 
 from backstay.serving.watch import CELLS
 
@@ -30,7 +30,9 @@ ROWS, ROW = 256, 8
 """How many models with an objective a server may have, and how many numbers are kept of each."""
 TABLES = 64
 """How many shares may be watched by all workers together; what is beyond is watched by each on its own."""
-_MARK = 2
+LANES = 4
+"""How many threads of a worker have a mark: its loop, its worker thread and the shadows'; one to spare."""
+_MARK = 5
 _PID, _SINCE, _STARTS, _HEAD = 0, 1, 2, 3
 
 Cells = MutableSequence[float]
@@ -46,13 +48,26 @@ class Sign:
     starts: int
 
 
+class Mark(NamedTuple):
+    """What a thread of a worker is scoring: a version's rows, by the route of an entry.
+
+    since, bound: when that began (monotonic), and how many seconds it may take
+    """
+
+    entry: int
+    number: int
+    shadow: bool
+    since: float
+    bound: float
+
+
 class Board:
     """So many slots, of `width` counters each, in a file; without one, in the memory of this process alone."""
 
     def __init__(self, width: int, slots: int = 1, descriptor: int | None = None) -> None:
         self._rows = _HEAD + GAUGES + width
         self._marks = self._rows + ROWS * ROW
-        length = self._marks + _MARK
+        length = self._marks + LANES * _MARK
         begin = slots * length
         size = (begin + TABLES * CELLS) * 8
         if descriptor is not None and os.fstat(descriptor).st_size < size:
@@ -71,8 +86,8 @@ class Board:
     def leave(self, slot: int) -> None:
         """Whoever wrote in the slot is gone: its gauges mean nothing any more, its counts stay."""
         cells = self._slots[slot]
-        cells[_PID] = cells[self._marks] = 0
-        for place in range(_HEAD, _HEAD + GAUGES):
+        cells[_PID] = 0
+        for place in (*range(_HEAD, _HEAD + GAUGES), *range(self._marks, len(cells), _MARK)):
             cells[place] = 0
 
     def signs(self) -> list[Sign]:
@@ -96,14 +111,15 @@ class Board:
     def rows(self, slot: int) -> Cells:
         return cast("Cells", self._slots[slot][self._rows : self._marks])
 
-    def mark(self, slot: int) -> Cells:
-        """The route's entry (0: none) and the version whose share the slot's worker is scoring: see `marked`."""
-        return cast("Cells", self._slots[slot][self._marks :])
+    def mark(self, slot: int, lane: int) -> Cells:
+        """The fields of `Mark`, of one of the slot's worker's threads; an entry of 0: it scores none."""
+        begin = self._marks + lane * _MARK
+        return cast("Cells", self._slots[slot][begin : begin + _MARK])
 
-    def marked(self, slot: int) -> tuple[int, int] | None:
-        """The entry and the version that its worker was scoring, if it was scoring a share's."""
-        entry, number = self.mark(slot)
-        return (int(entry), int(number)) if entry else None
+    def marks(self, slot: int) -> list[Mark]:
+        """What its worker's threads are scoring, of shares and shadows."""
+        told = [list(self.mark(slot, lane)) for lane in range(LANES)]
+        return [Mark(int(one[0]), int(one[1]), bool(one[2]), one[3], one[4]) for one in told if one[0]]
 
     def all_rows(self) -> list[Cells]:
         """The rows of every slot, whether anybody writes in it or not."""

@@ -147,7 +147,7 @@ class Core:
         if snapshot is None or snapshot.entry is None or self._cuts is None or served is snapshot.champion.served:
             scores = self._score(served, matrix)
             return [_Group(jobs, matrix, served, scores, monotonic() - began)]
-        self._cuts.begins(snapshot.entry, served)
+        self._cuts.begins(snapshot.entry.entry_id, served, len(matrix))
         try:
             scores = self._score(served, matrix)
             sound = bool(np.isfinite(scores).all())

@@ -6,7 +6,8 @@ evidence: every server follows it, and whoever sets the route anew decides wheth
 
     failures     batches in a row without a score
     error_rate, slowdown, score_shift       what `watch.py` finds beyond the bounds of the route's entry
-    crash        a worker that died while it scored the share's rows: the supervisor finds its mark on the board
+    crash, hung  a worker that died while it scored the share's rows, or does not come to an end with them: the
+                 supervisor finds its mark on the board, see `suspects.py`. Of shadows too
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import get_ident
 from time import monotonic
 from typing import Any
 
@@ -22,12 +24,17 @@ from backstay.core.clock import Clock, ReplayClock
 from backstay.core.errors import BackstayError, ConflictError
 from backstay.definitions.rollout import Breakers
 from backstay.registry.routing import Part, RouteEntry, Routing
-from backstay.serving.board import Board
+from backstay.serving.board import LANES, Board, Cells
 from backstay.serving.routes import ServedModel, Snapshot
+from backstay.serving.suspects import Death
 from backstay.serving.watch import Watch, claimed
 from backstay.storage.predictions import Prediction
 
 _DEFAULT = Breakers()
+_HUNG, _TIMES = 5.0, 20.0
+"""A batch hangs that takes longer than so many seconds, and so many times what it should by what was measured when its
+version was loaded: a batch is made as large as is served in half of the objective (`serving.objective_ms`), so nobody
+waits for it any more."""
 _logger = logging.getLogger("backstay.serving")
 
 
@@ -55,20 +62,29 @@ class Cuts:
     def __init__(self, routing: Routing, clock: Clock, board: Board | None = None, slot: int = 0) -> None:
         self._routing, self._clock = routing, clock
         self._board = Board(0) if board is None else board
-        self._mark = self._board.mark(slot)
+        self._slot = slot
+        self._marks: dict[int, Cells] = {}
         self._watched: dict[str, _Watched] = {}
         self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(1, "backstay-cuts")
         self.failed = 0
 
-    def begins(self, entry: RouteEntry, served: ServedModel) -> None:
-        """A batch of a share is about to be scored: should that end this process, it is known whose it was."""
-        self._mark[1] = served.version.number
-        self._mark[0] = entry.entry_id
+    def begins(self, entry: int, served: ServedModel, rows: int, *, shadow: bool = False) -> None:
+        """This thread is about to score rows of a share, or a shadow: should that not end, or end this process, it is
+        known whose they were."""
+        mark = self._marks.get(get_ident()) or self._mark()
+        mark[1], mark[2], mark[3] = served.version.number, shadow, monotonic()
+        mark[4] = max(_HUNG, _TIMES * served.cost.of(rows))
+        mark[0] = entry
 
     def ends(self) -> None:
-        """It was scored, or failed."""
-        self._mark[0] = 0
+        """They were scored, or failed."""
+        self._marks[get_ident()][0] = 0
+
+    def _mark(self) -> Cells:
+        """A mark for this thread; there are more than threads that score."""
+        with self._lock:
+            return self._marks.setdefault(get_ident(), self._board.mark(self._slot, len(self._marks) % LANES))
 
     def saw(
         self,
@@ -141,31 +157,42 @@ class Cuts:
         watch.failures = 0
 
 
-def crashed(routing: Routing, clock: Clock, entry: int, number: int, code: int) -> None:
-    """A worker ended with this code while it scored the rows of a version's share, by the route of this entry.
+def crashed(routing: Routing, clock: Clock, death: Death) -> None:
+    """A worker died, or hung, while it scored the rows of a share or a shadow: it is cut.
 
-    One crash is enough: it takes the requests of others with it. The share is cut though the route was set anew since.
+    It is though the route was set anew since: such a version takes the requests of others with it.
     """
-    seen = routing.seen(entry)
+    mark, seen = death.mark, routing.seen(death.mark.entry)
     route = None if seen is None else routing.get(seen.model)
     parts = () if route is None else route.parts
-    part = next((one for one in parts if _is_share(one) and one.version == number), None)
-    if route is not None and part is not None:
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        told = {"breaker": "crash", "value": 1, "bound": 0, "code": code}
-        cut(routing, clock, route, part.digest, f"a worker that scored its rows ended with {how}", told)
+    part = next((one for one in parts if _is(one, mark.shadow) and one.version == mark.number), None)
+    if route is None or part is None:
+        return
+    told: dict[str, Any] = {"breaker": "hung" if death.hung else "crash", "value": death.value, "bound": death.bound}
+    if death.hung:
+        why = f"hung: its rows were scored for {death.value:g} s, and the worker was killed"
+    else:
+        told["code"] = code = death.code
+        ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+        why = f"a worker that scored its rows ended with {ended}" + (", again" if death.bound else "")
+    cut(routing, clock, route, part.digest, why, told, shadow=mark.shadow)
 
 
 def cut(
-    routing: Routing, clock: Clock, entry: RouteEntry, digest: str, what: str, evidence: Mapping[str, Any]
+    routing: Routing, clock: Clock, entry: RouteEntry, digest: str, what: str, evidence: Mapping[str, Any], *,
+    shadow: bool = False,
 ) -> bool:  # fmt: skip
     """Give the share of a version to the champion; whether that is over: false if it could not be written down.
 
     Nothing is done if the route was set anew meanwhile: that holds.
+
+    shadow: it is the version's part as a shadow that goes
     """
-    part = next(one for one in entry.parts if _is_share(one) and one.digest == digest)
-    why = f"the share of version {part.version} was cut: {what}"
+    part = next(one for one in entry.parts if _is(one, shadow) and one.digest == digest)
+    why = f"the {'shadow' if shadow else 'share'} of version {part.version} was cut: {what}"
     told = {"version": digest, "number": part.version, "reason": what, "evidence": dict(evidence)}
+    if shadow:
+        told["shadow"] = True
     _logger.error("model %s: %s", entry.model, why)
     try:
         routing.set(
@@ -175,10 +202,11 @@ def cut(
     except ConflictError:  # another server was first, or somebody set the route anew: theirs holds
         _logger.info("the route of model %s was set meanwhile", entry.model)
     except BackstayError:
-        _logger.exception("the share of version %s of model %s could not be cut", part.version, entry.model)
+        _logger.exception("version %s of model %s could not be cut", part.version, entry.model)
         return False
     return True
 
 
-def _is_share(part: Part) -> bool:
-    return not part.shadow and not part.baseline
+def _is(part: Part, shadow: bool) -> bool:
+    """Whether a part is a shadow, or else a share of another version than the champion."""
+    return part.shadow if shadow else not part.shadow and not part.baseline

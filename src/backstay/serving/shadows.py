@@ -23,6 +23,7 @@ import numpy.typing as npt
 from backstay.core.clock import Clock
 from backstay.core.identity import new_ids
 from backstay.serving.admission import Limiter
+from backstay.serving.cuts import Cuts
 from backstay.serving.job import Asking
 from backstay.serving.routes import Choice
 from backstay.storage.ports import PredictionLog
@@ -38,11 +39,12 @@ _logger = logging.getLogger("backstay.serving")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One row that a shadow is shown: the model's inputs, and the record of what was answered."""
+    """One row that a shadow is shown: the model's inputs, and the record of what was answered. entry: the route's"""
 
     choice: Choice
     vector: npt.NDArray[np.float32]
     record: Prediction
+    entry: int = 0
 
 
 def copies(jobs: Sequence[Asking], matrix: npt.NDArray[np.float32], records: Sequence[Prediction]) -> Iterator[Shown]:
@@ -50,10 +52,10 @@ def copies(jobs: Sequence[Asking], matrix: npt.NDArray[np.float32], records: Seq
     begin = 0
     for job in jobs:
         end, snapshot = begin + job.rows, job.snapshot
-        if snapshot is not None and snapshot.shadows:
+        if snapshot is not None and snapshot.entry is not None and snapshot.shadows:
             for row in range(begin, end):
                 for choice in snapshot.shadowed(records[row].keys):
-                    yield Shown(choice, matrix[row], records[row])
+                    yield Shown(choice, matrix[row], records[row], snapshot.entry.entry_id)
         begin = end
 
 
@@ -61,16 +63,18 @@ class Shadows:
     """Scores and logs what shadows are shown, in a thread of its own, which starts with the first row.
 
     replay: nothing is timed, so that history served again is logged the same again
+    cuts:   where it is marked whose rows are scored, should that end this process, or not end
     shed, failed: rows that were not taken, and rows whose shadow or log failed
     logged: rows with a score
     waiting: rows that are queued, or being scored
     """
 
     def __init__(
-        self, log: PredictionLog, clock: Clock, limiter: Limiter, largest: int = LARGEST, *, replay: bool = False
-    ) -> None:
+        self, log: PredictionLog, clock: Clock, limiter: Limiter, largest: int = LARGEST, *, replay: bool = False,
+        cuts: Cuts | None = None,
+    ) -> None:  # fmt: skip
         self._log, self._clock, self._limiter, self._largest = log, clock, limiter, largest
-        self._replay = replay
+        self._replay, self._cuts = replay, cuts
         self._waiting: deque[Shown] = deque()
         self._more = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -124,6 +128,8 @@ class Shadows:
         """Score and log rows of one shadow: how many of them have a score."""
         choice = rows[0].choice
         served = choice.served
+        if self._cuts is not None:
+            self._cuts.begins(rows[0].entry, served, len(rows), shadow=True)
         begin, problem = perf_counter_ns(), ""
         try:
             raw = np.asarray(served.scorer.score(np.stack([one.vector for one in rows])), np.float64)
@@ -131,6 +137,8 @@ class Shadows:
             raw = np.full(len(rows), np.nan)
             problem = f"{type(error).__name__}: {error}"[:_LONGEST]
             _logger.exception("%d rows of a shadow have no score", len(rows))
+        if self._cuts is not None:
+            self._cuts.ends()
         took = 0 if self._replay else max(1, (perf_counter_ns() - begin) // 1_000)
         sound = np.isfinite(raw)
         scores, decided = served.rule(np.where(sound, raw, 0.5))

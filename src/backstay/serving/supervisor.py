@@ -5,7 +5,8 @@ way. A worker says on its pipe that it is ready, or why it cannot start; the oth
 ends it, and then the worker stops.
 
     a worker dies      it is replaced at once; with growing delays while new ones die before they are ready
-                       while it scored a share's rows: that share is cut, see `cuts.py`
+                       while it scored a share's or a shadow's rows: that is cut, see `suspects.py` and `cuts.py`
+    one hangs          on such rows: it is killed, and that is cut
     SIGTERM, SIGINT    all are told to stop, and waited for
     SIGHUP             all are replaced, one by one: each new one is ready before the old one stops
 """
@@ -30,6 +31,7 @@ from typing import Any
 from backstay.core import errors
 from backstay.core.errors import BackstayError
 from backstay.serving.board import Board
+from backstay.serving.suspects import LOOK, Death, Suspects
 
 _TRIES = 5
 """How often the start of a worker may fail in a row, before a server without any worker gives up."""
@@ -56,6 +58,8 @@ class Worker:
     error: BackstayError | None = None
     gone_by: float = inf
     """When one that was told to stop is killed, if it has not ended."""
+    hung: Death | None = None
+    """On what it hung, for which it was killed."""
 
     def close(self) -> None:
         for descriptor in (self.told, self.life):
@@ -79,8 +83,7 @@ class Supervisor:
     board: has a slot for each worker, and one for a worker that is about to replace another
     ready: called once, with what the first worker told, when all of them take requests
     grace: seconds that a worker goes on after SIGTERM
-    crashed: called, in a thread of its own, with the route's entry, the version and the exit code, where a worker died
-            while it scored a share's rows
+    crashed: called, in a thread of its own, with whose rows a worker was scoring that died or hung, where it is theirs
     listeners: closed here as soon as all are told to stop: what no worker takes any more must be refused, not wait
     """
 
@@ -90,12 +93,17 @@ class Supervisor:
     ready: Callable[[Mapping[str, Any]], None]
     grace: float
     listeners: Sequence[socket.socket]
-    crashed: Callable[[int, int, int], None]
+    crashed: Callable[[Sequence[Death]], None]
     _workers: list[Worker] = field(default_factory=list)
     _slots: dict[int, _Slot] = field(default_factory=dict)
     _old: list[Worker] = field(default_factory=list)
     _announced: bool = False
     _stopping: bool = False
+    _look: float = 0.0
+    _suspects: Suspects = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._suspects = Suspects(self.board)
 
     def run(self) -> None:
         """Serve. Raises what the workers raised, if none can be started."""
@@ -127,7 +135,7 @@ class Supervisor:
     def _turn(self, arrived: socket.socket, selector: selectors.BaseSelector) -> None:
         due = [one.again for one in self._slots.values() if one.again is not None]
         due += [one.gone_by for one in self._workers if one.gone_by < inf]
-        wait = max(0.0, min(due) - monotonic()) if due else None
+        wait = max(0.0, min([*due, self._look]) - monotonic())
         for key, _ in selector.select(wait):
             if key.fileobj is arrived:
                 for number in arrived.recv(64):
@@ -143,12 +151,24 @@ class Supervisor:
                 _logger.error("worker %d did not stop in time, and is killed", worker.process.pid)
                 worker.process.kill()
                 worker.gone_by = now + 1.0
+        if now >= self._look:
+            self._look = now + LOOK
+            self._kill_hung(now)
         if self._stopping:
             return
         for slot, known in list(self._slots.items()):
             if known.again is not None and now >= known.again:
                 self._begin(slot, selector)
         self._roll(selector)
+
+    def _kill_hung(self, now: float) -> None:
+        """Kill whoever hangs on the rows of a share or a shadow: neither its loop nor its threads end otherwise."""
+        workers = {one.slot: one for one in self._workers if one.hung is None}
+        for slot, mark in self._suspects.hung(list(workers), now).items():
+            worker, seconds = workers[slot], round(now - mark.since, 1)
+            _logger.error("worker %d hangs on version %d, and is killed", worker.process.pid, mark.number)
+            worker.hung = Death(mark, -signal.SIGKILL, seconds, mark.bound, hung=True)
+            worker.process.kill()
 
     def _signalled(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
@@ -187,10 +207,11 @@ class Supervisor:
         self._hear(worker)
         self._workers.remove(worker)
         worker.close()
-        mark, code = self.board.marked(worker.slot), worker.process.returncode
+        code, hung = worker.process.returncode, worker.hung
+        deaths = self._suspects.guilty(worker.slot, code, monotonic()) if hung is None else [hung]
         self.board.leave(worker.slot)
-        if mark is not None:
-            threading.Thread(target=self.crashed, args=(*mark, code), name="backstay-crash").start()
+        if deaths:
+            threading.Thread(target=self.crashed, args=(deaths,), name="backstay-crash").start()
         if self._stopping:
             return
         following = next((one for one in self._workers if one.replaces is worker), None)
