@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from backstay.core.clock import ReplayClock
-from backstay.core.errors import AccessError, BackstayError, InputError, IntegrityError, NotFoundError
+from backstay.core.errors import AccessError, BackstayError, InputError, IntegrityError, NotFoundError, RefusedError
 from backstay.core.identity import canonical_json
 from backstay.core.times import instant
 from backstay.lifecycle.approval import ApprovalNeeded
 from backstay.lifecycle.environments import Parcel, arrive, packed
 from backstay.project import Project
+from tests.lifecycle.rolling import Life, declared
 from tests.serving import shop
 
 CLOCK = ReplayClock(instant(shop.SECOND))
@@ -149,7 +150,7 @@ def test_other_definitions_refuse_it(development: Project, production: Project) 
 
 
 def test_a_project_that_is_not_there(development: Project) -> None:
-    with pytest.raises(NotFoundError, match=r"there is no backstay\.toml"):
+    with pytest.raises(NotFoundError, match=r"no environment 'staging' is declared.*; expected production"):
         development.send(1, "staging", "late")
 
 
@@ -184,6 +185,29 @@ def test_whoever_came_first_is_not_undone(development: Project, production: Proj
     move = production.records.registry.alias("late", "champion")
     assert move is not None
     assert move.actor == "eve"
+
+
+def test_where_a_rollout_is_declared_it_goes_by_that(base: Path, tmp_path: Path) -> None:
+    life = Life(declared(shop.copied(base, tmp_path)))
+    life.tick()
+    there = declared(shop.write(tmp_path / "production"))
+    first = life.project.send(1, there, "late")
+    assert first.move is not None  # there was nobody to compare it with
+    second = life.project.send(2, there, "late")
+    assert (second.version.number, second.move, second.project) == (2, None, str(there))
+    production = Life(there, now=life.now)
+    assert (production.champion, production.route) == (1, {})
+    production.project.ingest()
+    ticked = production.tick()
+    assert production.where == "shadow", ticked
+    life.serve()
+    life.tick()
+    life.errors = 1.0
+    life.serve(600)
+    life.tick()
+    assert life.where == "rolled back"
+    with pytest.raises(RefusedError, match="version 2 was rolled back: canary 10%"):
+        life.project.send(2, there, "late")
 
 
 def _read(project: Project, number: int):
@@ -224,8 +248,9 @@ def test_what_was_changed_on_the_way_is_refused(development: Project, production
 
 def test_high_stakes_need_an_approval_here_or_there(development: Project, production: Project) -> None:
     development, production = high(development), high(production)
-    with pytest.raises(ApprovalNeeded, match="waits for approval by another person than test"):
+    with pytest.raises(ApprovalNeeded, match="waits for approval by another person than test") as caught:
         development.send(1, "production", "late")
+    assert caught.value.fix.endswith(f"--project {production.path}")
     assert production.records.registry.alias("late", "champion") is None
     bob = Project(production.path, clock=CLOCK, actor="bob")
     bob.decide(1, "approve", "late", why="looked at it in production's terms")

@@ -150,7 +150,7 @@ def judge(
         if judgement.reuse.warning:
             shell.note(judgement.reuse.warning)
         if judgement.decision.verdict == "PASS":
-            shell.next("promote", number, model=model, as_of=as_of)
+            rollouts.onward(shell, number, model, as_of)
             return
         _after_no(shell, judgement, model)
         raise typer.Exit(NO)
@@ -200,7 +200,7 @@ def promote(
 
     A running server follows within a moment, without a failed request. It exits with 1 if the gate says no, and where
     stakes are high, until another person than its author has approved it. With --to nothing is judged anew: the gate's
-    last answer here is what counts.
+    last answer here is what counts. Where a rollout is declared there, the version is registered and goes by that.
     """
     with Shell(ctx, project, home, as_json) as shell:
         if to is not None:
@@ -240,11 +240,23 @@ def _moved(move: AliasMove, evidence: str) -> RenderableType:
 def _sent(shell: Shell, number: int, to: str, model: str | None) -> None:
     with shell.working(f"carrying version {number} to {to}"):
         arrived = shell.project.send(number, to, model)
-    move, origin = arrived.move, arrived.version.origin or {}
-    answer = {"promoted": True, "project": to, "version": plain.version(arrived.version), **plain.move(move)}
+    move, origin, there = arrived.move, arrived.version.origin or {}, arrived.version.number
+    answer = {"promoted": move is not None, "project": to, "version": plain.version(arrived.version)}
+    if move is None:
+        facts = {
+            "version": f"{there}, from {origin.get('project')}",
+            "champion": "not yet: a rollout is declared there",
+        }
+        shell.show(answer, block(facts, title=f"model {arrived.version.model}"))
+        shell.note(
+            f"version {number} is number {there} there. The tick there judges it and begins its rollout; at once:"
+        )
+        shell.next("check", there, model=arrived.version.model, project=arrived.project, home=None)
+        shell.next("rollout", "start", there, model=arrived.version.model, project=arrived.project, home=None)
+        return
     evidence = f"gate entry {move.evidence['from']['gate']} of {origin.get('project')}: {move.evidence['reason']}"
-    shell.show(answer, _moved(move, evidence))
-    shell.note(f"version {number} is number {arrived.version.number} there")
+    shell.show({**answer, **plain.move(move)}, _moved(move, evidence))
+    shell.note(f"version {number} is number {there} there")
 
 
 def tick(

@@ -104,9 +104,9 @@ class Shell:
             self._notes.print(text, markup=False, soft_wrap=True)
 
     def next(self, *words: object, **options: object) -> None:
-        """Print the command that comes next, complete, so that it can be copied."""
+        """Print the command that comes next, complete, so that it can be copied. By default of this project."""
         line = ["backstay", *(str(word) for word in words)]
-        options |= {"project": self._path, "home": self._home}
+        options |= {name: one for name, one in (("project", self._path), ("home", self._home)) if name not in options}
         for name, value in options.items():
             if value is not None:
                 line += [f"--{name.replace('_', '-')}", str(value)]

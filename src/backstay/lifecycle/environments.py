@@ -7,6 +7,10 @@ kept there, and the version's entry names it, so that the other project's eviden
 
 The gate is not asked again: the other project has other events, or none. What counts is the last answer it gave where
 the version was made, and, where stakes are high, an approval there or here by another person than its author.
+
+Where the other project declares a rollout and has a champion, the version is registered there and answers nobody yet:
+it goes by that rollout, of which the other project's own gate is the first stage. One that did harm in a rollout, in
+either project, does not go over at all.
 """
 
 from __future__ import annotations
@@ -23,9 +27,11 @@ from backstay.core.times import duration, instant_text
 from backstay.definitions import Model
 from backstay.lifecycle.approval import APPROVAL, ApprovalNeeded, approved, as_evidence
 from backstay.lifecycle.records import Records
+from backstay.lifecycle.rollouts import running, spent
 from backstay.registry.manifest import read_manifest
 from backstay.registry.rules import RULE, Kind, rule_name
 from backstay.registry.versions import AliasMove, ModelVersion
+from backstay.rollout.stages import FAULTS
 from backstay.storage.chain import check_entry
 from backstay.storage.ports import Entry
 
@@ -76,15 +82,21 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Arrived(Shown):
-    """What came of sending a version: its number in the other project, and the move that made it champion there."""
+    """What came of sending a version: its number in the other project, and the move that made it champion there.
+
+    move: None where it goes by the rollout that is declared there, and is no champion yet
+    project: the other project's folder
+    """
 
     version: ModelVersion
-    move: AliasMove
+    move: AliasMove | None
+    project: str = ""
 
 
 def packed(records: Records, project: str, model: str, number: int) -> Parcel:
-    """The parcel of a version; every file is verified as it is read."""
+    """The parcel of a version; every file is verified as it is read. `RefusedError` for one that did harm here."""
     version = records.registry.get(model, number)
+    _harmless(records, version)
     subjects = {f"{model}/{number}"}
     about = [
         one
@@ -103,7 +115,7 @@ def packed(records: Records, project: str, model: str, number: int) -> Parcel:
 
 
 def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
-    """Verify a parcel, register its version in this project, and make it champion."""
+    """Verify a parcel, register its version in this project, and make it champion, or leave that to its rollout."""
     move = records.registry.alias(model.name, "champion")
     document, gate, author = _verified(model, parcel)
     _check_holds(model, document, gate, records.clock.now())
@@ -123,6 +135,11 @@ def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
         manifest, parcel.files, at=records.clock.now(), actor=records.actor, trust_code=model.trust_code, origin=origin
     )
     records.scorer(model, version).close()  # it can be served
+    _harmless(records, version)
+    if model.rollout is not None and move is not None and move.to != version.number:
+        if running(records, model.name) is None:  # what its rollout has shown is about the rule it began with
+            _put_in_force(records, model, version, document)
+        return Arrived(version, None)
     _put_in_force(records, model, version, document)
     decision = gate.body["decision"]
     evidence = {
@@ -139,6 +156,16 @@ def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
             expect=None if move is None else move.entry_id,
         ),
     )  # fmt: skip
+
+
+def _harmless(records: Records, version: ModelVersion) -> None:
+    """`RefusedError` for a version that a rollout of this project ended for a fault of its own."""
+    ended = spent(records, version.model).get(version.number)
+    if ended is not None and ended.cause in FAULTS:
+        raise RefusedError(
+            f"version {version.number} was {ended.where}: {ended.reason}", where=f"{version.model}/{version.number}",
+            expected="a version that did nothing wrong in its rollout", fix="train another one",
+        )  # fmt: skip
 
 
 def _check_holds(model: Model, document: Document, gate: Entry, now: int) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backstay.core.clock import Clock, SystemClock
-from backstay.core.settings import expanded, read_settings
+from backstay.core.errors import NotFoundError
+from backstay.core.settings import FILE, expanded, read_settings
 from backstay.core.times import instant
 from backstay.features.backfill import Progress
-from backstay.lifecycle.approval import Approval, Decision, decide
+from backstay.lifecycle.approval import Approval, ApprovalNeeded, Decision, decide
 from backstay.lifecycle.environments import Arrived, arrive, packed
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.reproduce import Reproduction, reproduce
@@ -204,18 +207,38 @@ class Context:
     def send(self, number: int, to: str | Path, model: str | None = None) -> Arrived:
         """Carry a version and its evidence into another project, and make it champion there.
 
+        Where a rollout is declared there, and a champion answers, it is registered and goes by that: `move` is None.
+
         to: that project's folder, or its name among the settings `environments`
         """
         chosen = self.definitions.model(model)
         self.permits.model(chosen, "send versions of", "read_offline")
-        place = self.settings.get(f"environments.{to}", to)
-        other = Context(self.path / str(place), clock=self.clock, actor=self.actor)
+        other = Context(self._place(str(to)), clock=self.clock, actor=self.actor)
         try:
             there = other.definitions.model(chosen.name)
             other.permits.model(there, "promote a version of", "promote")
-            return arrive(other.records, there, packed(self.records, self.name, chosen.name, number))
+            arrived = arrive(other.records, there, packed(self.records, self.name, chosen.name, number))
+        except ApprovalNeeded as error:
+            if not error.fix.startswith("backstay "):
+                raise
+            fix = f"{error.fix} --project {shlex.quote(str(other.path))}"  # it waits there, by its number there
+            raise ApprovalNeeded(error.what, where=error.where, expected=error.expected, fix=fix) from None
         finally:
             other.close()
+        return replace(arrived, project=str(other.path))
+
+    def _place(self, to: str) -> Path:
+        """The folder of an environment, or of a project that is named by its folder."""
+        if declared := self.settings.get(f"environments.{to}"):
+            return self.path / str(declared)
+        if not (self.path / to / FILE).is_file():
+            names = [name.removeprefix("environments.") for name in self.settings if name.startswith("environments.")]
+            raise NotFoundError(
+                f"no environment {to!r} is declared, and there is no {FILE} in {self.path / to}",
+                where=f"{FILE} [environments]", expected=", ".join(names) or "one that is declared: none is",
+                fix=f'{to} = "FOLDER" under [environments], or name the folder of a project',
+            )  # fmt: skip
+        return self.path / to
 
     def close(self) -> None:
         """Release the stores."""
