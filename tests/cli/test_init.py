@@ -76,7 +76,16 @@ def test_the_workflow_parses_and_calls_what_there_is(cli: Cli, tmp_path: Path, c
     document = yaml.safe_load((tmp_path / "shop" / path).read_text())
     scripts = list(_github(document) if ci == "github" else _gitlab(document))
     called = [words for script in scripts for words in _calls(script)]
-    assert {words[0] for words in called} == {"ingest", "quarantine", "train", "check", "promote", "route"}
+    assert {words[0] for words in called} == {
+        "ingest",
+        "quarantine",
+        "train",
+        "check",
+        "promote",
+        "rollout",
+        "tick",
+        "route",
+    }
     assert any("pytest" in script for script in scripts)
     assert any("ruff" in script for script in scripts)
     root: Any = typer.main.get_command(app)
@@ -87,6 +96,23 @@ def test_the_workflow_parses_and_calls_what_there_is(cli: Cli, tmp_path: Path, c
         known = {option for one in command.params for option in one.opts}
         assert {word for word in words if word.startswith("--")} <= known
         assert cli(*_path(command, root), "--help").code == 0
+
+
+@pytest.mark.parametrize(("ci", "path"), [("github", ".github/workflows/backstay.yml"), ("gitlab", ".gitlab-ci.yml")])
+@pytest.mark.parametrize(("declared", "called"), [("true", "tick --home h"), ("false", "route set shadow=v3 --home h")])
+def test_a_shadow_is_set_by_hand_only_where_no_rollout_is_declared(
+    cli: Cli, tmp_path: Path, ci: str, path: str, declared: str, called: str
+) -> None:
+    """The step's own script, with a command that tells how it is called."""
+    yaml = pytest.importorskip("yaml")
+    assert cli("init", tmp_path / "shop", "--ci", ci).code == 0
+    document = yaml.safe_load((tmp_path / "shop" / path).read_text())
+    (script,) = [one for one in (_github if ci == "github" else _gitlab)(document) if "rollout show" in one]
+    (tmp_path / "check.json").write_text('{"number": 3, "against": 2}')
+    told = f'backstay() {{ case $1 in rollout) echo \'{{"declared": {declared}}}\';; *) echo "$@";; esac; }}\n'
+    words, environment = ["bash", "-eo", "pipefail", "-c", told + script], {**os.environ, "BACKSTAY_HOME": "h"}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(called), done.stderr
 
 
 def _path(command: Any, root: Any) -> list[str]:
@@ -119,7 +145,7 @@ def _gitlab(document: dict[str, Any]) -> Iterator[str]:
 
 def _calls(script: str) -> Iterator[list[str]]:
     """The words after each `backstay` that a shell would run."""
-    for line in re.split(r"\n|; then |; fi|&&", script):
+    for line in re.split(r"\n|; then |; fi|&&|\$\(", script):
         words = shlex.split(line, comments=True)
         if words and words[0] == "backstay":
             yield words[1:]

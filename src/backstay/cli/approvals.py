@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backstay.cli.options import HomeOption, JsonOption, ModelOption, NumberArgument, ProjectOption
+from backstay.cli.rollouts import onward
 from backstay.cli.shell import Shell
 from backstay.cli.tables import block, table, when
 
@@ -76,12 +77,12 @@ def approve(
 ) -> None:
     """Approve a version that passed its gate, so that it may serve. Its author cannot.
 
-    Run it after `judge`, for a model whose stakes are high; then `promote` goes through. The evidence that was there
+    Run it after `judge`, for a model whose stakes are high; then `promote`, or its rollout, goes through. The evidence that was there
     to see is kept with the approval. It holds until another version is champion, or somebody rejects it.
     """
     with Shell(ctx, project, home, as_json) as shell:
         _decided(shell, number, "approve", model, why)
-        shell.next("promote", number, model=model)
+        onward(shell, number, model)
 
 
 def reject(

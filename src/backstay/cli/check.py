@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from backstay.cli.failures import FINE, NO, UNSURE
 from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, NumberArgument, ProjectOption
+from backstay.cli.rollouts import onward
 from backstay.cli.shell import Shell
 from backstay.cli.tables import block, count, interval, table, when
 from backstay.core.errors import InputError
@@ -115,7 +116,7 @@ def _shown(one: Judgement, version: ModelVersion) -> list[RenderableType]:
 
 def _after(shell: Shell, one: Judgement, model: str | None, as_of: str | None) -> None:
     if one.decision.verdict == "PASS":
-        shell.next("promote", one.number, model=model, as_of=as_of)
+        onward(shell, one.number, model, as_of)
     elif one.decision.verdict == "INSUFFICIENT":
         shell.note("the evidence does not suffice, see the reasons: check it again when there is more")
     else:
@@ -153,6 +154,10 @@ def override(
         shell.next("check", number, model=model, as_of=as_of)
 
 
+def _until(made: Override) -> str | None:
+    return "another champion, or another version" if made.until is None else when(made.until)
+
+
 def _told(made: Override) -> dict[str, str | None]:
     return {
         "version": f"{made.number} of {made.model}",
@@ -162,5 +167,5 @@ def _told(made: Override) -> dict[str, str | None]:
         "at": when(made.at),
         "why": made.why,
         "against": "no champion" if made.against is None else f"champion {made.against}",
-        "until": "another champion, or another version" if made.until is None else when(made.until),
+        "until": None if made.withdrawn else _until(made),
     }

@@ -27,6 +27,19 @@ WhyOption = Annotated[
 ]
 
 
+def onward(shell: Shell, number: int, model: str | None, as_of: str | None = None) -> None:
+    """Print what takes a version that passed its gate on: its rollout, where one is declared, or its promotion."""
+    from backstay.lifecycle.rollouts import running
+
+    one, records = shell.project.model(model), shell.project.records
+    if one.rollout is None or records.registry.alias(one.name, "champion") is None:
+        shell.next("promote", number, model=model, as_of=as_of)
+    elif running(records, one.name) is None:
+        shell.next("rollout", "start", number, model=model)
+    else:
+        shell.next("tick", model=model)
+
+
 def show(
     ctx: typer.Context,
     model: ModelOption = None,

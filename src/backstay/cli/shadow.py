@@ -40,7 +40,8 @@ def shadow(
     """Compare what a version said as a shadow with what was answered to the same requests.
 
     Scores, order, decisions by slice, rows without a score, scoring time; and quality on the pairs whose labels are
-    mature. What is in no pair is counted and named. A version is made a shadow by: backstay route set shadow=v8
+    mature. What is in no pair is counted and named. A version is made a shadow by its rollout, or, where
+    the model declares none, by: backstay route set shadow=v8
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("reading the predictions record"):
@@ -57,7 +58,10 @@ def shadow(
             shell.note(f"written: {html}")
         if not found.failures.shown and not found.left_out:
             shell.note("it has said nothing as a shadow in that time")
-            shell.next("route", "set", f"shadow=v{number}", model=model, why="look at it")
+            if rollout is None:
+                shell.next("route", "set", f"shadow=v{number}", model=model, why="look at it")
+            else:  # a shadow that is set by hand would end the rollout, or keep it from beginning
+                shell.next("rollout", "show", model=model)
 
 
 def _parts(found: ShadowComparison) -> list[RenderableType | str]:
