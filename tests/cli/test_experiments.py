@@ -95,5 +95,8 @@ def test_exploration_is_shown_and_a_counterfactual_without_it_is_insufficient(cl
     answer = cli("counterfactual", "--threshold", 0.3, "--metric", "outcome", "--json", *at).json
     assert [one["method"] for one in answer["estimates"]] == ["ips", "snips", "dr"]
     assert answer["estimates"][0]["policy"]["value"]["insufficient"] == "there are no rows"
-    assert "expected: one of the two" in cli("counterfactual", "--threshold", 0.3, *at).err
+    neither = cli("counterfactual", "--threshold", 0.3, *at).err
+    assert "neither a metric nor the costs" in neither
+    assert "--metric outcome, or --cost 1:20" in neither
+    assert "1970" not in told.out
     assert "within is ''" in cli("counterfactual", "--threshold", 0.3, "--metric", "orders.size", *at).err

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from backstay.cli.ledger import _told as told
+from backstay.rollout.stages import State
 from tests.cli.conftest import Life, Run, write_project
 
 Cli = Callable[..., Run]
@@ -69,6 +71,18 @@ def test_a_ledger_that_was_cut_is_not_opened(cli: Cli, copy: Path, life: Life) -
     for words in (("ledger", "show"), ("status",), ("train",)):
         done = cli(*words, "--project", copy)
         assert (done.code, "its end was cut off" in done.err) == (3, True), done.err
+
+
+def test_who_answers_is_told_in_a_sentence() -> None:
+    state = State("late", 7, "d7", 5, "d5", 40, 41, "canary", 0, 0.05, 1, 2, 3, reason="no harm shown")
+    parts = [
+        {"name": "v7", "shadow": False, "spans": [[0, 500]]}, {"name": "v8", "shadow": True, "spans": [[0, 10_000]]},
+    ]  # fmt: skip
+    tests = {"tests": 12, "failures": 1, "errors": 0, "skipped": 2}
+    assert told("rollout", state.as_dict()) == "version 7: canary 5%: no harm shown"
+    assert told("route", {"parts": parts, "why": "so"}) == "v7 5%, shadow v8 100%: so"
+    assert told("route", {"parts": [], "why": "so"}) == "all to the champion: so"
+    assert told("tests", tests) == "12 feature tests, 1 failures, 2 skipped"
 
 
 def test_an_empty_ledger(cli: Cli, tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_training_on_nothing(cli: Cli, tmp_path: Path) -> None:
 def test_several_models_want_a_name(cli: Cli, tmp_path: Path) -> None:
     second = "\nother = Model('other', features=features, label=late.label, ask=late.ask, estimator=estimator)\n"
     project = write_project(tmp_path, MODELS + second)
+    ticked = cli("tick", "--project", project, "--json")
+    assert (ticked.code, [*ticked.json], ticked.json["late"]["trained"]) == (0, ["late", "other"], [])
     run = cli("train", "--project", project)
     assert run.code == 2
     assert "the project has several models" in run.err

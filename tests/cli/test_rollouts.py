@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import typer
+
+from backstay.cli.app import app
+from backstay.cli.rollouts import onward
+from backstay.cli.shell import Shell
 from tests.cli.conftest import HERE, MODELS, Life, Run, command, write_project
 
 Cli = Callable[..., Run]
@@ -33,6 +40,21 @@ def test_what_cannot_be_meant_is_refused(cli: Cli, life: Life, tmp_path: Path) -
     assert "Missing option '--why'" in cli("rollout", "stop", "--project", project).err
     assert "a tenth of a second or more" in cli("watch", "--every", "0s", "--project", project).err
     assert "there is no model 'nope'" in cli("watch", "--model", "nope", "--project", project).err
+
+
+def test_no_next_command_goes_round_a_rollout(
+    cli: Cli, life: Life, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(life.project, tmp_path / "shop")
+    assert cli("train", "--as-of", "2024-02-28", "--project", copy).code == 0
+    assert "next: backstay route set shadow=v2" in cli("shadow", 2, "--project", copy).err
+    context = typer.Context(typer.main.get_command(app))
+    for models, said in ((MODELS, "promote 2"), (DECLARED, "rollout start 2")):
+        (copy / "models.py").write_text(models)
+        with Shell(context, copy, None, as_json=False) as shell:
+            onward(shell, 2, None)
+        assert f"next: backstay {said} --project {copy}" in capsys.readouterr().err
+    assert f"next: backstay rollout show --project {copy}" in cli("shadow", 2, "--project", copy).err
 
 
 def test_watch_ticks_until_it_is_told_to_stop(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_the_better_model_passes_and_the_worse_fails(metric: Any) -> None:
     up, down = (better_than_champion(LATE, *pair, DAY, rule) for pair in ((POOR, GOOD), (GOOD, POOR)))
     assert (up.verdict, down.verdict) == (PASS, FAIL)
     assert up.reason.startswith("the candidate is better than the champion: ")
-    assert down.reason.startswith("the candidate is worse than the champion: ")
+    assert down.reason.startswith("the candidate is worse than the champion: gain in ")
 
 
 def test_takes_the_policy_that_a_user_declares() -> None:

@@ -30,7 +30,7 @@ def test_a_model_that_is_better_on_the_whole_and_worse_at_night_fails() -> None:
     champion = np.where(NIGHT, GOOD, POOR)
     check = judged(champion, candidate, night=NIGHT, day=~NIGHT)
     assert check.verdict is FAIL
-    assert check.reason.startswith("worse than the champion by more than 0.01 on night (better by -0.")
+    assert check.reason.startswith("worse than the champion by more than 0.01 on night (gain -0.")
     assert "day (" not in check.reason
     told = check.as_dict()["evidence"]
     assert json.loads(json.dumps(told, allow_nan=False)) == told

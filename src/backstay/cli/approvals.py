@@ -77,8 +77,8 @@ def approve(
 ) -> None:
     """Approve a version that passed its gate, so that it may serve. Its author cannot.
 
-    Run it after `judge`, for a model whose stakes are high; then `promote`, or its rollout, goes through. The evidence that was there
-    to see is kept with the approval. It holds until another version is champion, or somebody rejects it.
+    Run it after `judge`, for a model whose stakes are high; then `promote`, or its rollout, goes through. The evidence
+    that was there to see is kept with the approval. It holds until another version is champion, or somebody rejects it.
     """
     with Shell(ctx, project, home, as_json) as shell:
         _decided(shell, number, "approve", model, why)

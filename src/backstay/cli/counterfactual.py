@@ -83,7 +83,8 @@ def _shown(found: Counterfactual) -> list[RenderableType]:
     facts = {
         "model": found.model, "policy": f"true from a score of {found.threshold:g} on",
         "metric": f"mean {found.metric}",
-        "requests": f"{when(found.since)} to {when(found.until)}", "rows": f"{of}; {count(found.left_out)} left out",
+        "requests": f"{when(found.since) if found.since else 'all'} to {when(found.until)}",
+        "rows": f"{of}; {count(found.left_out)} left out",
         "differ": f"{count(found.differ)} rows, on which it decides otherwise than was in force",
     }  # fmt: skip
     rows = []

@@ -23,7 +23,7 @@ def show(
             "--kind",
             metavar="KIND",
             show_default=False,
-            help="Of one kind only: data, version, gate, approval, alias, route, access, server, retired, collected.",
+            help="Of one kind only: data, version, gate, approval, rollout, alias, route, access, server, ...",
         ),
     ] = None,
     project: ProjectOption = None,
@@ -89,8 +89,34 @@ def _told(kind: str, body: Any) -> str:
             "denied": f"denied{times}: {body.get('what')}",
         }
         return told.get(str(body["action"]), str(body["action"]))
+    if kind in ("rollout", "route", "tests", "override", "rule"):
+        return _sentence(kind, body)
     text = json.dumps(body, ensure_ascii=False)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _sentence(kind: str, body: Any) -> str:
+    """What was decided about who answers, and by what."""
+    if kind == "rollout":
+        from backstay.rollout.stages import State
+
+        return f"version {body['number']}: {State.from_dict(body).where}: {body['reason']}"
+    if kind == "route":
+        from backstay.registry.routing import BUCKETS
+
+        parts = []
+        for one in body["parts"]:
+            part = sum(end - begin for begin, end in one["spans"]) / BUCKETS
+            parts.append(f"{'shadow ' if one['shadow'] else ''}{one['name']} {100 * part:.4g}%")
+        return f"{', '.join(parts) or 'all to the champion'}: {body['why']}"
+    if kind == "tests":
+        bad = [f"{body[name]:,} {name}" for name in ("failures", "errors", "skipped") if body[name]]
+        return f"{body['tests']:,} feature tests, {', '.join(bad) or 'all passed'}"
+    if kind == "override":
+        done = "no longer overridden" if body["withdrawn"] else "overridden"
+        return f"{body['check']}, which says {body['verdict']}, is {done}: {body['why']}"
+    numbers = [f"{name} {body[name]}" for name in ("calibration", "threshold") if body.get(name) is not None]
+    return f"{', '.join(numbers) or 'as it was trained'}: {body['why']}"
 
 
 def verify(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -268,12 +268,41 @@ def tick(
 ) -> None:
     """Do what the policies say is due now: carry rollouts on, judge, promote, train a new candidate; then `compact`.
 
-    Run it from a timer, once a day for example: a second run at the same moment finds nothing to do.
+    Run it from a timer, once a day for example: a second run at the same moment finds nothing to do. Without --model it
+    is of all models, and --json is then, where there are several, what each did by its name.
     """
     with Shell(ctx, project, home, as_json) as shell:
-        with shell.working("doing what is due"):
-            ticked = shell.project.tick(model)
-        rows = rollouts.done(ticked)
-        answer = rollouts.answer(ticked)
-        shell.show(answer, table(("done", ">version", "what came of it"), rows, empty="nothing is due"))
+        models = [*shell.project.definitions.models]
+        if model is None and len(models) > 1:
+            _all_ticked(shell, models)
+        else:
+            with shell.working("doing what is due"):
+                ticked = shell.project.tick(model)
+            shell.show(rollouts.answer(ticked), table(_DONE, rollouts.done(ticked), empty="nothing is due"))
         shell.next("status")
+
+
+_DONE = ("done", ">version", "what came of it")
+
+
+def _all_ticked(shell: Shell, models: list[str]) -> None:
+    """A tick of every model. One that fails keeps no other from its own; the first error is raised at the end."""
+    from backstay.core.errors import BackstayError
+
+    answer: dict[str, dict[str, Any]] = {}
+    rows: list[tuple[str, str, int | None, str]] = []
+    failed: list[BackstayError] = []
+    for name in models:
+        try:
+            with shell.working(f"doing what is due of {name}"):
+                ticked = shell.project.tick(name)
+        except BackstayError as error:
+            failed.append(error)
+            rows.append((name, "failed", None, str(error)))
+            answer[name] = {"error": str(error)}
+            continue
+        answer[name] = rollouts.answer(ticked)
+        rows += [(name, *one) for one in rollouts.done(ticked)]
+    shell.show(answer, table(("model", *_DONE), rows, empty="nothing is due"))
+    if failed:
+        raise failed[0]

@@ -25,8 +25,9 @@ class Explore:
     def __post_init__(self) -> None:
         if not (0 < self.share <= 1 and 0 < self.flip < 1 and self.rare < 0.5):
             raise InputError(
-                f"{self.share:.4%} of the entities, turned over with the probability {self.flip:g}", where="explore",
-                expected="a share above 0%, and fewer than half of all decisions turned over", fix="such as 1%",
+                f"{100 * self.share:.6g}% of the entities, turned over with the probability {self.flip:g}",
+                where="explore", expected="a share above 0%, and fewer than half of all decisions turned over",
+                fix="such as 1%",
             )  # fmt: skip
 
     @property

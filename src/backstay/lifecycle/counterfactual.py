@@ -97,7 +97,10 @@ def counterfactual(
     `as_of` do not count. `InputError` for both or neither, or a threshold that is no score.
     """
     if (metric is None) == (costs is None):
-        raise InputError("a metric or costs", where="counterfactual", expected="one of the two")
+        raise InputError(
+            f"{'both' if costs else 'neither'} a metric {'and' if costs else 'nor'} the costs of wrong decisions",
+            where="counterfactual", expected="one of the two", fix="--metric outcome, or --cost 1:20",
+        )  # fmt: skip
     if not 0.0 <= threshold <= 1.0:
         raise InputError(f"the threshold is {threshold:g}", where="threshold", expected="a score, between 0 and 1")
     if metric is not None and metric.name != "outcome" and not metric.within:

@@ -257,7 +257,9 @@ def _check(model: str, parts: Sequence[Part]) -> None:
     where = f"route of model {model!r}"
     for one in parts:
         if not 1 <= one.buckets <= BUCKETS:
-            raise InputError(f"the share of {one.name} is {one.share:.4%}", where=where, expected="from 0.01% to 100%")
+            raise InputError(
+                f"the share of {one.name} is {100 * one.share:.6g}%", where=where, expected="from 0.01% to 100%"
+            )
         if one.name == BASELINE and one.shadow:
             raise InputError("the baseline is a shadow", where=where, expected="a share, which the champion answers")
     for shadow in (False, True):

@@ -252,12 +252,17 @@ def _better(
         return Check(name, Verdict.INSUFFICIENT, f"the evidence can't be compared: {error}", evidence)
     evidence["gain"] = gain.as_dict()
     verdict, finding = _rule(gain, policy.margin)
-    numbers = f"{WORDS[policy.metric]} better by {gain} on {rows} rows from {day_count} days"
+    numbers = f"{better_by(policy.metric, gain)} on {rows} rows from {day_count} days"
     reason = f"{finding.format(rival=rival)}: {numbers}, margin {policy.margin:g}"
     if verdict is Verdict.INSUFFICIENT and gain.high > gain.low:
         more, power = _power(gain, policy.margin)
         return Check(name, verdict, reason + more, evidence | power)
     return Check(name, verdict, reason, evidence)
+
+
+def better_by(metric: str, gain: Interval) -> str:
+    """A gain in words. One below 0 is not called better, though it may be good enough."""
+    return f"{WORDS[metric]} better by {gain}" if gain.estimate >= 0.0 else f"gain in {WORDS[metric]} {gain}"
 
 
 def _power(gain: Interval, margin: float) -> tuple[str, dict[str, object]]:

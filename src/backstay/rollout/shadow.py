@@ -30,7 +30,7 @@ from backstay.definitions import Shadow
 from backstay.evaluation.clustered import paired_difference
 from backstay.evaluation.interval import Estimate, Insufficient, Interval, estimated
 from backstay.evaluation.sequential.excess import log_excess
-from backstay.rollout.gate import SCORERS, WORDS
+from backstay.rollout.gate import SCORERS, better_by
 from backstay.rollout.pairs import (
     UNKNOWN,
     Bools,
@@ -200,7 +200,7 @@ def quality(known: Known, asked: Asked, policy: Shadow) -> Check:
     if isinstance(gain, Insufficient):
         return Check("quality", Verdict.INSUFFICIENT, gain.reason, evidence)
     verdict, finding = _rule(gain, policy)
-    text = f"{finding}: {WORDS[asked.metric]} better by {gain} on {rows:,} pairs (look {look + 1}, {level:.4g})"
+    text = f"{finding}: {better_by(asked.metric, gain)} on {rows:,} pairs (look {look + 1}, {level:.4g})"
     return Check("quality", verdict, text, evidence)
 
 

@@ -103,7 +103,7 @@ def _listed(names: list[str], told: Mapping[str, Check]) -> str:
         gain, rows = told[name].evidence.get("gain"), told[name].evidence.get("rows")
         if isinstance(gain, Mapping):
             limits = f"[{gain['low']:+.4f}, {gain['high']:+.4f}]"
-            out.append(f"{name} (better by {gain['estimate']:+.4f} {limits} on {rows} rows)")
+            out.append(f"{name} (gain {gain['estimate']:+.4f} {limits} on {rows} rows)")
         else:
             out.append(f"{name} ({told[name].reason})")
     return ", ".join(out)
