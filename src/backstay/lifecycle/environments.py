@@ -26,8 +26,9 @@ from backstay.core.show import Shown
 from backstay.core.times import duration, instant_text
 from backstay.definitions import Model
 from backstay.lifecycle.approval import APPROVAL, ApprovalNeeded, approved, as_evidence
+from backstay.lifecycle.ends import spent
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.rollouts import running, spent
+from backstay.lifecycle.rollouts import running
 from backstay.registry.manifest import read_manifest
 from backstay.registry.rules import RULE, Kind, rule_name
 from backstay.registry.versions import AliasMove, ModelVersion
