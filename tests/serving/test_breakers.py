@@ -6,7 +6,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
 
@@ -176,18 +175,25 @@ def test_a_version_that_takes_its_worker_with_it_is_cut_at_once(world: tuple[Pro
 
 def test_a_version_that_hangs_is_cut_with_its_worker_and_the_others_go_on(world: tuple[Project, Server]) -> None:
     project, server = world
+    hung, slowest, body = project.path.parent / "packages" / "planted_runtime.py.hung", 0.0, {"size": 1.0, "live": 1.0}
     with Load(server) as load:
-        begin = time.monotonic()
         route = project.routes.set({"v8": 0.05}, "late", key=["order"], why="try it")
+        end = time.monotonic() + 20
+        while not hung.exists():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        while project.routes.show("late") == route:  # whoever comes meanwhile is the other worker's
+            begin = time.monotonic()
+            assert begin < end
+            assert server.predict({"keys": {"order": "o1"}, "fields": body})[0] == 200
+            slowest = max(slowest, time.monotonic() - begin)
+            time.sleep(0.05)
         cut = _cuts(project, route, 1)[8]
-        end = time.monotonic()
-        time.sleep(0.3)
+    assert slowest < 2.0
     assert cut.cut is not None
     evidence = cut.cut["evidence"]
     assert (evidence["breaker"], evidence["bound"], evidence["value"] < 7) == ("hung", 5.0, True)
     assert "hung: its rows were scored for" in cut.why
-    answered = sorted(at for at, _, _ in load.answered if begin + 1 < at < end)
-    assert max(b - a for a, b in pairwise(answered)) < 1.0, "the other worker goes on"
     assert len(load.failed) <= 6, "those that were under way in the worker that hung"
 
 
