@@ -269,3 +269,18 @@ def test_an_approval_comes_along(development: Project, production: Project) -> N
     Project(development.path, clock=CLOCK, actor="eve").decide(1, "reject", "late", why="no")
     with pytest.raises(ApprovalNeeded, match="rejected by eve in shop: no"):
         development.send(1, "production", "late")
+
+
+def test_what_was_rejected_does_not_go_by_a_rollout_either(base: Path, tmp_path: Path) -> None:
+    development = Life(declared(shop.copied(base, tmp_path), more='\n    stakes="high",')).project
+    there = declared(shop.write(tmp_path / "production"), more='\n    stakes="high",')
+    production = Project(there, clock=development.clock, actor="ann")
+    version = production.records.registry.register(
+        *_read(development, 2), at=1, actor="eve", origin={"author": "eve", "project": "x", "number": 1}
+    )
+    production.records.registry.move_alias(
+        "late", "champion", version.number, evidence={"reason": "first"}, at=1, actor="eve", expect=None
+    )
+    Project(development.path, clock=development.clock, actor="eve").decide(1, "reject", "late", why="no")
+    with pytest.raises(ApprovalNeeded, match="rejected by eve in shop: no"):
+        development.send(1, there, "late")

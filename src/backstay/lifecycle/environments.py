@@ -137,6 +137,7 @@ def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
     )
     records.scorer(model, version).close()  # it can be served
     _harmless(records, version)
+    decided = _decided(model, document, author)
     if model.rollout is not None and move is not None and move.to != version.number:
         if running(records, model.name) is None:  # what its rollout has shown is about the rule it began with
             _put_in_force(records, model, version, document)
@@ -148,7 +149,7 @@ def arrive(records: Records, model: Model, parcel: Parcel) -> Arrived:
         "parcel": origin["parcel"],
         "reason": decision["reason"],
         "rule": {"judged": gate.body.get("rule", {}), "in_force": records.rules.in_force(version).digests},
-        **_approval(records, model, version, document, author),
+        **_approval(records, model, version, document, decided),
     }
     return Arrived(
         version,
@@ -251,23 +252,32 @@ def _verified(model: Model, parcel: Parcel) -> tuple[Document, Entry, str]:
     return document, gates[-1], born.actor if origin is None else origin["author"]
 
 
-def _approval(records: Records, model: Model, version: ModelVersion, document: Document, author: str) -> dict[str, Any]:
-    """The approval that came with the version, or one that was given here; `ApprovalNeeded` without either."""
+def _decided(model: Model, document: Document, author: str) -> Entry | None:
+    """The approval that came with a version of high stakes; `ApprovalNeeded` where it was rejected instead."""
     if model.stakes != "high":
-        return {}
+        return None
     subject = f"{document.model}/{document.number}"
     given = [one for one in document.entries if one.kind == APPROVAL and one.subject == subject]
     last = given[-1] if given else None
     if last is not None and last.body["manifest"] == document.manifest and last.actor != author:
         if last.body["decision"] == "approve":
-            told = {"entry": last.id, "by": last.actor, "why": last.body["why"], "project": document.project}
-            return {"approval": told}
+            return last.entry()
         raise ApprovalNeeded(
             f"it was rejected by {last.actor} in {document.project}: {last.body['why']}",
             where=f"{model.name}/{document.number}",
             fix="train another one",
         )
-    return dict(as_evidence(approved(records, model, version)))
+    return None
+
+
+def _approval(
+    records: Records, model: Model, version: ModelVersion, document: Document, came: Entry | None
+) -> dict[str, Any]:
+    """The approval that came with the version, or one that was given here; `ApprovalNeeded` without either."""
+    if came is None:
+        return dict(as_evidence(approved(records, model, version)))
+    told = {"entry": came.id, "by": came.actor, "why": came.body["why"], "project": document.project}
+    return {"approval": told}
 
 
 def _sent(entry: Entry) -> Sent:
