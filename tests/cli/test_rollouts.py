@@ -43,7 +43,7 @@ def test_what_cannot_be_meant_is_refused(cli: Cli, life: Life, tmp_path: Path) -
 
 
 def test_no_next_command_goes_round_a_rollout(
-    cli: Cli, life: Life, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cli: Cli, life: Life, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     copy = shutil.copytree(life.project, tmp_path / "shop")
     assert cli("train", "--as-of", "2024-02-28", "--project", copy).code == 0
@@ -53,7 +53,7 @@ def test_no_next_command_goes_round_a_rollout(
         (copy / "models.py").write_text(models)
         with Shell(context, copy, None, as_json=False) as shell:
             onward(shell, 2, None)
-        assert f"next: backstay {said} --project {copy}" in capsys.readouterr().err
+        assert f"next: backstay {said} --project {copy}" in capfd.readouterr().err
     assert f"next: backstay rollout show --project {copy}" in cli("shadow", 2, "--project", copy).err
 
 
