@@ -141,7 +141,7 @@ class Snapshot:
 
     def _of(self, table: bytes, keys: Mapping[str, Any]) -> Choice:
         values = [keys.get(name) for name in self._key]
-        if all(value is None for value in values):
+        if values.count(None) == len(values):
             return self.one()
         return self.choices[table[bucket(self._salt, values)]]
 
@@ -152,7 +152,7 @@ class Snapshot:
     def slot(self, keys: Mapping[str, Any]) -> int | None:
         """A number of an entity that says nothing of its bucket; None if its keys say nothing of the entity."""
         values = [keys.get(name) for name in self._key]
-        return None if all(value is None for value in values) else drawn(self._salt, values) // BUCKETS
+        return None if values.count(None) == len(values) else drawn(self._salt, values) // BUCKETS
 
     def told(self) -> list[dict[str, Any]]:
         """Which versions answer, and which are shown what was answered, with their shares."""
@@ -165,7 +165,7 @@ class Snapshot:
 
     def _number(self, keys: Mapping[str, Any]) -> int:
         values = [keys.get(name) for name in self._key]
-        if all(value is None for value in values):
+        if values.count(None) == len(values):
             return randrange(BUCKETS)  # noqa: S311
         return bucket(b"shadow" + self._salt, values)
 
