@@ -16,7 +16,7 @@ from backstay.lifecycle.approval import ApprovalNeeded, approved, last_decision
 from backstay.lifecycle.gates import where_it_stands
 from backstay.lifecycle.judgement import GATE, expires_at, fallen
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.rollout_rows import canary_rows
+from backstay.lifecycle.rollout_rows import canary_rows, told
 from backstay.registry.routing import BASELINE, BUCKETS, ROUTE, Part, RouteEntry, Routing
 from backstay.registry.versions import ModelVersion
 from backstay.rollout.stages import CANARY, PROMOTING, SHADOW, Champion, Look, Route, Seen, State
@@ -197,7 +197,7 @@ def _look(guard: Guard, rows: Rows, steps: Sequence[Step], unread: str) -> Look:
             return Look(guard.metric, False, f"{guard.metric}: {unread}", missing=True)
         return look(guard, rows, steps)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and is no evidence for going on
-        reason = f"{guard.metric}: it cannot be computed: {type(error).__name__}: {error}"
+        reason = f"{guard.metric}: it cannot be computed: {told(error)}"
         return Look(guard.metric, False, reason, missing=True)
 
 

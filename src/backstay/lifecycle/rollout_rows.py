@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from array import array
 from collections.abc import Sequence
 from math import isfinite
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from backstay.core.errors import BackstayError
 from backstay.definitions import Model
 from backstay.features.labels import join_labels
 from backstay.lifecycle.calls import FALLBACK, call_of
@@ -18,6 +20,8 @@ from backstay.lifecycle.records import Records
 from backstay.registry.routing import BASELINE
 from backstay.rollout.guards import Rows
 from backstay.storage.predictions import SHADOW
+
+_logger = logging.getLogger("backstay.rollout")
 
 
 class _Row(NamedTuple):
@@ -54,7 +58,7 @@ def canary_rows(
         try:
             outcome, due = _outcomes(records, model, found, until)
         except Exception as error:  # noqa: BLE001 - it is told; guards that need no label go on
-            unread = f"labels cannot be read: {type(error).__name__}: {error}"
+            unread = f"labels cannot be read: {told(error)}"
     at = np.array([one.at for one in found], np.int64)
     rows = Rows(
         at=at,
@@ -72,6 +76,13 @@ def canary_rows(
         due=due,
     )
     return rows, unread
+
+
+def told(error: Exception) -> str:
+    """What a record may keep of an error: our own sentence. Another's may hold a customer's values: that is logged."""
+    name = type(error).__name__
+    _logger.warning("evidence about a canary: %s", name, exc_info=error)
+    return f"{name}: {error}" if isinstance(error, BackstayError) else name
 
 
 def _read(
