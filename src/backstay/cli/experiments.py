@@ -164,7 +164,10 @@ def stop(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """End the experiment of a model by hand: its champion answers everybody again. What it showed is kept."""
+    """End the experiment of a model by hand: its champion answers everybody again.
+
+    What it showed is kept, and so is the reason; a new one may begin at once.
+    """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("ending the experiment"):
             standing = shell.project.experiments.stop(model, why=why)

@@ -55,8 +55,10 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
     now = records.clock.now()
     turned, before = experiment_tick(records, model), last(records, model.name)
     carry_on(records, model)
+    there = last(records, model.name)
     judged, promoted, waiting = judge_due(records, model)
-    carry_on(records, model)
+    if last(records, model.name) != there:  # what was looked at just now is not read again
+        carry_on(records, model)
     turns = _since(records, model, before)
     versions = records.registry.versions(model.name)
     trained: list[ModelVersion] = []
