@@ -143,7 +143,7 @@ def test_one_that_is_worse_by_two_points_of_auc_is_not_promoted(asked: str) -> N
 
 
 def test_one_that_is_better_by_a_point_of_auc_is_promoted() -> None:
-    tries = 50
+    tries = 25
     found = ends(0.01, Shadow(rows=50_000, quality="better", margin=0.0, at_most="25d"), tries, 2)
     print(f"better by 0.01 AUC on 50,000 pairs: {found} of {tries}")  # noqa: T201
     assert found.get("promoted", 0) >= 0.90 * tries - chance(0.90, tries)
@@ -151,7 +151,7 @@ def test_one_that_is_better_by_a_point_of_auc_is_promoted() -> None:
 
 def test_the_canary_itself_tests_for_harm_only() -> None:
     """One that is as good is never shown to be better, and passes; one that is off is found, as the last step waits."""
-    tries = 15
+    tries = 10
     same, worse = (ends(0.0, Shadow(quality="any"), tries, 3, shift) for shift in (0.0, 1.5))
     print(f"shadow asks nothing, as good: {same}; log-odds off by 1.5: {worse} of {tries}")  # noqa: T201
     assert same.get("promoted", 0) >= 0.95 * tries - chance(0.95, tries)

@@ -158,12 +158,17 @@ def _side(some: list[Prediction]) -> Side:
     )  # fmt: skip
 
 
+def _moment(shown: Prediction) -> int:
+    """When the batch of a shadow's row was; a replay has no batches of its own but those of its questions."""
+    return shown.at if shown.replayed else shown.served_at
+
+
 def _tries(records: Records, model: Model, found: _Sorted) -> Tries:
     """All rows that it was shown, as it was shown them."""
-    rows = sorted((*found.pairs, *found.failed), key=lambda pair: pair[1].served_at)
+    rows = sorted((*found.pairs, *found.failed), key=lambda pair: (_moment(pair[1]), str(pair[1].keys)))
     return Tries(
         np.array([not np.isfinite(two.score) for _, two in rows], np.bool_),
-        np.array([two.served_at for _, two in rows], np.int64), _entities(records, model, rows),
+        np.array([_moment(two) for _, two in rows], np.int64), _entities(records, model, rows),
     )  # fmt: skip
 
 

@@ -106,6 +106,8 @@ def _import(project: Path, path: Path) -> ModuleType:
         if origin is None or Path(origin).parent != project:
             del sys.modules[name]
     sys.path.insert(0, str(project))
+    # Bytecode is taken for the source's where both are of one second and one size: a definition would be an old one.
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         spec = importlib.util.spec_from_file_location(path.stem, path)
         assert spec is not None
@@ -125,6 +127,7 @@ def _import(project: Path, path: Path) -> ModuleType:
             f"{path.name} cannot be loaded: {type(error).__name__}: {error}", where=line or str(path)
         ) from error
     finally:
+        sys.dont_write_bytecode = kept
         sys.path.remove(str(project))
 
 
