@@ -25,7 +25,8 @@ demo-people: $(PEOPLE) ## a decision about people: what a score does to groups, 
 	@.venv/bin/python examples/compas/demo.py
 
 # Files of tests run in their order, and not the most numerous first: the documents' many small examples fill the cores at
-# the end, and those that need a client's environment come when it is there.
+# the end, and those that need a client's environment come when it is there. Three at once on two cores: a third of the time they wait
+# for servers, processes that were killed, and disks.
 test: $(PEOPLE) ## everything that must hold: style, types, import arrows, tests
 	@.venv/bin/python -m tests.serving.environments >/dev/null 2>&1 &    # beside what follows; whoever needs one waits
 	.venv/bin/ruff check
@@ -33,7 +34,7 @@ test: $(PEOPLE) ## everything that must hold: style, types, import arrows, tests
 	.venv/bin/lint-imports
 	@echo "types are checked beside the tests, which often wait; what is wrong with them is told at the end"
 	@{ .venv/bin/mypy && .venv/bin/mypy examples/compas; } >.venv/types 2>&1 & types=$$!; \
-	.venv/bin/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder; tests=$$?; \
+	.venv/bin/python -m pytest -q -n 3 --dist loadscope --no-loadscope-reorder; tests=$$?; \
 	wait $$types; typed=$$?; cat .venv/types; exit $$((tests ? tests : typed))
 
 .venv: $(READY) ## the environment that the other targets use, from the locks

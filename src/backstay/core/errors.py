@@ -18,6 +18,9 @@ expected and how to mend it, in that order, as far as each is known:
 
 from __future__ import annotations
 
+from pathlib import Path
+from traceback import extract_tb
+
 
 class BackstayError(Exception):
     """Base of all errors that Backstay raises on purpose."""
@@ -68,3 +71,20 @@ class RefusedError(BackstayError):
 
 class IntegrityError(BackstayError):
     """Stored content differs from its recorded digest: it was tampered with or damaged."""
+
+
+def told(error: Exception) -> str:
+    """What a record may keep of an error: our own sentence; of another's, its class and where it was raised.
+
+    Another's text may hold a customer's values, or a secret: whoever catches it logs it.
+
+    >>> told(ConflictError("another moved first"))
+    'ConflictError: another moved first'
+    >>> told(ValueError("could not convert string to float: 'Mr Miller, 12 March'"))
+    'ValueError'
+    """
+    name = type(error).__name__
+    if isinstance(error, BackstayError):
+        return f"{name}: {error}"
+    frames = extract_tb(error.__traceback__)
+    return f"{name} in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else name

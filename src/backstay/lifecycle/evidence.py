@@ -7,6 +7,7 @@ with what went wrong; evidence that could not be made has not been seen.
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-from backstay.core.errors import InputError, NotFoundError
+from backstay.core.errors import InputError, NotFoundError, told
 from backstay.core.identity import sha256
 from backstay.core.times import duration, instant
 from backstay.definitions import EventSource, Model
@@ -33,6 +34,8 @@ from backstay.rollout.around import contracts_kept, parity_proven, reproducible,
 from backstay.rollout.quality import calibrated, good_enough
 from backstay.runtimes import Scorer, load
 from backstay.storage.ports import Entry
+
+_logger = logging.getLogger("backstay.gates")
 
 TESTS = "tests"
 """The ledger's kind of entry for a run of feature tests; its subject is the model."""
@@ -60,11 +63,12 @@ def declared(
 
 
 def made(name: str, make: Callable[[], Check]) -> Check:
-    """What `make` answers; what it raises is INSUFFICIENT, in its own words."""
+    """What `make` answers; what it raises is INSUFFICIENT: our own errors in their words, of others class and place."""
     try:
         return make()
-    except Exception as error:  # noqa: BLE001 - whatever broke, the answer is that nobody could look
-        reason = f"it could not be asked: {type(error).__name__}: {error}"
+    except Exception as error:  # whatever broke, the answer is that nobody could look
+        _logger.warning("a check of the gate could not be asked: %s", name, exc_info=error)
+        reason = f"it could not be asked: {told(error)}"
         return Check(name, Verdict.INSUFFICIENT, reason, {"error": type(error).__name__})
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backstay.core.errors import BackstayError
+from backstay.core.errors import told
 from backstay.definitions import Canary, Guard, Model
 from backstay.definitions import Rollout as Policy
 from backstay.lifecycle.approval import ApprovalNeeded, approved, last_decision
 from backstay.lifecycle.gates import where_it_stands
 from backstay.lifecycle.judgement import GATE, expires_at, fallen
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.rollout_rows import canary_rows, told
+from backstay.lifecycle.rollout_rows import canary_rows
 from backstay.registry.routing import BASELINE, BUCKETS, ROUTE, Part, RouteEntry, Routing
 from backstay.registry.versions import ModelVersion
 from backstay.rollout.stages import CANARY, PROMOTING, SHADOW, Champion, Look, Route, Seen, State
@@ -48,17 +46,8 @@ def see(records: Records, model: Model, state: State, past: Sequence[State], now
             return _canary(records, model, state, past, seen, policy.canary or Canary(), now)
     except Exception as error:
         _logger.warning("the evidence about %s/%s cannot be read", model.name, state.number, exc_info=True)
-        return replace(seen, problem=f"the evidence cannot be read: {_told(error)}")
+        return replace(seen, problem=f"the evidence cannot be read: {told(error)}")
     return seen
-
-
-def _told(error: Exception) -> str:
-    """What a record may keep of an error: the sentence of our own, of others the class, and where it was raised."""
-    name = type(error).__name__
-    if isinstance(error, BackstayError):
-        return f"{name}: {error}"
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{name} in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else name
 
 
 def standing(records: Records, model: Model, version: ModelVersion, state: State | None = None) -> Seen:
@@ -196,7 +185,8 @@ def _look(guard: Guard, rows: Rows, steps: Sequence[Step], unread: str) -> Look:
         if unread and guard.metric in LABELLED:
             return Look(guard.metric, False, f"{guard.metric}: {unread}", missing=True)
         return look(guard, rows, steps)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and is no evidence for going on
+    except Exception as error:  # whatever it is, it is told, and is no evidence for going on
+        _logger.warning("the guard %s of a canary cannot be computed", guard.metric, exc_info=error)
         reason = f"{guard.metric}: it cannot be computed: {told(error)}"
         return Look(guard.metric, False, reason, missing=True)
 

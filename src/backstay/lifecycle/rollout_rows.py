@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from backstay.core.errors import BackstayError
+from backstay.core.errors import told
 from backstay.definitions import Model
 from backstay.features.labels import join_labels
 from backstay.lifecycle.calls import FALLBACK, call_of
@@ -57,7 +57,8 @@ def canary_rows(
     if labels:
         try:
             outcome, due = _outcomes(records, model, found, until)
-        except Exception as error:  # noqa: BLE001 - it is told; guards that need no label go on
+        except Exception as error:  # it is told; guards that need no label go on
+            _logger.warning("labels of a canary cannot be read", exc_info=error)
             unread = f"labels cannot be read: {told(error)}"
     at = np.array([one.at for one in found], np.int64)
     rows = Rows(
@@ -76,13 +77,6 @@ def canary_rows(
         due=due,
     )
     return rows, unread
-
-
-def told(error: Exception) -> str:
-    """What a record may keep of an error: our own sentence. Another's may hold a customer's values: that is logged."""
-    name = type(error).__name__
-    _logger.warning("evidence about a canary: %s", name, exc_info=error)
-    return f"{name}: {error}" if isinstance(error, BackstayError) else name
 
 
 def _read(
@@ -143,6 +137,6 @@ def _numbered(values: Sequence[tuple[Any, ...]]) -> npt.NDArray[np.int64]:
     known: dict[tuple[Any, ...], int] = {}
     out = []
     for place, one in enumerate(values):
-        told = (*one, place) if all(part is None for part in one) else one
-        out.append(known.setdefault(told, len(known)))
+        apart = (*one, place) if all(part is None for part in one) else one
+        out.append(known.setdefault(apart, len(known)))
     return np.array(out, np.int64)
