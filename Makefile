@@ -11,7 +11,7 @@ PEOPLE = .venv/people
 # would compile all of it again, for 5 s of CPU and more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test bench-features bench-serving bench-registry bench-evaluation lock clean .venv
+.PHONY: help demo test bench-features bench-serving bench-registry bench-evaluation bench-monitoring lock clean .venv
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -102,6 +102,18 @@ $(BENCH_EVALUATION): bench/requirements-evaluation.lock
 	@.venv-bench-evaluation/bin/python -m pip --quiet --disable-pip-version-check --no-input install --no-deps --require-hashes -r $<
 	@touch $@
 
+BENCH_MONITORING = .venv-bench-monitoring/ready
+
+bench-monitoring: $(READY) $(BENCH_MONITORING) ## false alarms, power, delay and speed of monitors beside Evidently, NannyML and whylogs
+	@$(PYTHON) -m bench.monitoring
+
+$(BENCH_MONITORING): bench/requirements-monitoring.lock
+	@if [ -f $@ ]; then rm $@; else rm -rf .venv-bench-monitoring; fi
+	@echo "making .venv-bench-monitoring, with what ours is compared with"
+	@$(PYTHON) -m venv .venv-bench-monitoring
+	@.venv-bench-monitoring/bin/python -m pip --quiet --disable-pip-version-check --no-input install --no-deps --require-hashes -r $<
+	@touch $@
+
 $(BENCH_SERVING): bench/requirements-serving.lock
 	@if [ -f $@ ]; then rm $@; else rm -rf .venv-bench-serving; fi
 	@echo "making .venv-bench-serving, with what ours is compared with"
@@ -127,6 +139,7 @@ lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lo
 	$(COMPILE) $(UPGRADE) bench/requirements-serving.in -o bench/requirements-serving.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-registry.in -o bench/requirements-registry.lock
 	$(COMPILE) $(UPGRADE) bench/requirements-evaluation.in -o bench/requirements-evaluation.lock
+	$(COMPILE) $(UPGRADE) bench/requirements-monitoring.in -o bench/requirements-monitoring.lock
 	for client in tritonclient kserve; do \
 	    $(COMPILE) $(UPGRADE) tests/serving/clients/$$client.in -o tests/serving/clients/$$client.lock || exit; done
 	$(COMPILE) $(UPGRADE) tests/lifecycle/clients/formats.in -o tests/lifecycle/clients/formats.lock
@@ -134,5 +147,5 @@ lock: ## renew the locks within the bounds of pyproject.toml (needs uv; `make lo
 	    $(COMPILE) $(UPGRADE) --no-deps tests/lifecycle/clients/$$client.in -o tests/lifecycle/clients/$$client.lock || exit; done
 
 clean: ## remove the environment, caches and the demo's output
-	rm -rf .venv .venv-bench .venv-bench-serving .venv-bench-registry .venv-bench-evaluation .venv-clients bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-bench-serving .venv-bench-registry .venv-bench-evaluation .venv-bench-monitoring .venv-clients bench/.data demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

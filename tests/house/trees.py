@@ -15,6 +15,7 @@ _GENERATED = {
     ".venv-bench",
     ".venv-bench-registry",
     ".venv-bench-evaluation",
+    ".venv-bench-monitoring",
     ".venv-bench-serving",
     ".venv-clients",
     ".data",

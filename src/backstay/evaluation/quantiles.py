@@ -96,6 +96,22 @@ def chi2_quantile(probability: float, df: float) -> float:
     return float(_special().chdtri(df, 1.0 - _probability(probability)))
 
 
+def noncentral_tail(value: float, df: float, away: float) -> float:
+    """The probability that a noncentral chi-square value is above `value`; away: its noncentrality, 0 or more."""
+    return max(float(1.0 - _special().chndtr(max(value, 0.0), df, max(away, 0.0))), 0.0)
+
+
+def noncentral_quantile(probability: float, df: float, away: float) -> float:
+    """The x that a noncentral chi-square value lies below with this probability; away: its noncentrality, 0 or more."""
+    return float(_special().chndtrix(_probability(probability), df, max(away, 0.0)))
+
+
+def noncentrality(probability: float, df: float, value: float) -> float:
+    """Of which noncentrality a chi-square value lies below `value` with this probability; 0 where of none."""
+    found = float(_special().chndtrinc(value, df, _probability(probability)))
+    return found if np.isfinite(found) else 0.0
+
+
 def binomial_tail(successes: int, trials: int, share: float = 0.5) -> float:
     """The probability of at least so many successes in so many trials."""
     return 1.0 if successes <= 0 else float(_special().bdtrc(successes - 1, trials, share))

@@ -1,0 +1,252 @@
+"""A **reference**: what a column was when the model learned from it, frozen, and kept with the model's version.
+
+Every window is held against the same bins and the same counts. A reference made anew from whatever two samples are at
+hand (the habit of most tools) moves with them, and so does what "drift" means.
+
+Beside all its rows it keeps its counts by weekday, hour and month (UTC), so that a Sunday can be held against Sundays:
+`at_season`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backstay.core.errors import InputError
+from backstay.evaluation.drift.cells import Cells
+from backstay.evaluation.drift.counts import Counted, Counts, blocks_of, ordered, taken
+from backstay.evaluation.drift.read import KINDS
+
+Ints = NDArray[np.int64]
+
+SEASONS = {"hour": 24, "weekday": 7, "month": 12}
+"""Cells of each season: hours from 0, weekdays from Monday as 0, months from January as 0; all UTC."""
+BLOCKS = 1_024
+"""Blocks in time that a reference is parted into, where it has the rows: so that some are as long as a window."""
+_HOUR, _DAY = 3_600_000_000, 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One column, frozen.
+
+    cells:   its bins
+    counts:  how many rows fall into each, with what shows how they lean on each other
+    seasons: counts by season, shape (cells of the season, width); none where no times were told
+    whole:   of a season's reference: the counts of all rows, which is what the blocks are of
+
+    >>> reference = Reference.of(np.arange(1000.0))
+    >>> reference.kind, reference.n, reference.count([5.0, 2000.0, float("nan")]).above
+    ('number', 1000, 1)
+    >>> Reference.from_dict(reference.as_dict()).as_dict() == reference.as_dict()
+    True
+    """
+
+    cells: Cells
+    counts: Counts
+    seasons: Mapping[str, Ints] = field(default_factory=dict)
+    whole: Ints | None = None
+
+    @classmethod
+    def of(
+        cls, values: Any, *, bins: int = 10, kind: str | None = None, at: ArrayLike | None = None, entity: Any = None
+    ) -> Reference:
+        """Freeze a column of training rows.
+
+        values: numbers (NaN is missing), words or truth values (None is missing), shape (rows,)
+        kind:   "number", "category" or "flag"; None: what most of the values are
+        at:     of each row, microseconds UTC: counts by season are kept, and rows are taken in that order. Without it
+                rows are taken as they come, and if that is not the order of time, dependence in time does not show
+        entity: of each row: rows of one entity count as leaning on each other
+        """
+        if kind is not None and kind not in KINDS:
+            raise InputError(f"there is no kind {kind!r}", where="kind", expected=", ".join(KINDS))
+        values, at, groups = _sorted(values, at, entity)
+        cells = Cells.of(values, bins, kind)
+        counts = Counts.of(values, cells, entity=groups, blocks=BLOCKS)
+        return cls(cells, counts, {} if at is None else _seasons(cells.codes(values), at, cells.width))
+
+    def count(self, values: Any, *, at: ArrayLike | None = None, entity: Any = None) -> Counts:
+        """The counts of one window over this reference's bins; rows in the order of time, or their times in `at`."""
+        values, _, groups = _sorted(values, at, entity)
+        return Counts.of(values, self.cells, entity=groups)
+
+    def at_season(self, season: str, cells: Iterable[int]) -> Reference:
+        """The same bins, with the counts of these weekdays, hours or months alone.
+
+        How much rows lean on each other is still that of all of them. `InputError` where no times were told, or there
+        is no such season.
+
+        >>> monday = 4 * 86_400_000_000  # the fifth of January 1970
+        >>> told = Reference.of([1.0, 2.0, 3.0], at=[monday, monday + 1, monday + 86_400_000_000])
+        >>> told.at_season("weekday", [0]).n
+        2
+        """
+        if season not in self.seasons:
+            raise InputError(f"the reference has no counts by {season}", where="season",
+                             expected=", ".join(self.seasons) or "a reference whose times were told")  # fmt: skip
+        chosen = sorted({int(one) for one in cells})
+        if chosen and not 0 <= chosen[0] <= chosen[-1] < SEASONS[season]:
+            raise InputError(f"{season} {chosen}", where="cells", expected=f"0 to {SEASONS[season] - 1}")
+        counts = np.asarray(self.seasons[season][chosen].sum(axis=0), np.int64)
+        return replace(self, counts=replace(self.counts, cells=counts), seasons={}, whole=self.counts.cells)
+
+    @property
+    def kind(self) -> str:
+        return self.cells.kind
+
+    @property
+    def n(self) -> int:
+        """Rows, those without a value included."""
+        return self.counts.rows
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """The shares of the cells from which the blocks deviate: of all rows, also of a season's reference."""
+        cells = self.counts.cells if self.whole is None else self.whole
+        return cells / max(int(cells.sum()), 1)
+
+    @property
+    def effective_n(self) -> float:
+        """As many independent rows would say as much of the shares of the bins, on average over them."""
+        share = self.shares
+        found = self.counts.dependence.covariances(share)
+        return self.n / max([1.0, *(one.mean_effect(share > 0) for one in found)])
+
+    @property
+    def mean(self) -> float | None:
+        return self.counts.moments.mean
+
+    @property
+    def sd(self) -> float | None:
+        return self.counts.moments.sd
+
+    @property
+    def least(self) -> float | None:
+        return self.counts.moments.least if self.counts.moments.n else None
+
+    @property
+    def greatest(self) -> float | None:
+        return self.counts.moments.greatest if self.counts.moments.n else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that `from_dict` takes back, bit for bit."""
+        return {"cells": self.cells.as_dict(), "counts": self.counts.as_dict(),
+                "seasons": {name: one.tolist() for name, one in self.seasons.items()},
+                "whole": None if self.whole is None else self.whole.tolist()}  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Reference:
+        seasons = {name: np.asarray(one, np.int64) for name, one in data["seasons"].items()}
+        whole = None if data["whole"] is None else np.asarray(data["whole"], np.int64)
+        return cls(Cells.from_dict(data["cells"]), Counts.from_dict(data["counts"]), seasons, whole)
+
+
+@dataclass(frozen=True, slots=True)
+class References(Mapping[str, Reference]):
+    """The references of all columns of a model, by name."""
+
+    columns: Mapping[str, Reference]
+
+    @classmethod
+    def of(
+        cls, columns: Mapping[str, Any], *, bins: int = 10, kinds: Mapping[str, str] | None = None,
+        at: ArrayLike | None = None, entity: Any = None,
+    ) -> References:  # fmt: skip
+        """Freeze every column of some training rows. A Polars frame is given as `frame.to_dict()`."""
+        named = kinds or {}
+        return cls({
+            name: Reference.of(values, bins=bins, kind=named.get(name), at=at, entity=entity)
+            for name, values in columns.items()
+        })  # fmt: skip
+
+    def count(self, columns: Mapping[str, Any], *, at: ArrayLike | None = None, entity: Any = None) -> Counted:
+        """The counts of one window. Columns that have no reference are passed over; one that can't be counted is
+        `failed`, and one that is not there is not counted, and the others are.
+
+        >>> references = References.of({"age": [30, 40, 50], "city": ["a", "b", None]})
+        >>> window = references.count({"age": [35, None]})
+        >>> window.rows, list(window), window["age"].missing
+        (2, ['age'], 1)
+        """
+        rows = max((len(values) for values in columns.values()), default=0)
+        order = ordered(at, rows)
+        groups = blocks_of(entity, rows, order)
+        counted: dict[str, Counts] = {}
+        failed: dict[str, str] = {}
+        for name, reference in self.columns.items():
+            if name not in columns:
+                continue
+            try:
+                values = columns[name]
+                if len(values) != rows:
+                    raise InputError(f"{len(values)} values of {rows} rows", expected="one a row")
+                counted[name] = Counts.of(
+                    values if order is None else taken(values, order), reference.cells, entity=groups
+                )  # fmt: skip
+
+            except Exception as error:  # noqa: BLE001  one bad column is told of, and never breaks the others
+                failed[name] = f"{type(error).__name__}: {error}"
+        return Counted(rows, counted, failed)
+
+    def __getitem__(self, name: str) -> Reference:
+        return self.columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that `from_dict` takes back, bit for bit: what a version's file holds."""
+        return {"columns": {name: one.as_dict() for name, one in self.columns.items()}}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> References:
+        return cls({name: Reference.from_dict(one) for name, one in data["columns"].items()})
+
+
+def season_cells(season: str, since: int, until: int) -> list[int]:
+    """The weekdays, hours or months (UTC) that the time from `since` up to `until` (microseconds) touches.
+
+    >>> season_cells("weekday", 0, 2 * 86_400_000_000)  # from Thursday, the first of January 1970
+    [3, 4]
+    """
+    step = _HOUR if season == "hour" else _DAY
+    most = since + 400 * _DAY  # a year holds every season
+    last = min(until, most) - 1
+    moments = np.unique(np.append(np.arange(since, last, step), last)) if until > since else np.empty(0, np.int64)
+    return sorted(set(_season(season, np.asarray(moments, np.int64)).tolist()))
+
+
+def _season(season: str, at: Ints) -> NDArray[np.intp]:
+    if season not in SEASONS:
+        raise InputError(f"there is no season {season!r}", where="season", expected=", ".join(SEASONS))
+    if season == "hour":
+        return np.asarray(at // _HOUR % 24, np.intp)
+    if season == "weekday":
+        return np.asarray((at // _DAY + 3) % 7, np.intp)
+    return np.asarray(at.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64) % 12, np.intp)
+
+
+def _seasons(codes: NDArray[np.intp], at: Ints, width: int) -> dict[str, Ints]:
+    found = {}
+    for season, size in SEASONS.items():
+        places = _season(season, at) * width + codes
+        found[season] = np.bincount(places, minlength=size * width).reshape(size, width).astype(np.int64)
+    return found
+
+
+def _sorted(values: Any, at: ArrayLike | None, entity: Any) -> tuple[Any, Ints | None, NDArray[np.uint16] | None]:
+    """Values and times in the order of time, and the hashed blocks of their entities."""
+    order = ordered(at, len(values))
+    groups = blocks_of(entity, len(values), order)
+    times = None if at is None else np.asarray(at, np.int64)
+    if order is None or times is None:
+        return values, times, groups
+    return taken(values, order), times[order], groups
