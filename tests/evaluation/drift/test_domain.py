@@ -47,7 +47,7 @@ def test_columns_that_no_longer_go_together_are_told_and_named():
     assert found.differs()
     assert set(list(found.columns)[:2]) == {"x", "y"}
     assert sum(found.columns.values()) == pytest.approx(1.0)
-    assert found.as_dict()["auc"]["clusters"] == 100
+    assert found.as_dict()["auc"]["clusters"] == 60
 
 
 def test_too_little_is_said_and_not_guessed():

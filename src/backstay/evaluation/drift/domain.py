@@ -9,8 +9,9 @@ products of every two, of the words of categories, and of what is missing: a clo
 sees that a mean, a spread or a correlation of ranks has changed, and no finer pattern.
 
 It is fitted and asked on different rows (five folds), and a *cluster* is never in both: the rows of an entity, or,
-where none is told, 50 stretches of each sample in the order of time. Neighbours in both would tell a sample by its
-level of the day, and two samples of one process would seem far apart.
+where none is told, 30 stretches of each sample in the order of time; a fold is then six of them that follow on each
+other. Neighbours in both would tell a sample by its level of the day, and two samples of one process would seem far
+apart.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from backstay.evaluation.interval import Estimate, Insufficient, Interval, estim
 
 Floats = NDArray[np.float64]
 
-FOLDS, STRETCHES = 5, 50
+FOLDS, STRETCHES = 5, 30
 MOST = 20_000
 """Rows of a sample that are looked at, whole clusters, spread over all of it."""
 PAIRED = 24
@@ -72,7 +73,7 @@ def domain_classifier(
     """Tell rows from reference rows, by the columns that both have, each of shape (rows,).
 
     entity, reference_entity: of each row, both or neither; an entity of both samples is one cluster
-    seed:  which clusters are in which fold
+    seed:  which entities are in which fold
     Raises `InputError` where they have no column in common.
 
     >>> rng = np.random.default_rng(7)
@@ -90,7 +91,7 @@ def domain_classifier(
     if outcome.all() or not outcome.any():
         return Domain(Insufficient("one of the samples has no row", int(kept.size)), {}, int(outcome.sum()), 0)
     design, owners = _design(names, reference, rows, kept, outcome)
-    score, gain = _cross_fitted(design, outcome, clusters[kept], seed)
+    score, gain = _cross_fitted(design, outcome, _folds(clusters, entity is None, seed)[kept])
     found = estimated(lambda: auc_interval(outcome, score, clusters[kept], level), int(kept.size))
     return Domain(found, _credited(gain, owners, names), int(outcome.sum()), int((~outcome).sum()))
 
@@ -152,13 +153,18 @@ def _design(
     ]
 
 
+def _folds(clusters: NDArray[np.intp], in_time: bool, seed: int) -> NDArray[np.intp]:
+    """The fold of each row: of stretches those that follow on each other, of entities any."""
+    if in_time:
+        return np.asarray(clusters % STRETCHES * FOLDS // STRETCHES, np.intp)
+    count = int(clusters.max(initial=-1)) + 1
+    return np.asarray((np.random.default_rng(seed).permutation(count) % FOLDS)[clusters], np.intp)
+
+
 def _cross_fitted(
-    design: Floats, outcome: NDArray[np.bool_], clusters: NDArray[np.intp], seed: int
+    design: Floats, outcome: NDArray[np.bool_], mine: NDArray[np.intp]
 ) -> tuple[Floats, Floats]:  # fmt: skip
-    """Each row's score by a fit without its fold, and what each part of the design gives to the fit of all."""
-    known = np.unique(clusters)
-    fold = np.random.default_rng(seed).permutation(len(known)) % FOLDS
-    mine = fold[np.searchsorted(known, clusters)]
+    """Each row's score by a fit without its fold (`mine`), and what each part of the design gives to the fit of all."""
     parts = [_sums(design[mine == one], outcome[mine == one]) for one in range(FOLDS)]
     whole = [sum(part[place] for part in parts) for place in range(5)]
     score = np.zeros(len(design))
