@@ -11,7 +11,7 @@ from importlib import import_module
 
 from bench.harness import Result, finish, say
 
-CASES = ("stationary", "power", "speed", "edge")
+CASES = ("stationary", "power", "speed", "edge", "incidents")
 
 
 def main(chosen: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from backstay.definitions import Count as Count
     from backstay.definitions import CsvFiles as CsvFiles
     from backstay.definitions import DataPolicy as DataPolicy
+    from backstay.definitions import DataRules as DataRules
     from backstay.definitions import DeltaTable as DeltaTable
     from backstay.definitions import Derived as Derived
     from backstay.definitions import Distinct as Distinct
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from backstay.definitions import FloatRange as FloatRange
     from backstay.definitions import GatePolicy as GatePolicy
     from backstay.definitions import Guard as Guard
+    from backstay.definitions import IncidentPolicy as IncidentPolicy
     from backstay.definitions import IntRange as IntRange
     from backstay.definitions import Label as Label
     from backstay.definitions import Last as Last
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from backstay.definitions import Mean as Mean
     from backstay.definitions import Min as Min
     from backstay.definitions import Model as Model
+    from backstay.definitions import Monitor as Monitor
     from backstay.definitions import Objective as Objective
     from backstay.definitions import Parity as Parity
     from backstay.definitions import ParquetFiles as ParquetFiles
@@ -62,11 +65,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _DEFINITIONS = (
-    "Ask", "Breakers", "Calibrated", "Canary", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy",
+    "Ask", "Breakers", "Calibrated", "Canary", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy", "DataRules",
     "DeltaTable", "Derived", "Distinct", "Entity", "EventSource", "Expect", "Fairness", "FeatureSet", "First",
-    "FloatRange", "GatePolicy", "Guard", "IntRange", "Label", "Last", "Latest", "Max", "Mean", "Min", "Model",
-    "Objective", "ParquetFiles", "Parity", "Request", "RetrainPolicy", "Rollout", "ServingBudget", "Shadow",
-    "Share", "Slice", "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
+    "FloatRange", "GatePolicy", "Guard", "IncidentPolicy", "IntRange", "Label", "Last", "Latest", "Max", "Mean", "Min",
+    "Model", "Monitor", "Objective", "ParquetFiles", "Parity", "Request", "RetrainPolicy", "Rollout", "ServingBudget",
+    "Shadow", "Share", "Slice", "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")
 _HOMES |= {"Project": "backstay.project", "BackstayError": "backstay.core.errors"}

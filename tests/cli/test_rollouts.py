@@ -59,7 +59,8 @@ def test_no_next_command_goes_round_a_rollout(
 
 def test_watch_ticks_until_it_is_told_to_stop(tmp_path: Path) -> None:
     project = write_project(tmp_path, DECLARED)
-    words = command("watch", "--every", "100ms", "--project", project, "--json")
+    gauges = tmp_path / "backstay.prom"
+    words = command("watch", "--every", "100ms", "--metrics", gauges, "--project", project, "--json")
     environment = {**os.environ, "PYTHONPATH": str(HERE / "src")}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
@@ -67,4 +68,5 @@ def test_watch_ticks_until_it_is_told_to_stop(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         process.stdout.read()
         assert process.wait(30) == 0
+    assert 'backstay_incidents_cost{model="late"} 0.0' in gauges.read_text()
     assert all('"model": "late"' in line and '"rollouts": []' in line for line in lines)

@@ -28,6 +28,7 @@ from backstay.cli import (
     fairness,
     imbalance,
     impact,
+    incidents,
     init,
     ledger,
     mlflow,
@@ -83,9 +84,17 @@ class _Group(TyperGroup):
 class _Shown(_Group):
     """A group whose verb `show` need not be said."""
 
+    unsaid = "show"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         bare = not args or (args[0].startswith("-") and not {"--help", "-h"} & {*args})
-        return super().parse_args(ctx, ["show", *args] if bare else args)
+        return super().parse_args(ctx, [self.unsaid, *args] if bare else args)
+
+
+class _Listed(_Shown):
+    """A group whose verb `list` need not be said."""
+
+    unsaid = "list"
 
 
 def _paths(group: Any, before: str = "") -> Iterator[tuple[str, str]]:
@@ -150,6 +159,9 @@ _rollout = typer.Typer(
 )
 _experiment = typer.Typer(
     cls=_Group, rich_markup_mode="rich", help="Experiments: versions beside the champion, by what customers do."
+)
+_incidents = typer.Typer(
+    cls=_Listed, rich_markup_mode="rich", help="Incidents: what is wrong with models, one a cause, and whose it is."
 )
 _ledger = typer.Typer(cls=_Group, rich_markup_mode="rich", help="The ledger: what was decided, and on what evidence.")
 
@@ -222,6 +234,14 @@ _add(
     "counterfactual --threshold 0.3 --cost 1:20 --since 2013-06-01",
 )  # fmt: skip
 _add(app, "objectives", objectives.objectives, _WATCH, "objectives")
+_add(_incidents, "list", incidents.listed, None, "incidents list --all")
+_add(_incidents, "show", incidents.show, None, "incidents show 3")
+_add(_incidents, "ack", incidents.ack, None, "incidents ack 3 --why looking-at-the-feed")
+_add(_incidents, "snooze", incidents.snooze, None, "incidents snooze 3 --for 3d")
+_add(_incidents, "resolve", incidents.resolve, None, "incidents resolve 3 --why the-feed-was-mended")
+_add(_incidents, "own", incidents.own, None, "incidents own 3 weather-team")
+app.add_typer(_incidents, name="incidents", rich_help_panel=_WATCH)
+_add(app, "alerts", incidents.alerts, _WATCH, "alerts --out alerts")
 _add(_ledger, "show", ledger.show, None, "ledger show --kind gate")
 _add(_ledger, "verify", ledger.verify, None, "ledger verify")
 _add(_ledger, "head", ledger.head, None, "ledger head")

@@ -43,3 +43,10 @@ AsOfOption = Annotated[
 NumberArgument = Annotated[
     int, typer.Argument(metavar="NUMBER", help="The version's number; see: backstay versions.", show_default=False)
 ]
+MetricsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics", metavar="FILE", help="Write gauges for Prometheus there, for the textfile collector.",
+        show_default=False,
+    ),
+]  # fmt: skip

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from backstay.cli import plain
-from backstay.cli.options import HomeOption, JsonOption, ModelOption, NumberArgument, ProjectOption
+from backstay.cli.options import HomeOption, JsonOption, MetricsOption, ModelOption, NumberArgument, ProjectOption
 from backstay.cli.shell import Shell
 from backstay.cli.tables import block, count, table, when
 from backstay.core.errors import InputError
@@ -18,8 +19,10 @@ from backstay.core.times import SECOND, duration
 if TYPE_CHECKING:
     from types import FrameType
 
+    from backstay.lifecycle.notifying import Delivery
     from backstay.lifecycle.rollouts import Turn
     from backstay.lifecycle.tick import Ticked
+    from backstay.monitoring.incidents import Incident
     from backstay.project.rollouts import Where
 
 WhyOption = Annotated[
@@ -154,6 +157,7 @@ def watch(
     every: Annotated[
         str, typer.Option("--every", metavar="DURATION", help="How long from the end of one tick to the next.")
     ] = "60s",
+    metrics: MetricsOption = None,
     model: ModelOption = None,
     project: ProjectOption = None,
     home: HomeOption = None,
@@ -183,10 +187,23 @@ def watch(
             while not told.is_set():
                 for name in models:
                     waits[name] = _ticked(shell, name, waits.get(name, ()))
+                if metrics is not None:
+                    _written(shell, metrics)
                 told.wait(seconds)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _written(shell: Shell, path: Path) -> None:
+    """Write the gauges; what goes wrong is told, and left to the next time."""
+    from backstay.cli.incidents import write_gauges
+    from backstay.core.errors import BackstayError
+
+    try:
+        write_gauges(shell, path)
+    except BackstayError as error:
+        shell.note(f"the gauges are not written: {error}")
 
 
 def _ticked(shell: Shell, model: str, before: tuple[str, ...]) -> tuple[str, ...]:
@@ -222,9 +239,23 @@ def answer(ticked: Ticked) -> dict[str, Any]:
         "judged": [plain.judgement(one) for one in ticked.judged],
         "promoted": [plain.move(one) for one in ticked.promoted],
         "trained": [plain.version(one) for one in ticked.trained],
+        "trigger": None if ticked.trigger is None else ticked.trigger.as_dict(),
+        "incidents": [one.as_dict() for one in ticked.incidents],
+        "notified": [one.as_dict() for one in ticked.notified],
         "waiting": list(ticked.waiting),
         "compacted": ticked.compacted.predictions,
     }
+
+
+def told_incident(one: Incident) -> str:
+    """What happened to an incident last, in a sentence."""
+    return f"{one.number} {one.event}: {one.why}"
+
+
+def told_to(one: Delivery) -> str:
+    """Whether people were told of an incident, in a sentence."""
+    what = f"{one.notifier}, that incident {one.number} {one.event}"
+    return what if one.ok else f"{what}: failed, try {one.attempt}: {one.error}"
 
 
 def done(ticked: Ticked) -> list[tuple[str, int | None, str]]:
@@ -235,8 +266,11 @@ def done(ticked: Ticked) -> list[tuple[str, int | None, str]]:
     rows += [("experiment", None, f"{one.name}: {one.state}: {one.why}") for one in ticked.experiments]
     rows += [("judged", one.number, f"{one.decision.verdict.value}: {one.decision.reason}") for one in ticked.judged]
     rows += [("promoted", one.to, "it is champion now") for one in ticked.promoted]
+    rows += [("incident", None, told_incident(one.incident)) for one in ticked.incidents]
+    rows += [("told", None, told_to(one)) for one in ticked.notified]
     rows += [("waits", None, one) for one in ticked.waiting]
-    rows += [("trained", one.number, f"on {count(one.manifest.dataset.rows)} rows") for one in ticked.trained]
+    by = "" if ticked.trigger is None else f", due by {ticked.trigger.said}"
+    rows += [("trained", one.number, f"on {count(one.manifest.dataset.rows)} rows{by}") for one in ticked.trained]
     if ticked.compacted.predictions:
         rows.append(("compacted", None, f"{count(ticked.compacted.predictions)} predictions"))
     return rows

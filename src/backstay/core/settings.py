@@ -18,6 +18,9 @@ from backstay.core.errors import InputError, NotFoundError
 FILE = "backstay.toml"
 ENVIRONMENTS = "environments."
 """Under `[environments]` stand names that a user chooses, each the folder of another project."""
+NOTIFY = "notify."
+"""Under `[notify]` stand, beside what the table has, names of notifiers, each with the text that it is made with."""
+_OPEN = {ENVIRONMENTS: "the folder of another project", NOTIFY: "what a notifier is made with"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("serving.grpc_port", 8001, "the port of gRPC; 0 takes a free one"),
     Setting("serving.admin", False, "whether the admin plane (the model repository) listens, on loopback"),
     Setting("serving.admin_port", 8002, "the port of the admin plane; 0 takes a free one"),
+    Setting("notify.timeout_ms", 5_000, "how long a notifier may take for a message, in ms", bounds=(1, 60_000)),
+    Setting(
+        "notify.least",
+        "input_drift",
+        "the lowest severity of an incident that people are told of",
+        ("input_drift", "data_quality", "skew", "score_drift", "estimated_loss", "realised_loss"),
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -131,7 +141,7 @@ def read_settings(project: Path) -> dict[str, Any]:
     given = dict(_flat(document))
     for name, value in given.items():
         _check(name, value, path)
-    others = {name: value for name, value in given.items() if name.startswith(ENVIRONMENTS)}
+    others = {name: value for name, value in given.items() if name not in _BY_NAME}
     return {setting.name: given.get(setting.name, setting.default) for setting in SETTINGS} | others
 
 
@@ -147,8 +157,9 @@ def _flat(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _check(name: str, value: object, path: Path) -> None:
     setting = _BY_NAME.get(name)
-    if name.startswith(ENVIRONMENTS):
-        setting = Setting(name, None, "the folder of another project")
+    place = f"{name.partition('.')[0]}."
+    if setting is None and place in _OPEN:
+        setting = Setting(name, None, _OPEN[place])
     if setting is None:
         raise InputError(
             f"there is no setting {name!r}", where=str(path), expected=f"one of {', '.join(_BY_NAME)}", fix="remove it"

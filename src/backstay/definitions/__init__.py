@@ -24,11 +24,14 @@ from backstay.definitions.fairness import Fairness
 from backstay.definitions.feature import Feature
 from backstay.definitions.features import FeatureSet
 from backstay.definitions.gates import Calibrated, Parity, ServingBudget
+from backstay.definitions.incidents import IncidentPolicy
 from backstay.definitions.labels import Label
 from backstay.definitions.models import Ask, Model
+from backstay.definitions.monitors import DataRules, Monitor
 from backstay.definitions.objectives import Objective
-from backstay.definitions.policies import DataPolicy, GatePolicy, RetrainPolicy
+from backstay.definitions.policies import DataPolicy, GatePolicy
 from backstay.definitions.readers import CsvFiles, DeltaTable, ParquetFiles, Reader, SqlQuery
+from backstay.definitions.retraining import RetrainPolicy
 from backstay.definitions.rollout import Breakers, Canary, Guard, Rollout, Shadow
 from backstay.definitions.slices import Slice
 from backstay.definitions.sources import EventSource
@@ -47,6 +50,7 @@ __all__ = [
     "Count",
     "CsvFiles",
     "DataPolicy",
+    "DataRules",
     "DeltaTable",
     "Derived",
     "Distinct",
@@ -60,6 +64,7 @@ __all__ = [
     "FloatRange",
     "GatePolicy",
     "Guard",
+    "IncidentPolicy",
     "IntRange",
     "Label",
     "Last",
@@ -68,6 +73,7 @@ __all__ = [
     "Mean",
     "Min",
     "Model",
+    "Monitor",
     "Objective",
     "Parity",
     "ParquetFiles",

@@ -10,6 +10,9 @@ from backstay.definitions.sources import EventSource
 from backstay.definitions.tags import Tags, Untag
 from backstay.definitions.views import View
 
+CALLER = "the caller"
+"""The origin of what comes with the request itself."""
+
 
 def column_tags(source: EventSource, column: str) -> frozenset[str]:
     """The tags of one column of a source, with those of the source as a whole."""
@@ -47,3 +50,17 @@ def lineage(views: Sequence[View], feature: Feature) -> list[tuple[str, EventSou
     view = views[feature.view]
     read = [] if feature.column < 0 else view.values[feature.column].expression.meta.root_names()
     return [(name, view.source) for name in dict.fromkeys([*view.entity.keys, *read])]
+
+
+def origins(views: Sequence[View], features: Sequence[Feature]) -> dict[str, frozenset[str]]:
+    """The sources that each feature is made of in the end; `CALLER` for what a request brings.
+
+    In the order of declaration: derived features come after what they read.
+    """
+    out: dict[str, frozenset[str]] = {}
+    for feature in features:
+        found: set[str] = set() if feature.view >= 0 or feature.expression is not None else {CALLER}
+        for name, source in lineage(views, feature):
+            found |= out[name] if source is None else {source.name}
+        out[feature.name] = frozenset(found)
+    return out

@@ -9,15 +9,20 @@ from backstay.core.errors import DefinitionError
 from backstay.core.times import duration
 from backstay.definitions.fairness import Fairness
 from backstay.definitions.features import FeatureSet
+from backstay.definitions.incidents import IncidentPolicy
 from backstay.definitions.labels import Label
+from backstay.definitions.monitors import Monitor, checked_monitor
 from backstay.definitions.names import check_name
 from backstay.definitions.objectives import Objective
 from backstay.definitions.places import declared_at, located
-from backstay.definitions.policies import DataPolicy, GatePolicy, RetrainPolicy
+from backstay.definitions.policies import DataPolicy, GatePolicy
+from backstay.definitions.retraining import RetrainPolicy
 from backstay.definitions.rollout import Rollout, checked_rollout
 from backstay.definitions.slices import Slice, checked_slices
 from backstay.definitions.sources import EventSource
 from backstay.definitions.tuning import Tuning
+
+_WATCHED = Monitor()
 
 
 class Ask:
@@ -47,6 +52,7 @@ class Model:
     slices:    where it is looked at, and where the gate lets no candidate be worse; no part of what a version is
     fairness:  by which protected attributes its decisions are compared, and what the gate asks; in no hash
     rollout:   by which stages a version that passed its gate comes to answer everybody; None: at once. In no hash
+    monitor:   how it is watched while it serves; None: it is not. In no hash
     stakes:    "high": a version serves only after another person than its author has approved it
     trust_code: also load versions whose files can hold code, which runs then (pickles): say so only where nobody else
                can write to the records.
@@ -71,6 +77,8 @@ class Model:
         slices: Sequence[Slice] = (),
         fairness: Fairness | None = None,
         rollout: Rollout | None = None,
+        monitor: Monitor | None = _WATCHED,
+        incidents: IncidentPolicy | None = None,
         stakes: str = "low",
         description: str = "",
     ) -> None:
@@ -83,6 +91,7 @@ class Model:
         self.retrain = retrain or RetrainPolicy()
         self.data = data or DataPolicy()
         self.tuning = tuning
+        self.incidents = incidents or IncidentPolicy()
         if objective is not None and not isinstance(objective, Objective):
             raise DefinitionError(
                 f"objective={objective!r} is no objective", where=self.where, expected="Objective(...)",
@@ -94,6 +103,7 @@ class Model:
         self.stakes = stakes
         self.slices = checked_slices(slices, {*features.keys, *(one.name for one in features)}, self.where)
         self.fairness, self.rollout = fairness, checked_rollout(rollout, self.keys, self.where)
+        self.monitor = checked_monitor(monitor, self.keys, [one.name for one in features], self.where)
         if fairness is not None:
             fairness.check(self.keys, self.where)
         self._check_asked()

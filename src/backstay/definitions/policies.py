@@ -1,4 +1,4 @@
-"""Policies: when to retrain, and what a candidate must show. Pure data; `rollout` and `lifecycle` act on them."""
+"""Policies: what data and a candidate must show. Pure data; `rollout` and `lifecycle` act on them."""
 
 from __future__ import annotations
 
@@ -143,16 +143,3 @@ class DataPolicy:
                 f"label_rate {self.label_rate}, drift {self.drift}, minimum_rows {self.minimum_rows}",
                 where="DataPolicy", expected="a factor of 1 or more, a drift above 0, at least one row",
             )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class RetrainPolicy:
-    """When to train a candidate: every `every`, on all mature rows since `since` back (None: all history)."""
-
-    every: str = "7d"
-    window: str | None = None
-
-    def __post_init__(self) -> None:
-        duration(self.every, where="RetrainPolicy.every")
-        if self.window is not None:
-            duration(self.window, where="RetrainPolicy.window")

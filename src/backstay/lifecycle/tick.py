@@ -1,37 +1,34 @@
 """The tick: what is due now, by policy. A rollout goes on as far as its evidence does; candidates whose rows are mature
-are judged, and winners go into their rollout, or are promoted at once where the model declares none; a new candidate is
-trained when the last is old enough. What servers logged meanwhile is compacted. Calling it twice does nothing the
-second time.
+are judged, and winners go into their rollout, or are promoted at once where the model declares none; what the monitor
+found becomes incidents; a new candidate is trained when a trigger makes one due. What servers logged meanwhile is
+compacted. Calling it twice does nothing the second time.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from backstay.core.errors import ConflictError, RefusedError
 from backstay.core.show import Shown
-from backstay.core.times import HOUR, duration, instant_text
 from backstay.definitions import Model
 from backstay.lifecycle.approval import ApprovalNeeded, approved
-from backstay.lifecycle.candidates import train_candidate
 from backstay.lifecycle.compaction import compact
-from backstay.lifecycle.data_checks import DATA, DataRefused
 from backstay.lifecycle.ends import spent
 from backstay.lifecycle.experiments import Turned, experiment_tick
 from backstay.lifecycle.gates import standing
+from backstay.lifecycle.incidents import Kept, settle
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
+from backstay.lifecycle.notifying import Delivery
 from backstay.lifecycle.overrides import reopened
 from backstay.lifecycle.records import Records
+from backstay.lifecycle.retraining import retrain, trigger
 from backstay.lifecycle.rollouts import Turn, carry_on, history, last, running, start
+from backstay.monitoring.triggers import Trigger
 from backstay.registry.environment import Environment
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
 from backstay.rollout.stages import APPROVAL, PROMOTED
-from backstay.storage.ports import Compacted, Entry
-
-RETRAIN = "retrain"
-"""The ledger's kind of entry for the claim of a training that is due; its subject is the model."""
+from backstay.storage.ports import Compacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +45,17 @@ class Ticked(Shown):
     """where rollouts went, step by step"""
     experiments: tuple[Turned, ...] = ()
     """what experiments came to: new shares, or their end"""
+    incidents: tuple[Kept, ...] = ()
+    """what happened to incidents: they were opened, grew, got worse, ended, came back"""
+    trigger: Trigger | None = None
+    """what made the training due; None where nothing was trained"""
+    notified: tuple[Delivery, ...] = ()
+    """what was sent to people, and what could not be"""
 
 
 def tick(records: Records, model: Model, environment: Environment, *, strict: bool = False) -> Ticked:
     """Carry on, judge, promote and retrain what is due at the clock's time, then compact the prediction log."""
-    now = records.clock.now()
+    opened = settle(records, model)  # first: whatever fails below, what was found is told
     turned, before = experiment_tick(records, model), last(records, model.name)
     carry_on(records, model)
     there = last(records, model.name)
@@ -60,20 +63,20 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
     if last(records, model.name) != there:  # what was looked at just now is not read again
         carry_on(records, model)
     turns = _since(records, model, before)
-    versions = records.registry.versions(model.name)
+    by = trigger(records, model)
     trained: list[ModelVersion] = []
-    newest = max((v.manifest.dataset.as_of for v in versions), default=now)
-    if versions and now - newest >= duration(model.retrain.every):
-        refused = _refused(records, model, now)
-        if not refused:
-            trained, refused = _retrained(records, model, environment, newest, strict=strict)
+    if isinstance(by, Trigger):
+        trained, refused = retrain(records, model, environment, by, strict=strict)
         waiting += refused
+    elif by is not None:
+        waiting.append(by.why)
     moves = [] if not turns else records.registry.history(model.name, "champion")
     ends = {one.state.evidence.get("alias") for one in turns if one.state.stage == PROMOTED}
     promoted = [*(move for move in moves if move.entry_id in ends), *promoted]
     return Ticked(
-        tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting), tuple(turns), turned
-    )
+        tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting), tuple(turns), turned,
+        incidents=tuple(opened), trigger=by if isinstance(by, Trigger) and trained else None,
+    )  # fmt: skip
 
 
 def _since(records: Records, model: Model, before: Turn | None) -> list[Turn]:
@@ -82,50 +85,6 @@ def _since(records: Records, model: Model, before: Turn | None) -> list[Turn]:
     if now is None or (before is not None and before.entry_id == now.entry_id):
         return []
     return [one for one in history(records, model.name) if before is None or one.entry_id > before.entry_id]
-
-
-def _refused(records: Records, model: Model, now: int) -> list[str]:
-    """That the data were refused within the hour, if they were: ticks may come every minute."""
-    entry = records.ledger.last(DATA, model.name)
-    if entry is None or now - entry.at >= HOUR or "accepted" in entry.body:
-        return []
-    decision = entry.body["decision"]
-    failed = decision["verdict"] == Verdict.FAIL.value
-    return [f"the data are not fit to be learned from: {decision['reason']}"] if failed else []
-
-
-def _retrained(
-    records: Records, model: Model, environment: Environment, newest: int, *, strict: bool
-) -> tuple[list[ModelVersion], list[str]]:
-    """Train the version that is due; or why not, where another tick does, or the data are refused.
-
-    It is claimed in the ledger first, so that of ticks at once one trains. The claim ends where the training fails, and
-    after an hour in any case: a process that was killed holds it no longer than that.
-
-    newest: as of when the newest version was trained, which says which training this is
-    """
-    last, now = records.ledger.last(RETRAIN, model.name), records.clock.now()
-    if last is not None and last.body["newest"] == newest and now < last.body["until"]:
-        return [], [f"a version is being trained: {last.actor} began at {instant_text(last.at)}"]
-    try:
-        mine = _claim(records, model, newest, now + HOUR, 0 if last is None else last.id)
-    except ConflictError:
-        return [], ["a version is being trained: another tick began just now"]
-    try:
-        return [train_candidate(records, model, environment, as_of=now, strict=strict)], []
-    except BaseException as error:
-        with suppress(ConflictError):  # it took so long that the next one has begun
-            _claim(records, model, newest, records.clock.now(), mine.id)
-        if isinstance(error, DataRefused):  # it stands in the ledger; a tick an hour later looks again
-            return [], [error.what]
-        raise
-
-
-def _claim(records: Records, model: Model, newest: int, until: int, expect: int) -> Entry:
-    body = {"newest": newest, "until": until}
-    return records.ledger.append(
-        RETRAIN, model.name, body, at=records.clock.now(), actor=records.actor, expect=expect
-    )  # fmt: skip
 
 
 def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[AliasMove], list[str]]:

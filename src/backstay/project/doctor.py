@@ -61,6 +61,7 @@ def doctor(context: Context, progress: Callable[[str, int, int], None]) -> list[
     checks: dict[str, Callable[[Context], Iterator[Finding]]] = {
         "definitions": _definitions, "home": _home, "free space": _space, "token": _token, "clock": _clock,
         "open files": _files, "certificate": _certificate, "server": _server,
+        "notifiers": _notifiers,
     }  # fmt: skip
     if context.services.home.is_dir():
         checks |= {
@@ -174,6 +175,22 @@ def _certificate(context: Context) -> Iterator[Finding]:
     state = FAIL if left <= 0 else WARN if left < 21 else OK
     fix = "" if state == OK else "renew it, then SIGHUP (several workers) or restart the server"
     yield Finding("certificate", state, f"ends at {instant_text(int(ends) * SECOND)}, in {left:,.0f} days", fix)
+
+
+def _notifiers(context: Context) -> Iterator[Finding]:
+    """Whether each can be made; nothing is sent."""
+    from backstay.project.incidents import configured
+
+    makers = configured(context.settings)
+    if not makers:
+        yield Finding("notifiers", OK, "none: incidents are told of by backstay incidents alone")
+    for name, make in makers.items():
+        try:
+            make()
+        except BackstayError as error:
+            yield broken("notifiers", error)
+        else:
+            yield Finding("notifiers", OK, f"{name} is as it should be; whether it answers shows the first incident")
 
 
 def _server(context: Context) -> Iterator[Finding]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from backstay.core.clock import SystemClock
 from backstay.core.errors import InputError, RefusedError
 from backstay.core.times import duration, instant
 from backstay.definitions import EventSource, Model
@@ -15,6 +17,7 @@ from backstay.lifecycle.batch import Predicted
 from backstay.lifecycle.candidates import Alter, train_candidate
 from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.judge import Judgement, judge, promote
+from backstay.lifecycle.notifying import Delivery
 from backstay.lifecycle.runs import PART
 from backstay.lifecycle.tick import Ticked, tick
 from backstay.lifecycle.trace import Trace, find, trace
@@ -28,7 +31,7 @@ from backstay.project.ingestion import Ingested, ingest_source
 from backstay.project.quarantine import Quarantined, quarantine
 from backstay.project.serving import Ready, announce, serve
 from backstay.project.status import Status, project_status, quality
-from backstay.project.traffic import Traffic
+from backstay.project.watching import Watching
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
 from backstay.storage.ports import Compacted, Entry
@@ -45,7 +48,7 @@ def _silent(_what: str, _done: int, _total: int) -> None:
     """No progress is shown."""
 
 
-class Project(Traffic):
+class Project(Watching):
     """A Backstay project.
 
         project = Project("examples/flights")
@@ -190,9 +193,20 @@ class Project(Traffic):
         )  # fmt: skip
 
     def tick(self, model: str | None = None) -> Ticked:
-        """Do what is due now: carry rollouts on, judge, promote, retrain, and compact the prediction log."""
-        self.permits.judged(self.model(model), "tick", "read_offline", "define", "promote")
-        return tick(self.records, self.model(model), self.environment, strict=self.settings["project.strict"])
+        """Do what is due now: open incidents, carry rollouts on, judge, promote, retrain, compact the prediction log.
+
+        People are told of incidents at its end, also where it fails; a replay tells nobody.
+        """
+        one = self.model(model)
+        self.permits.judged(one, "tick", "read_offline", "define", "promote")
+        told: tuple[Delivery, ...] = ()
+        before = self.records.ledger.revision()
+        try:
+            ticked = tick(self.records, one, self.environment, strict=self.settings["project.strict"])
+        finally:
+            if isinstance(self.clock, SystemClock):
+                told = self.incidents.tell(one, after=before)
+        return replace(ticked, notified=told)
 
     def status(self, *, as_of: str | int | None = None) -> Status:
         """Champions and why, objectives, freshness of sources, realised quality with its maturity."""

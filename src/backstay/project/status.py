@@ -13,8 +13,10 @@ from backstay.core.times import age_text, duration_text, instant_text
 from backstay.definitions import EventSource, Model
 from backstay.evaluation.budgets import Kept
 from backstay.features.contracts import late
+from backstay.lifecycle.incidents import incidents
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.tick import open_candidates
+from backstay.monitoring.incidents import ranked
 from backstay.monitoring.quality import WEEK, Cohort, weekly_quality
 from backstay.registry.routing import Routing
 from backstay.storage.predictions import SHADOW
@@ -73,11 +75,21 @@ def _model(records: Records, model: Model, as_of: int) -> dict[str, Any]:
         "by": None if move is None else move.actor,
         "evidence": None if move is None else dict(move.evidence),
         "route": _route(records, model, as_of),
+        "incidents": _incidents(records, model, as_of),
         "open_candidates": [version.number for version in open_candidates(records, model)],
         "predictions": sum(cohort.served for cohort in cohorts),
         "quality": judged[-1].as_dict() if judged else None,
         "maturing": [cohort.as_dict() for cohort in cohorts if cohort.maturity < 1][-2:],
     }
+
+
+def _incidents(records: Records, model: Model, as_of: int) -> list[dict[str, Any]]:
+    """What is wrong with the model, the dearest first, as the ledger had it."""
+    open_ones = ranked([one.incident for one in incidents(records, model.name, as_of=as_of) if one.incident.active])
+    return [
+        {"number": one.number, "state": one.state, "severity": one.severity, "text": one.text, "cost": one.cost}
+        for one in open_ones
+    ]
 
 
 def _route(records: Records, model: Model, as_of: int) -> dict[str, Any] | None:

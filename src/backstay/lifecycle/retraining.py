@@ -1,0 +1,106 @@
+"""Whether a training is due, on the records: the evidence of a trigger, and the claim that makes one tick train."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+
+import polars as pl
+
+from backstay.core.errors import ConflictError
+from backstay.core.times import HOUR, instant_datetime, instant_text
+from backstay.definitions import Model
+from backstay.lifecycle.candidates import train_candidate
+from backstay.lifecycle.data_checks import DATA, DataRefused
+from backstay.lifecycle.incidents import last_looked, standing
+from backstay.lifecycle.records import Records
+from backstay.monitoring.triggers import Blocked, Evidence, Trigger, due
+from backstay.registry.environment import Environment
+from backstay.registry.versions import ModelVersion
+from backstay.rollout import Verdict
+from backstay.storage.ports import Entry
+
+RETRAIN = "retrain"
+"""The ledger's kind of entry for the claim of a training that is due, with its trigger; its subject is the model."""
+
+
+def trigger(records: Records, model: Model) -> Trigger | Blocked | None:
+    """What makes a training of a model due now; `Blocked` where it must not be; None if nothing does.
+
+    A model without any version is trained by hand first: None.
+    """
+    versions, now = records.registry.versions(model.name), records.clock.now()
+    if not versions:
+        return None
+    newest = max(one.manifest.dataset.as_of for one in versions)
+    mature = max(one.manifest.cutoff for one in versions) - model.label.maturity
+    last = last_looked(records, model.name)
+    seen = Evidence(
+        now, newest, () if last is None else last.signals, 0 if last is None else last.entry,
+        fresh=cache(lambda: _asked(records, model, mature, now - model.label.maturity)),
+    )  # fmt: skip
+    if due(model.retrain, seen) is None:
+        return None  # as mostly: then it matters to nobody which incidents are open
+    return due(model.retrain, replace(seen, incidents=standing(records, model)))
+
+
+def _asked(records: Records, model: Model, since: int, until: int) -> int:
+    """How many rows were asked in [since, until), by what is known: their labels are mature, but for void ones."""
+    source, before = model.ask.source.name, model.ask.before
+    if not records.events.last_sequence(source):
+        return 0
+    read = records.events.read(source, columns=["event_time"], known_until=records.clock.now())
+    low, high = instant_datetime(since + before), instant_datetime(until + before)
+    return read.filter((pl.col("event_time") >= low) & (pl.col("event_time") < high)).height
+
+
+def retrain(
+    records: Records, model: Model, environment: Environment, by: Trigger, *, strict: bool
+) -> tuple[list[ModelVersion], list[str]]:
+    """Train the version that is due; or why not, where another tick does, or the data are refused.
+
+    It is claimed in the ledger first, with its trigger, so that of ticks at once one trains. The claim ends where the
+    training fails, and after an hour in any case: a process that was killed holds it no longer than that.
+    """
+    now = records.clock.now()
+    if said := _refused(records, model, now):
+        return [], said
+    newest = max(one.manifest.dataset.as_of for one in records.registry.versions(model.name))
+    last = records.ledger.last(RETRAIN, model.name)
+    if last is not None and last.body["newest"] == newest and now < last.body["until"]:
+        return [], [f"a version is being trained: {last.actor} began at {instant_text(last.at)}"]
+    try:
+        mine = _claim(records, model, newest, now + HOUR, 0 if last is None else last.id, by)
+    except ConflictError:
+        return [], ["a version is being trained: another tick began just now"]
+    try:
+        return [train_candidate(records, model, environment, as_of=now, strict=strict, note=_note(by))], []
+    except BaseException as error:
+        with suppress(ConflictError):  # it took so long that the next one has begun
+            _claim(records, model, newest, records.clock.now(), mine.id, by)
+        if isinstance(error, DataRefused):  # it stands in the ledger; a tick an hour later looks again
+            return [], [error.what]
+        raise
+
+
+def _note(by: Trigger) -> str:
+    """What a version's note says of why it was trained; the cadence needs none."""
+    return "" if by.reason == "cadence" else f"due by {by.said}"
+
+
+def _refused(records: Records, model: Model, now: int) -> list[str]:
+    """That the data were refused within the hour, if they were: ticks may come every minute."""
+    entry = records.ledger.last(DATA, model.name)
+    if entry is None or now - entry.at >= HOUR or "accepted" in entry.body:
+        return []
+    decision = entry.body["decision"]
+    failed = decision["verdict"] == Verdict.FAIL.value
+    return [f"the data are not fit to be learned from: {decision['reason']}"] if failed else []
+
+
+def _claim(records: Records, model: Model, newest: int, until: int, expect: int, by: Trigger) -> Entry:
+    body = {"newest": newest, "until": until, "trigger": by.as_dict()}
+    return records.ledger.append(
+        RETRAIN, model.name, body, at=records.clock.now(), actor=records.actor, expect=expect
+    )  # fmt: skip

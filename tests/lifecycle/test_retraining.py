@@ -1,0 +1,117 @@
+"""Retraining on the records: what a tick trains by, what it keeps of why, and that bad data stop it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from backstay import IncidentPolicy
+from backstay.core.times import DAY, HOUR, instant, instant_datetime
+from backstay.definitions import RetrainPolicy
+from backstay.lifecycle import retraining
+from backstay.lifecycle.incidents import MONITOR, act
+from backstay.lifecycle.retraining import RETRAIN, trigger
+from backstay.lifecycle.tick import tick
+from backstay.monitoring.incidents import resolve
+from backstay.monitoring.signals import Signal
+from backstay.monitoring.triggers import Blocked, Trigger
+from backstay.project import Project
+from tests.lifecycle.signalled import START, Watched, made
+from tests.serving import shop
+
+
+def life(**policy: object) -> Watched:
+    given = {"every": "60d", "cooldown": "1d", **policy}
+    out = Watched(made(IncidentPolicy(clean=1), RetrainPolicy(**given)))  # type: ignore[arg-type]
+    out.register(START - DAY)
+    return out
+
+
+def test_without_a_version_nothing_is_due() -> None:
+    bare = Watched()
+    bare.window({"log_loss": "realised_loss"})
+    assert trigger(bare.records, bare.model) is None
+
+
+def test_the_last_window_says_what_is_due() -> None:
+    one = life(retrain_on="psi")
+    assert trigger(one.records, one.model) is None
+    one.window({"place_wind": "input_drift"}, effect=0.3)
+    found = trigger(one.records, one.model)
+    assert isinstance(found, Trigger)
+    assert (found.reason, found.evidence["monitor"]) == ("psi", 2)
+    one.window({}, "place_wind")
+    assert trigger(one.records, one.model) is None
+
+
+def test_bad_data_block_it_also_before_any_tick_wrote_the_incident_and_until_they_are_sound() -> None:
+    one = life(every="1d")
+    one.window({"place_wind": "data_quality"})
+    blocked = trigger(one.records, one.model)
+    assert isinstance(blocked, Blocked)
+    one.settle()
+    one.window({"place_wind": "data_quality"})
+    assert trigger(one.records, one.model) == blocked
+    act(one.records, one.model, 1, lambda each, now: resolve(each, "ann", now, "mended"))
+    assert isinstance(trigger(one.records, one.model), Trigger)
+
+
+def test_volume_counts_rows_whose_labels_are_mature() -> None:
+    one = life(retrain_on="volume", rows=3)
+    one.window({})
+    one.window({})  # it is START + 2d, and labels are mature after one
+    times = [START - 3 * DAY, START - DAY, START + HOUR, START + 23 * HOUR, START + 30 * HOUR]
+    at = pl.Series([instant_datetime(time) for time in times], dtype=pl.Datetime("us", "UTC"))
+    rows = pl.DataFrame({"event_time": at, "known_time": at, "trip": list("abcde"), "place": "x", "miles": 1.0})
+    one.records.events.append("asked", rows)
+    found = trigger(one.records, one.model)
+    assert isinstance(found, Trigger)
+    assert found.evidence == {"rows": 3, "least": 3}
+
+
+@pytest.fixture
+def project(base: Path, tmp_path: Path) -> Project:
+    from backstay.core.clock import ReplayClock
+
+    path = shop.copied(base, tmp_path)
+    text = (path / "models.py").read_text()
+    text = text.replace('RetrainPolicy(every="4d")', 'RetrainPolicy(every="400d", cooldown="1d")')
+    (path / "models.py").write_text(text)
+    return Project(path, clock=ReplayClock(instant(shop.SECOND) + 7 * DAY), actor="tick")
+
+
+def _close(project: Project, *signals: tuple[str, str, str]) -> None:
+    end = project.clock.now() // DAY * DAY
+    told = [
+        Signal(kind, what, state, 0.3 if state == "DRIFT" else 0.0, 0.1, end - DAY, (end - DAY, end))
+        for kind, what, state in signals
+    ]
+    body = {"window": [end - DAY, end], "rows": 9, "signals": [one.as_dict() for one in told]}
+    project.records.ledger.append(MONITOR, "late", body, at=project.clock.now(), actor="monitor")
+
+
+def test_a_tick_trains_by_a_trigger_and_keeps_why(project: Project) -> None:
+    model, records = project.model("late"), project.records
+    _close(project, ("realised_loss", "log_loss", "DRIFT"), ("data_quality", "items", "DRIFT"))
+    first = tick(records, model, project.environment)
+    assert (first.trained, first.trigger, [one.incident.event for one in first.incidents]) == ((), None, ["opened"])
+    assert any("bad data" in one for one in first.waiting)
+    project.clock.advance(project.clock.now() + DAY)  # type: ignore[attr-defined]
+    _close(project, ("realised_loss", "log_loss", "DRIFT"), ("data_quality", "items", "OK"))
+    second = tick(records, model, project.environment)
+    (version,) = second.trained
+    assert second.trigger is not None
+    assert (second.trigger.reason, second.as_dict()["trigger"]["said"]) == (
+        "realised", "realised: log_loss 0.3, tolerated 0.1",
+    )  # fmt: skip
+    claim = records.ledger.last(RETRAIN, "late")
+    assert claim is not None
+    assert claim.body["trigger"]["evidence"]["signals"][0]["what"] == "log_loss"
+    assert version.manifest.note == "due by realised: log_loss 0.3, tolerated 0.1"
+    assert tick(records, model, project.environment).trained == ()
+
+
+def test_what_is_due_by_its_age_has_no_note() -> None:
+    assert retraining._note(Trigger("cadence", "every 7d")) == ""
