@@ -61,7 +61,8 @@ def speed_(count: int, columns: int) -> dict[str, Any]:
 def odd() -> dict[str, Any]:
     """How many of the odd columns it says something of, each by itself; and whether one report has them all."""
     answered, together, window = 0, {}, {}
-    for name, (trained, now, _) in edge.cases().items():
+    for name, (whole, now, _) in edge.cases().items():
+        trained = whole[: edge.ROWS]
         together[name], window[name] = trained, (now + [None] * edge.ROWS)[: edge.ROWS]
         answered += _answers({name: trained}, {name: now})
     return {"answered": answered / len(together), "together": float(_answers(together, window))}
