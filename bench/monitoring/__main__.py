@@ -11,7 +11,7 @@ from importlib import import_module
 
 from bench.harness import Result, finish, say
 
-CASES = ("stationary", "power", "speed", "edge", "incidents")
+CASES = ("stationary", "power", "speed", "edge", "incidents", "streams", "estimates")
 
 
 def main(chosen: Sequence[str]) -> None:

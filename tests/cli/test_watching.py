@@ -55,6 +55,17 @@ def test_quality(cli: Cli, life: Life) -> None:
     assert early["mature"] < early["served"] < 100
 
 
+def test_quality_of_labels(cli: Cli, life: Life) -> None:
+    answer = cli("quality", "--labels", "--project", life.project, "--json").json
+    assert (answer["rows"], answer["mature"], answer["faults"]["never"]) == (100, 100, 99)
+    assert answer["cohorts"][0]["state"] == answer["calibration"]["state"] == "UNDERPOWERED"
+    shown = cli("quality", "--labels", "--project", life.project).out
+    for told in ("mature rows", "labels known", "not yet", "labels that are wrong", "calibration"):
+        assert told in shown
+    early = cli("quality", "--labels", "--as-of", f"{AS_OF}T03:30:00Z", "--project", life.project, "--json").json
+    assert early["mature"] < early["rows"] < 100
+
+
 def test_no_quality(cli: Cli, tmp_path: Path) -> None:
     assert cli("quality", "--project", write_project(tmp_path)).out == "nothing has been served yet\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -10,6 +10,7 @@ from rich.text import Text
 from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, ProjectOption
 from backstay.cli.shell import Shell
 from backstay.cli.tables import age, block, count, day_after, interval, minute, real, share, table, when_text
+from backstay.core.times import age_text
 
 
 def status(
@@ -97,6 +98,9 @@ def quality(
     ctx: typer.Context,
     model: ModelOption = None,
     as_of: AsOfOption = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="also how labels come: at what age, what is wrong with them, calibration")
+    ] = False,
     project: ProjectOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -106,6 +110,9 @@ def quality(
     Use it once labels have come: only mature rows count, and how many are mature is shown.
     """
     with Shell(ctx, project, home, as_json) as shell:
+        if labels:
+            _labels(shell, model, as_of)
+            return
         with shell.working("joining labels"):
             name = shell.project.model(model).name
             cohorts = [cohort.as_dict() for cohort in shell.project.quality(model, as_of=as_of)]
@@ -125,6 +132,45 @@ def quality(
         listed = table(columns, rows, empty="nothing has been served yet")
         shell.show(answer, listed, block(why, title="not judged") if why else None)
         shell.next("tick" if cohorts else "serve", model=model if cohorts else None)
+
+
+def _labels(shell: Shell, model: str | None, as_of: str | None) -> None:
+    """The report of the labels: weeks that are not of age are estimated by what is known early."""
+    with shell.working("joining labels"):
+        name = shell.project.model(model).name
+        found = shell.project.labels.report(model, as_of=as_of).as_dict()
+    rows = []
+    for one in found["cohorts"]:
+        early = {metric: told["value"] for metric, told in one["early"].items()}
+        by = early if one["state"] != "OK" and early else one["realised"]
+        metrics = (None if "insufficient" in by[metric] else interval(by[metric]) for metric in ("auc", "log_loss"))
+        how = "known early, weighted" if by is early else "mature rows"
+        rows.append((one["week"], one["state"], count(one["served"]), share(one["maturity"]), *metrics, how))
+    columns = ("week of", "state", ">served", ">mature", "AUC", "log loss", "by")
+    shell.show(
+        {"model": name, **found},
+        table(columns, rows, empty="nothing has been served yet"),
+        block(_ages(found["maturity"]), title="labels known"),
+        block({kind: count(number) for kind, number in found["faults"].items()}, title="labels that are wrong"),
+        block(_calibration(found["calibration"]), title="calibration"),
+    )
+    shell.next("tick" if rows else "serve", model=model if rows else None)
+
+
+def _ages(maturity: dict[str, Any]) -> dict[str, object]:
+    if "insufficient" in maturity:
+        return {"not yet": maturity["insufficient"]}
+    return {
+        f"{one['share']:.0%}": "not by the highest age seen" if one["age"] is None
+        else f"{age_text(round(one['age']))} after it was asked"
+        for one in maturity["reached"]
+    }  # fmt: skip
+
+
+def _calibration(found: dict[str, Any]) -> dict[str, object]:
+    gap = None if found["gap"] is None else interval(found["gap"], signed=True)
+    slope = None if found["slope"] is None else interval(found["slope"])
+    return {"state": found["state"], "happens more often than said by": gap, "slope": slope, "why": found["why"]}
 
 
 def settings(

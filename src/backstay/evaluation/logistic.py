@@ -17,12 +17,13 @@ LARGEST = 1e3
 
 
 def greatest_likelihood(
-    design: Floats, target: Floats, offset: Floats | None = None, *, ridge: float = 0.0
+    design: Floats, target: Floats, offset: Floats | None = None, *, ridge: float = 0.0, counts: Floats | None = None
 ) -> tuple[Floats, Floats] | None:
     """The weights of greatest likelihood, shape (columns,), and the curvature there, shape (columns, columns).
 
     design: shape (rows, columns); target: from 0 to 1, shape (rows,); offset: what is added before the curve, likewise
     ridge:  added to the curvature's diagonal: a tiny one bears columns that say the same, and hides that they do
+    counts: for how many rows each row counts, of 0 or more; None: for one
 
     None where there are none: the targets are parted without a mistake, or a column says nothing that others do not.
 
@@ -34,12 +35,15 @@ def greatest_likelihood(
     """
     known = np.zeros(len(target)) if offset is None else offset
     weights = np.zeros(design.shape[1])
-    loss = _loss(design @ weights + known, target)
+    loss = _loss(design @ weights + known, target, counts)
     for _ in range(STEPS):
         said = expits(design @ weights + known)
-        curvature = (design * (said * (1.0 - said))[:, None]).T @ design + ridge * np.eye(design.shape[1])
+        spread, gap = said * (1.0 - said), target - said
+        if counts is not None:
+            spread, gap = spread * counts, gap * counts
+        curvature = (design * spread[:, None]).T @ design + ridge * np.eye(design.shape[1])
         try:
-            step = np.linalg.solve(curvature, design.T @ (target - said))
+            step = np.linalg.solve(curvature, design.T @ gap)
         except np.linalg.LinAlgError:
             return None
         if not np.isfinite(step).all():
@@ -48,7 +52,7 @@ def greatest_likelihood(
             return weights + step, np.asarray(curvature, np.float64)
         for halvings in range(HALVINGS):
             tried = weights + step / 2**halvings
-            new = _loss(design @ tried + known, target)
+            new = _loss(design @ tried + known, target, counts)
             if new <= loss + SLACK * max(1.0, loss):  # near the end rounding says more than the step
                 break
         weights, loss = tried, new
@@ -63,5 +67,6 @@ def expits(x: Floats) -> Floats:
     return np.asarray(np.where(x >= 0, 1.0, small) / (1.0 + small), np.float64)
 
 
-def _loss(odds: Floats, target: Floats) -> float:
-    return float(np.sum(np.logaddexp(0.0, odds) - target * odds))
+def _loss(odds: Floats, target: Floats, counts: Floats | None) -> float:
+    losses = np.logaddexp(0.0, odds) - target * odds
+    return float(np.sum(losses if counts is None else losses * counts))

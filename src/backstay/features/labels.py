@@ -14,7 +14,9 @@ from backstay.features.cells import superseded
 from backstay.features.offline import EventReader
 
 
-def join_labels(asked: pl.DataFrame, label: Label, events: EventReader, *, as_of: int) -> pl.DataFrame:
+def join_labels(
+    asked: pl.DataFrame, label: Label, events: EventReader, *, as_of: int, known: bool = False
+) -> pl.DataFrame:
     """`asked` (columns `at` and the label's key) with three columns added, its rows as they came.
 
     label:  Boolean, null where no outcome is known as of `as_of`, or where it is void; of a label that is an
@@ -22,6 +24,8 @@ def join_labels(asked: pl.DataFrame, label: Label, events: EventReader, *, as_of
             False where the row is mature and nothing came
     void:   Boolean, the outcome was voided
     mature: Boolean, at + horizon + delay <= as_of
+    known:  if asked for, Int64 (microseconds): when the outcome became known; null where none is, or where it is void;
+            of an occurrence that did not come, when the row became mature
 
     Only an outcome that happens in [T, T + horizon] is the row's. Of a label that is a value the first in the order
     (event_time, known_time, sequence) counts if several arrived; an occurrence has come if one that meets its condition
@@ -30,10 +34,10 @@ def join_labels(asked: pl.DataFrame, label: Label, events: EventReader, *, as_of
     rows = asked.with_row_index("_row")
     matched = (
         rows.select("_row", "at", label.key)
-        .join(_outcomes(label, events, as_of), on=label.key, how="inner", maintain_order="left_right")
+        .join(outcomes(label, events, as_of), on=label.key, how="inner", maintain_order="left_right")
         .filter(pl.col("_happened").is_between(pl.col("at"), pl.col("at") + label.horizon))
         .unique("_row", keep="first", maintain_order=True)
-        .select("_row", "label")
+        .select("_row", "label", "_known")
     )
     joined = rows.join(matched, on="_row", how="left", maintain_order="left")
     if label.void is None:
@@ -43,12 +47,20 @@ def join_labels(asked: pl.DataFrame, label: Label, events: EventReader, *, as_of
         joined = joined.join(voided, on=label.key, how="left", maintain_order="left")
         joined = joined.with_columns(pl.col("void").fill_null(False))
     mature = pl.col("at") + label.maturity <= as_of
-    known = pl.col("label").fill_null(pl.when(mature).then(False)) if label.occurrence else pl.col("label")
-    return joined.with_columns(label=pl.when("void").then(None).otherwise(known), mature=mature).drop("_row")
+    value, when = pl.col("label"), pl.col("_known")
+    if label.occurrence:
+        value, when = (
+            value.fill_null(pl.when(mature).then(False)),
+            when.fill_null(pl.when(mature).then(pl.col("at") + label.maturity)),
+        )
+    told = {"label": value, "known": when} if known else {"label": value}
+    return joined.with_columns(
+        mature=mature, **{name: pl.when("void").then(None).otherwise(one) for name, one in told.items()}
+    ).drop("_row", "_known")
 
 
-def _outcomes(label: Label, events: EventReader, as_of: int) -> pl.DataFrame:
-    """The outcomes known by `as_of`, in canonical order: the label's key, `label` and `_happened`."""
+def outcomes(label: Label, events: EventReader, as_of: int) -> pl.DataFrame:
+    """The outcomes known by `as_of`, in canonical order: the label's key, `label`, `_happened` and `_known`."""
     table = events.read(label.source.name, known_until=as_of).rechunk()
     if label.source.event_id is not None:
         table = table.filter(superseded(table, label.source.event_id) > as_of)
@@ -57,5 +69,7 @@ def _outcomes(label: Label, events: EventReader, as_of: int) -> pl.DataFrame:
     return (
         table.filter(wanted)
         .sort("event_time", "known_time", "sequence")
-        .select(label.key, "label", _happened=pl.col("event_time").to_physical())
+        .select(
+            label.key, "label", _happened=pl.col("event_time").to_physical(), _known=pl.col("known_time").to_physical()
+        )
     )
