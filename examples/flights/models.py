@@ -4,7 +4,20 @@ from typing import Any
 
 import polars as pl
 
-from backstay import Ask, Breakers, Canary, GatePolicy, Guard, Label, Model, Objective, RetrainPolicy, Rollout, Shadow
+from backstay import (
+    Ask,
+    Breakers,
+    Canary,
+    GatePolicy,
+    Guard,
+    Label,
+    Model,
+    Monitor,
+    Objective,
+    RetrainPolicy,
+    Rollout,
+    Shadow,
+)
 from features import flight_features, landings, schedule, voids
 
 
@@ -45,6 +58,10 @@ careful = Rollout(
     breakers=Breakers(score_shift=0.5),
 )
 
+# Each day is held against the rows a version was trained on. An aircraft flies several times a day, and is late again.
+# The demo computes every prediction again in the end: no share of them is computed each day as well.
+daily = Monitor(window="1d", entity="tailnum", margin=0.02, parity=0.0)
+
 late30 = Model(
     "late30",
     features=flight_features,
@@ -54,5 +71,6 @@ late30 = Model(
     gate=GatePolicy(metric="auc", margin=0.002, embargo="1d", judge_after="14d"),
     retrain=RetrainPolicy(every="7d"),
     rollout=careful,
+    monitor=daily,
     objective=Objective(latency="50ms", share=0.99, availability=0.999, why="crews are planned while it is waited for"),
 )

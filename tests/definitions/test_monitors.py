@@ -56,11 +56,12 @@ def test_names_that_the_model_lacks_are_refused_with_those_it_has() -> None:
         (lambda: Monitor(effect=0.3), "0 < effect < severe"),
         (lambda: Monitor(level=0.6), "a level as 0.01"),
         (lambda: Monitor(minimum_rows=0), "at least 1 row"),
+        (lambda: Monitor(together=0), "1 to 31 windows"),
         (lambda: Monitor(persistence=(3, 2)), "k of the last m windows"),
         (lambda: Monitor(references=["yesterday"]), "some of training, season"),
         (lambda: Monitor(references=[]), "some of training, season"),
         (lambda: Monitor(parity=2), "a share"),
-        (lambda: Monitor(metric="clicks"), "log_loss, brier, auc"),
+        (lambda: Monitor(metric="clicks"), "log_loss, brier"),
         (lambda: Monitor(margin=-1), "a margin from 0"),
         (lambda: Monitor(cost=0), "a number above 0"),
         (lambda: Monitor(data=0.1), "DataRules"),  # type: ignore[arg-type]

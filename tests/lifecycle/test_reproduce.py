@@ -20,7 +20,7 @@ from tests.serving import shop
 
 DATA = ["dataset", "rows"]
 TIMES = {"event_time": 0, "known_time": 1, "due": 30}
-FILES = ["model.onnx", "model.txt", "reference.npy"]
+FILES = ["model.onnx", "model.txt", "reference.npy", "references.json"]
 
 
 def reproduced(path: Path, number: int) -> Reproduction:

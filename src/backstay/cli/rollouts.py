@@ -242,6 +242,7 @@ def answer(ticked: Ticked) -> dict[str, Any]:
         "trigger": None if ticked.trigger is None else ticked.trigger.as_dict(),
         "incidents": [one.as_dict() for one in ticked.incidents],
         "notified": [one.as_dict() for one in ticked.notified],
+        "watched": [one.as_dict() for one in ticked.watched.looks],
         "waiting": list(ticked.waiting),
         "compacted": ticked.compacted.predictions,
     }
@@ -268,6 +269,7 @@ def done(ticked: Ticked) -> list[tuple[str, int | None, str]]:
     rows += [("promoted", one.to, "it is champion now") for one in ticked.promoted]
     rows += [("incident", None, told_incident(one.incident)) for one in ticked.incidents]
     rows += [("told", None, told_to(one)) for one in ticked.notified]
+    rows += [("watched", one.version, one.line) for one in ticked.watched.looks]
     rows += [("waits", None, one) for one in ticked.waiting]
     by = "" if ticked.trigger is None else f", due by {ticked.trigger.said}"
     rows += [("trained", one.number, f"on {count(one.manifest.dataset.rows)} rows{by}") for one in ticked.trained]

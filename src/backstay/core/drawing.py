@@ -36,6 +36,7 @@ figure{margin:.8rem 0 1.6rem}figcaption{color:var(--muted);font-size:13px;max-wi
 .chart .grid{stroke:var(--line)}.chart .rule{stroke:var(--muted);stroke-dasharray:4 3;fill:none}
 .chart .zero{stroke:var(--ink)}.chart .hover{fill:transparent}.chart g:hover>.hover{fill:var(--wash)}
 .chart .curve{fill:none;stroke-width:1.8;stroke-linejoin:round}.chart .band{stroke:none;opacity:.16}
+.chart .cell{fill:var(--s1)}.chart .drifts{fill:var(--ink)}
 .chart .bar{stroke-width:2.2;stroke-linecap:round;opacity:.65}.chart .count{opacity:.5;stroke:none}
 .chart .pass{fill:var(--pass);stroke:var(--pass)}.chart .fail{fill:var(--fail);stroke:var(--fail)}
 .chart .insufficient{fill:var(--insufficient);stroke:var(--insufficient)}

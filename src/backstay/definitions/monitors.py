@@ -15,7 +15,7 @@ from backstay.core.errors import DefinitionError
 from backstay.core.times import DAY, HOUR, duration
 
 REFERENCES = ("training", "season")
-METRICS = ("log_loss", "brier", "auc")
+METRICS = ("log_loss", "brier")
 _AGAIN = "write Monitor() for a monitor as it is by default, None for none"
 
 
@@ -24,8 +24,10 @@ class DataRules:
     """What of the data of a window is put up with, beside what the training rows were like.
 
     nulls:        by how much the share of rows without a value may have grown, 0 to 1
-    unseen:       the share of rows with a category, or a value out of the range, that no training row had
-    defaults:     the share of rows whose value is a default, or an old one, because the state had none to give
+    unseen:       the share of rows with a category that no training row had, or with something of another type
+    outside:      how far a column's mean may lie outside of all that training rows had, in widths of their range: a
+                  unit that changed, a code for "unknown"; what merely rose above it is drift, and not corrupt
+    defaults:     the share of rows whose value stands in for one that the online state could not give
     volume:       the least share of the rows that windows of this weekday usually have
     volume_above: how many times as many rows a window may have
     freshness:    whether sources must keep the `freshness` that they declare
@@ -33,6 +35,7 @@ class DataRules:
 
     nulls: float = 0.05
     unseen: float = 0.05
+    outside: float = 1.0
     defaults: float = 0.05
     volume: float = 0.5
     volume_above: float = 3.0
@@ -55,15 +58,16 @@ class Monitor:
     severe:       the one that must not be missed: where a window's rows could not show it, it says so (UNDERPOWERED)
     level:        how often a window may say that something drifts, over all columns, where none does
     persistence:  (k, m): a signal is given where k of the last m windows say so
-    minimum_rows: with fewer rows a window says nothing about distributions
+    minimum_rows: with fewer rows nothing is said about distributions
+    together:     so many windows are put together, at the most, where the last one alone could not show `severe`
     references:   what windows are held against: "training", the training rows; "season", those of the same weekday,
                   hours and month too. With both, what drifts from both is a signal
-    entity:       the keys by which rows lean on each other; empty: all of the model's
+    entity:       the keys by which rows lean on each other; empty: those of its features
     leave_out:    features whose distribution is not watched, such as ones that are meant to move
     data:         what is put up with in the data
     parity:       the share of a window's rows that is computed again from the events record; 0: none
     parity_rows:  and no more of them than so many
-    metric:       the quality that is watched, "log_loss", "brier" or "auc"
+    metric:       the loss that is watched, "log_loss" or "brier"
     margin:       the loss, in its unit, that is put up with
     cost:         what one unit of loss costs on one prediction, in a unit of yours: signals are ranked by it
     """
@@ -74,6 +78,7 @@ class Monitor:
     level: float = 0.01
     persistence: tuple[int, int] = (2, 3)
     minimum_rows: int = 100
+    together: int = 7
     references: Sequence[str] = REFERENCES
     entity: Sequence[str] = ()
     leave_out: Sequence[str] = ()
@@ -93,10 +98,9 @@ class Monitor:
             _refuse("Monitor", f"window {self.window!r}", "an hour or more, that divides a day or is whole days")
         if not 0 < self.effect < self.severe < float("inf"):
             _refuse("Monitor", f"effect {self.effect}, severe {self.severe}", "0 < effect < severe, such as 0.1, 0.2")
-        if not 0 < self.level < 0.5 or self.minimum_rows < 1:
-            _refuse(
-                "Monitor", f"level {self.level}, minimum_rows {self.minimum_rows}", "a level as 0.01, at least 1 row"
-            )
+        if not 0 < self.level < 0.5 or self.minimum_rows < 1 or not 1 <= self.together <= 31:
+            found = f"level {self.level}, minimum_rows {self.minimum_rows}, together {self.together}"
+            _refuse("Monitor", found, "a level as 0.01, at least 1 row, 1 to 31 windows")
         self._check_rest()
 
     def _check_rest(self) -> None:

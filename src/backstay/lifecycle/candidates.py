@@ -17,7 +17,7 @@ from backstay.features.trainingset import TrainingSet
 from backstay.lifecycle.data_checks import check_data
 from backstay.lifecycle.measured import measured
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.references import REFERENCE, reference
+from backstay.lifecycle.references import training_files
 from backstay.lifecycle.training_rows import training_rows
 from backstay.registry.environment import Environment
 from backstay.registry.versions import ModelVersion
@@ -58,7 +58,7 @@ def train_candidate(
         run.parameters({"dataset.rows": data.rows, "features.hash": model.features.hash})
         manifest, files = train(
             model, data, environment=environment, as_of=as_of, since=since, until=cutoff, cutoff=cutoff, seed=seed,
-            note=note, attach={REFERENCE: reference(data.vector)}, told=run.parameters, tuned=tuned,
+            note=note, attach=training_files(model, data), told=run.parameters, tuned=tuned,
             steps=records.steps,
         )  # fmt: skip
         run.parameters({"dataset.digest": manifest.dataset.digest, "estimator.class": manifest.estimator})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from backstay.core.clock import Clock
 from backstay.definitions import Model
 from backstay.evaluation.calibration.rule import Rule
+from backstay.monitoring.kept import Kept
 from backstay.registry.experiments import Runs
 from backstay.registry.rules import Rules
 from backstay.registry.steps import Steps
@@ -28,6 +29,8 @@ class Records:
     actor: str
     steps: Steps | None = None
     """what trainings made before, if they may use it"""
+    kept: Kept | None = None
+    """what was counted of closed windows, if it is kept"""
 
     def scorer(self, model: Model, version: ModelVersion) -> Scorer:
         """A version's files, verified and loaded in the runtime that serves them."""

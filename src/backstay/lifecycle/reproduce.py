@@ -28,7 +28,7 @@ from backstay.core.show import Shown
 from backstay.definitions import Model
 from backstay.features.trainingset import TrainingSet, training_set
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.references import REFERENCE, reference
+from backstay.lifecycle.references import REFERENCE, REFERENCES, training_files
 from backstay.registry.environment import Environment
 from backstay.registry.manifest import DIFF, Manifest
 from backstay.registry.versions import ModelVersion
@@ -103,7 +103,7 @@ def reproduce(records: Records, model: Model, number: int, environment: Environm
     except BackstayError as error:
         return Reproduction(model.name, number, Outcome.DIFFERENT, tuple(around), (), None, 0, str(error))
     around += _parameters(manifest, fitted)
-    made += _files(manifest, fitted, data)
+    made += _files(model, manifest, fitted, data)
     difference, rows = _scores(records, model, version, fitted)
     if all(one.same for one in made):
         outcome = Outcome.EXACT
@@ -163,10 +163,11 @@ def _parameters(manifest: Manifest, fitted: Fitted) -> list[Compared]:
     return out + [_compared(name, repr(then.get(name)), repr(now.get(name)), short=False) for name in changed]
 
 
-def _files(manifest: Manifest, fitted: Fitted, data: TrainingSet) -> list[Compared]:
+def _files(model: Model, manifest: Manifest, fitted: Fitted, data: TrainingSet) -> list[Compared]:
     """The files that training writes; the diff of the code is the environment's."""
-    found = {**fitted.files, REFERENCE: reference(data.vector)}
-    names = [name for name in dict.fromkeys([*manifest.files, *found]) if name != DIFF]
+    found = {**fitted.files, **training_files(model, data)}
+    known = {DIFF} if REFERENCES in manifest.files else {DIFF, REFERENCES}  # versions from before have none
+    names = [name for name in dict.fromkeys([*manifest.files, *found]) if name not in known]
     return [_compared(name, manifest.files.get(name), sha256(found[name]) if name in found else None) for name in names]
 
 

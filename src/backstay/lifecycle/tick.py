@@ -1,14 +1,14 @@
 """The tick: what is due now, by policy. A rollout goes on as far as its evidence does; candidates whose rows are mature
 are judged, and winners go into their rollout, or are promoted at once where the model declares none; what the monitor
-found becomes incidents; a new candidate is trained when a trigger makes one due. What servers logged meanwhile is
+finds in windows that were closed becomes incidents; a new candidate is trained when a trigger makes one due. What servers logged meanwhile is
 compacted. Calling it twice does nothing the second time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from backstay.core.errors import ConflictError, RefusedError
+from backstay.core.errors import BackstayError, ConflictError, RefusedError
 from backstay.core.show import Shown
 from backstay.definitions import Model
 from backstay.lifecycle.approval import ApprovalNeeded, approved
@@ -18,6 +18,7 @@ from backstay.lifecycle.experiments import Turned, experiment_tick
 from backstay.lifecycle.gates import standing
 from backstay.lifecycle.incidents import Kept, settle
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
+from backstay.lifecycle.monitoring import Watched, monitor_tick
 from backstay.lifecycle.notifying import Delivery
 from backstay.lifecycle.overrides import reopened
 from backstay.lifecycle.records import Records
@@ -49,17 +50,21 @@ class Ticked(Shown):
     """what happened to incidents: they were opened, grew, got worse, ended, came back"""
     trigger: Trigger | None = None
     """what made the training due; None where nothing was trained"""
+    watched: Watched = field(default_factory=Watched)
+    """what the windows said that were closed since the last tick"""
     notified: tuple[Delivery, ...] = ()
     """what was sent to people, and what could not be"""
 
 
 def tick(records: Records, model: Model, environment: Environment, *, strict: bool = False) -> Ticked:
     """Carry on, judge, promote and retrain what is due at the clock's time, then compact the prediction log."""
+    watched, unseen = _watched(records, model)
     opened = settle(records, model)  # first: whatever fails below, what was found is told
     turned, before = experiment_tick(records, model), last(records, model.name)
     carry_on(records, model)
     there = last(records, model.name)
     judged, promoted, waiting = judge_due(records, model)
+    waiting += unseen
     if last(records, model.name) != there:  # what was looked at just now is not read again
         carry_on(records, model)
     turns = _since(records, model, before)
@@ -75,8 +80,16 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
     promoted = [*(move for move in moves if move.entry_id in ends), *promoted]
     return Ticked(
         tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting), tuple(turns), turned,
-        incidents=tuple(opened), trigger=by if isinstance(by, Trigger) and trained else None,
+        watched=watched, incidents=tuple(opened), trigger=by if isinstance(by, Trigger) and trained else None,
     )  # fmt: skip
+
+
+def _watched(records: Records, model: Model) -> tuple[Watched, list[str]]:
+    """What closed windows say; or why they cannot be looked at, which keeps nothing else from being done."""
+    try:
+        return monitor_tick(records, model), []
+    except BackstayError as error:
+        return Watched(), [f"the monitor cannot look at closed windows: {error}"]
 
 
 def _since(records: Records, model: Model, before: Turn | None) -> list[Turn]:

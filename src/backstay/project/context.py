@@ -20,6 +20,7 @@ from backstay.lifecycle.environments import Arrived, arrive, packed
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.reproduce import Reproduction, reproduce
 from backstay.lifecycle.tuning import Tuned, tune
+from backstay.monitoring.kept import Kept
 from backstay.project.catalog import Catalog
 from backstay.project.loading import Definitions, load_definitions
 from backstay.project.objectives import Objectives
@@ -81,8 +82,9 @@ class Context:
         registry = Registry(services.ledger, services.artifacts, services.verifier)
         steps = Steps(services.home / "steps", services.artifacts) if self.settings["training.cache"] else None
         return Records(
-            services.events, services.predictions, services.ledger, registry, self.runs, self.clock, self.actor, steps
-        )
+            services.events, services.predictions, services.ledger, registry, self.runs, self.clock, self.actor, steps,
+            Kept(services.home / "windows"),
+        )  # fmt: skip
 
     @cached_property
     def runs(self) -> Runs:

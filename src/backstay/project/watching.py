@@ -9,6 +9,7 @@ from backstay.project.traffic import Traffic
 
 if TYPE_CHECKING:
     from backstay.project.incidents import Incidents
+    from backstay.project.monitoring import Monitoring
 
 
 class Watching(Traffic):
@@ -20,3 +21,10 @@ class Watching(Traffic):
         from backstay.project.incidents import Incidents  # loaded late: a server opens none
 
         return Incidents(self.records, self.definitions, self.permits, self.settings, self.name)
+
+    @cached_property
+    def monitoring(self) -> Monitoring:
+        """What monitors say of models: report, looks, signals."""
+        from backstay.project.monitoring import Monitoring  # loaded late: a server watches nothing
+
+        return Monitoring(self.records, self.definitions, self.permits)

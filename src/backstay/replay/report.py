@@ -27,6 +27,7 @@ from backstay.core.times import DAY, instant
 from backstay.replay import charts, texts
 from backstay.replay.charts import Bin, Mark, Row, Week
 from backstay.replay.texts import NONE, Summary
+from backstay.replay.watched_section import watched_section
 from backstay.replay.ways_section import ways_section
 
 LATENCY_BAR_MS = 25.0
@@ -48,6 +49,7 @@ def render(summary: Summary) -> str:
         figures=_figures(summary),
         quality=_quality(summary),
         candidates=_candidates(summary),
+        watched=watched_section(summary),
         ways=ways_section(summary),
         latency=_latency(summary),
         parity=_parity(summary),

@@ -14,6 +14,7 @@ from backstay.monitoring.quality import Cohort
 from backstay.project import Project
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.replay.replay import Replayed, Week
+from backstay.replay.watched import watched
 from backstay.replay.ways import ways
 
 _BOUNDS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 25, 35, 50, 75, 100, 250, 1_000)
@@ -53,6 +54,7 @@ def summarise(
         "parity_differences": parity["differences"],
         "candidates": [_candidate(version, replayed.judgements[version.number], promoted) for version in judged],
         "ways": ways(project, replayed),
+        "watched": watched(project, replayed),
         "shadow_rows": replayed.shadowed,
         "shadow_rows_shed": replayed.shed,
         "promotions": [_promotion(move) for move in moves],

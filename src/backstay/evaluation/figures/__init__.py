@@ -6,4 +6,5 @@ forest       slices, each with how far its loss lies above that of the rest
 reliability  how often it happened, by what was said, with the band that chance would fill
 rates        a rate by group, with intervals
 frontier     what a smaller gap between groups would cost
+heat         how far each column lies from its reference, window by window
 """

@@ -8,12 +8,13 @@ from typing import Any
 
 from backstay.lifecycle.about import About
 from backstay.lifecycle.records import Records
-from backstay.lifecycle.references import REFERENCE
+from backstay.lifecycle.references import REFERENCE, REFERENCES
 from backstay.registry.manifest import DIFF
 
 MANIFEST = "backstay/manifest.json"
-_STAYS = (REFERENCE, DIFF)
-"""A sample of training rows, and code: they are in the manifest by digest, and do not leave with a model."""
+_STAYS = (REFERENCE, REFERENCES, DIFF)
+"""A sample of training rows, their distribution, and code: the manifest has their digests, and they do not leave with a
+model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,193 @@
+"""Counting windows: the predictions of each closed window, by the version and rule that answered, once.
+
+What was counted is kept, so that a report over a year reads no prediction twice. The predictions record stays the
+truth: counts that are gone, or were made by another rule, are made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from backstay.core.errors import BackstayError, NotFoundError
+from backstay.core.identity import digest_of
+from backstay.core.times import MINUTE
+from backstay.definitions import Model, Monitor
+from backstay.evaluation.drift import References
+from backstay.lifecycle.monitoring.baseline import known
+from backstay.lifecycle.records import Records
+from backstay.monitoring.kept import Kept
+from backstay.monitoring.report import Day
+from backstay.monitoring.rows import PART, answered, rows_of, watched_features
+from backstay.monitoring.tally import Known, Tally
+from backstay.monitoring.windows import Window
+from backstay.registry.versions import ModelVersion
+from backstay.storage.predictions import Prediction
+
+_FORM = 2
+_SETTLED = MINUTE
+"""How long after its end a window's counts are kept: what servers still had in hand is written by then."""
+
+
+class Answerer(NamedTuple):
+    """Who answered: a version by its digest, and the calibration and threshold that were in force, by their name."""
+
+    digest: str
+    rule: str
+
+
+Counted = Mapping[Answerer, Tally]
+
+
+@dataclass
+class Counting:
+    """Counts windows of one model, and knows what its versions are held against."""
+
+    records: Records
+    model: Model
+    monitor: Monitor
+    problems: dict[Answerer, str] = field(default_factory=dict)
+    """why it cannot be told what a version is held against"""
+    _known: dict[Answerer, Known] = field(default_factory=dict)
+    _versions: dict[str, ModelVersion | None] = field(default_factory=dict)
+
+    def version(self, digest: str) -> ModelVersion | None:
+        """A version by its digest; None where the registry has none such, as after an import of predictions."""
+        if digest not in self._versions:
+            try:
+                self._versions[digest] = self.records.registry.by_digest(digest)
+            except NotFoundError:
+                self._versions[digest] = None
+        return self._versions[digest]
+
+    def known(self, who: Answerer) -> Known | None:
+        """What a version is held against; None where there is no such version."""
+        if who not in self._known:
+            version = self.version(who.digest)
+            if version is None:
+                return None
+            kept, key = self.records.kept, digest_of([self.model.name, self._rule, *who])
+            found = None if kept is None else kept.recall(key)
+            try:
+                self._known[who] = found or known(self.records, self.model, version, who.rule)
+            except BackstayError as error:  # a file that is gone, say: what it is held against cannot be told
+                self._known[who] = Known(References({}), References({}))
+                self.problems[who] = str(error)
+            else:
+                if kept is not None:
+                    kept.remember(key, self._known[who])
+        return self._known[who]
+
+    def windows(self, wanted: Sequence[Window]) -> dict[Window, Counted]:
+        """The counts of windows that follow on each other, by who answered. Predictions are read once, if at all."""
+        kept = {one: self._kept(one) for one in wanted}
+        missing = [one for one, found in kept.items() if found is None]
+        counted = self._count(missing) if missing else {}
+        if self.records.kept is not None:
+            for window, tallies in counted.items():
+                if not self.problems.keys() & tallies.keys():
+                    self._keep(self.records.kept, window, tallies)
+        return {one: counted.get(one) or kept[one] or {} for one in wanted}
+
+    def day(self, window: Window) -> Day | None:
+        """What was found in a window before, by the policy as it is; None if that is not kept."""
+        told = None if self.records.kept is None else self.records.kept.get(self._said, window, self._policy)
+        return None if told is None else Day.from_kept(window, told)
+
+    def keep_day(self, day: Day) -> None:
+        """Keep what was found in a window: a report need not find it again."""
+        if self.records.kept is not None and not self.problems:
+            self.records.kept.put(self._said, day.window, self._policy, day.kept())
+
+    @property
+    def _said(self) -> str:
+        return f"{self.model.name}/said"
+
+    @cached_property
+    def _policy(self) -> str:
+        """By what windows are judged, beside what they are counted by."""
+        one = self.monitor
+        return digest_of([
+            self._rule, one.effect, one.severe, one.level, one.minimum_rows, one.together, one.references,
+            one.leave_out, one.metric, one.margin,
+        ])  # fmt: skip
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return watched_features(self.model.features)
+
+    @cached_property
+    def _rule(self) -> str:
+        """By what windows are counted: what is kept by another rule is none of ours."""
+        return digest_of([_FORM, self.model.features.hash, list(self.monitor.entity), self.model.gate.embargo])
+
+    def _keep(self, kept: Kept, window: Window, tallies: dict[Answerer, Tally]) -> None:
+        """In this process's memory at once; for others once it is settled."""
+        settled = self.records.clock.now() >= window.end + _SETTLED
+        kept.remember(self._key(window), (tallies, settled))
+        if settled:
+            kept.put(self.model.name, window, self._rule, _document(tallies))
+
+    def _key(self, window: Window) -> str:
+        return digest_of([self.model.name, self._rule, window.start, window.end])
+
+    def _kept(self, window: Window) -> dict[Answerer, Tally] | None:
+        if self.records.kept is None:
+            return None
+        tallies: dict[Answerer, Tally]
+        if (remembered := self.records.kept.recall(self._key(window))) is not None:
+            tallies, written = remembered
+            if not written:
+                self._keep(self.records.kept, window, tallies)
+            return tallies
+        told = self.records.kept.get(self.model.name, window, self._rule)
+        if told is None:
+            return None
+        return {Answerer(one["version"], one["rule"]): Tally.from_dict(one["tally"]) for one in told["answered"]}
+
+    def _count(self, windows: Sequence[Window]) -> dict[Window, dict[Answerer, Tally]]:
+        """Read what was asked in the windows, part by part, and count each part where it belongs."""
+        out: dict[Window, dict[Answerer, Tally]] = {one: {} for one in windows}
+        starts = {one.start: one for one in windows}
+        width = self.monitor.width
+        parts: dict[tuple[Window, Answerer, bool, str], list[Prediction]] = {}
+        for one in self._read(windows):
+            window = starts.get(one.at // width * width)
+            if window is None:
+                continue
+            key = (window, Answerer(one.version, one.rule), one.given, one.feature_set)
+            part = parts.setdefault(key, [])
+            part.append(one)
+            if len(part) >= PART:
+                self._add(out, key, parts.pop(key))
+        for key, part in parts.items():
+            self._add(out, key, part)
+        return out
+
+    def _read(self, windows: Sequence[Window]) -> Iterator[Prediction]:
+        since, until = windows[0].start, windows[-1].end
+        return answered(self.records.predictions.scan(model=self.model.name, since=since, until=until))
+
+    def _add(
+        self, out: dict[Window, dict[Answerer, Tally]], key: tuple[Window, Answerer, bool, str],
+        part: list[Prediction],
+    ) -> None:  # fmt: skip
+        window, who, _, feature_set = key
+        known_ = self.known(who)
+        if known_ is None:
+            tally = Tally(len(part))
+        else:
+            # Served from another definition: its values have other places, and nothing is said of them.
+            names = self._names if feature_set == self.model.features.hash else []
+            tally = known_.tally(rows_of(part, self.model.features, names, self.monitor.entity))
+        out[window][who] = out[window].get(who, Tally()) + tally
+
+
+def _document(tallies: Counted) -> dict[str, Any]:
+    return {
+        "answered": [
+            {"version": who.digest, "rule": who.rule, "tally": tally.as_dict()} for who, tally in tallies.items()
+        ]
+    }

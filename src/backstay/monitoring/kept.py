@@ -1,0 +1,76 @@
+"""Kept counts: what was counted of closed windows, so that none is counted twice. It may be removed at any time.
+
+A file a model and window. What cannot be read, or was counted by other rules, is counted again: nothing is decided by
+what lies here that the predictions record would not say.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from backstay.core.identity import digest_of
+from backstay.core.times import instant_text
+from backstay.monitoring.windows import Window
+
+_REMEMBERED = 128
+
+
+class Kept:
+    """Documents by model and window, below a folder; any number of processes may use the same one.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     kept = Kept(Path(folder))
+    ...     kept.put("late", Window(0, 1), "rule", {"rows": 8})
+    ...     kept.get("late", Window(0, 1), "rule"), kept.get("late", Window(0, 1), "another")
+    ({'rows': 8}, None)
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._memory: OrderedDict[str, Any] = OrderedDict()
+
+    def recall(self, key: str) -> Any:
+        """What this process remembers under a key; None if it does not."""
+        if key in self._memory:
+            self._memory.move_to_end(key)
+        return self._memory.get(key)
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keep a value in this process's memory, with the last few others."""
+        self._memory[key] = value
+        self._memory.move_to_end(key)
+        while len(self._memory) > _REMEMBERED:
+            self._memory.popitem(last=False)
+
+    def get(self, model: str, window: Window, rule: str) -> dict[str, Any] | None:
+        """What was kept of a window under this rule; None if nothing was, or it cannot be read any more."""
+        try:
+            told = json.loads(zlib.decompress(self._path(model, window).read_bytes()))
+            if told["rule"] == rule and told["digest"] == digest_of([rule, told["document"]]):
+                document: dict[str, Any] = told["document"]
+                return document
+        except (OSError, ValueError, KeyError, TypeError, zlib.error):
+            pass  # a cache: what is not there, or not whole, is made again
+        return None
+
+    def put(self, model: str, window: Window, rule: str, document: Mapping[str, Any]) -> None:
+        """Keep it, in the place of what was kept before. A full disk keeps nothing, and stops nobody."""
+        text = json.dumps({"rule": rule, "digest": digest_of([rule, document]), "document": document})
+        path = self._path(model, window)
+        aside = path.with_name(f".{uuid4().hex}")
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(zlib.compress(text.encode(), 1))  # counts are mostly small: it becomes a tenth
+            aside.replace(path)
+
+    def _path(self, model: str, window: Window) -> Path:
+        start = instant_text(window.start).replace(":", "")
+        return self._folder / model / f"{start}-{(window.end - window.start) // 1_000_000}s.json.z"

@@ -1,0 +1,178 @@
+"""A look: what one closed window said about a model, and what that makes of what the windows before it said.
+
+Every look is written down once, and the next one goes on from there: which columns have been drifting and since when,
+how many rows windows have, how the detectors of harm stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from backstay.core.show import Shown
+from backstay.definitions import Monitor
+from backstay.evaluation.drift import Persistence, State
+from backstay.monitoring.assess import Found
+from backstay.monitoring.signals import DATA_QUALITY, ESTIMATED_LOSS, INPUT_DRIFT, SCORE_DRIFT, SKEW, Signal
+from backstay.monitoring.windows import Window
+
+LASTING = (INPUT_DRIFT, SCORE_DRIFT, ESTIMATED_LOSS)
+"""Kinds that are a signal only where they last; the others are one at once: they go by hard limits, or over time."""
+VOLUMES = 168
+"""Windows whose rows are carried on: four weeks of days, a week of hours."""
+SILENT = 30
+"""Windows after which what no window could tell of any more is forgotten."""
+_WORST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a look hands on to the next one.
+
+    lasting:   by "kind what", what the last windows said of it; only of what drifted in one of them
+    active:    by "kind what", since when there has been a signal; microseconds
+    volumes:   the rows of the last windows, the last one last
+    detectors: the states of the detectors of harm, by what they watch, as plain data
+    """
+
+    lasting: Mapping[str, Persistence] = field(default_factory=dict)
+    active: Mapping[str, int] = field(default_factory=dict)
+    volumes: tuple[int, ...] = ()
+    detectors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that `from_dict` takes back."""
+        return {
+            "lasting": {name: [list(part) for part in one.recent] for name, one in self.lasting.items()},
+            "active": dict(self.active), "volumes": list(self.volumes),
+            "detectors": {name: dict(one) for name, one in self.detectors.items()},
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], monitor: Monitor) -> Carried:
+        """What was carried on, under a policy that may have changed since."""
+        lasting = {
+            name: _persistence(name.partition(" ")[0], monitor, tuple((int(at), bool(said)) for at, said in recent))
+            for name, recent in data["lasting"].items()
+        }
+        return cls(lasting, dict(data["active"]), tuple(data["volumes"]), dict(data["detectors"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Shown):
+    """What one window said.
+
+    version:  the one that answered most of its rows; None where nobody answered any
+    rows:     that anybody answered; `mine`, that this version did
+    found:    the findings
+    signals:  what has lasted, and what has ended with this window (state OK)
+    """
+
+    window: Window
+    version: int | None
+    rows: int
+    mine: int
+    found: tuple[Found, ...]
+    signals: tuple[Signal, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """A summary: states are counted, and only what stands out is told. Counts by bin are not in it."""
+        worst = [one for one in self.found if one.state is State.DRIFT or one.effect is not None]
+        worst.sort(key=lambda one: (one.state is not State.DRIFT, -(one.effect or 0.0) / (one.threshold or 1.0)))
+        return {
+            "window": [self.window.start, self.window.end], "version": self.version, "rows": self.rows,
+            "mine": self.mine, "states": states(self.found),
+            "worst": [
+                {"kind": one.kind, "what": one.what, "state": one.state.value, "effect": one.effect}
+                for one in worst[:_WORST]
+            ],
+            "signals": [one.as_dict() for one in self.signals],
+        }  # fmt: skip
+
+
+def states(found: Iterable[Found]) -> dict[str, dict[str, int]]:
+    """By kind, how many findings are in each state."""
+    out: dict[str, dict[str, int]] = {}
+    for one in found:
+        kind = out.setdefault(one.kind, {})
+        kind[one.state.value] = kind.get(one.state.value, 0) + 1
+    return out
+
+
+def after(
+    before: Carried, window: Window, found: Sequence[Found], monitor: Monitor, *, rows: int,
+    detectors: Mapping[str, Mapping[str, Any]],
+) -> tuple[Carried, tuple[Signal, ...]]:  # fmt: skip
+    """What is carried on after a window, and its signals: those that are on, and those that have ended with it.
+
+    What a window cannot tell (UNDERPOWERED, NO_DATA) ends no signal and begins none.
+    """
+    lasting = dict(before.lasting)
+    active: dict[str, int] = dict(before.active)
+    signals: list[Signal] = []
+    for key, one in _by_key(found).items():
+        began = active.get(key)
+        column = (lasting.get(key) or _persistence(one.kind, monitor)).update(one.state, window.start)
+        if any(said for _, said in column.recent):
+            lasting[key] = column
+        else:
+            lasting.pop(key, None)
+        if column.alarm and one.state in (State.OK, State.DRIFT):
+            onsets = [one.evidence.get("since"), column.since, window.start]
+            active[key] = next(int(at) for at in onsets if at is not None) if began is None else began
+            signals.append(_signal(one, State.DRIFT, active[key], window))
+        elif began is not None and one.state is State.OK:
+            del active[key]
+            signals.append(_signal(one, State.OK, began, window))
+    told = _told(found, rows)
+    for key in [key for key in active if key not in _by_key(found)]:
+        if key.partition(" ")[0] in told:
+            signals.append(_gone(key, active.pop(key), window))
+            lasting.pop(key, None)
+    for key in [key for key, one in lasting.items() if window.start - one.recent[-1][0] > SILENT * monitor.width]:
+        lasting.pop(key)
+        active.pop(key, None)
+    volumes = (*before.volumes, rows)[-VOLUMES:]
+    return replace(before, lasting=lasting, active=active, volumes=volumes, detectors=detectors), tuple(signals)
+
+
+def _persistence(kind: str, monitor: Monitor, recent: tuple[tuple[int, bool], ...] = ()) -> Persistence:
+    needed, among = monitor.persistence if kind in LASTING else (1, 1)
+    return Persistence(needed, among, recent[-among:])
+
+
+def _by_key(found: Iterable[Found]) -> dict[str, Found]:
+    """Findings by what they are about; of two about one thing, the one that drifts, or is the larger."""
+    out: dict[str, Found] = {}
+    for one in found:
+        key = f"{one.kind} {one.what}"
+        there = out.get(key)
+        if there is None or _weight(one) > _weight(there):
+            out[key] = one
+    return out
+
+
+def _weight(one: Found) -> tuple[bool, float]:
+    return one.state is State.DRIFT, (one.effect or 0.0) / (one.threshold or 1.0)
+
+
+def _told(found: Sequence[Found], rows: int) -> set[str]:
+    """The kinds of which only what is wrong is told, and which were looked at: what is not told of is in order."""
+    looked = {DATA_QUALITY} if rows else set()
+    return looked | {one.kind for one in found if one.kind == SKEW and one.state in (State.OK, State.DRIFT)}
+
+
+def _gone(key: str, since: int, window: Window) -> Signal:
+    """The end of a signal that this window has no finding about."""
+    kind, _, what = key.partition(" ")
+    return Signal(kind, what, State.OK.value, 0.0, 0.0, since, (window.start, window.end))
+
+
+def _signal(one: Found, state: State, since: int, window: Window) -> Signal:
+    evidence = {**one.evidence, "why": one.why}
+    cost = evidence.pop("cost", None)
+    return Signal(
+        one.kind, one.what, state.value, one.effect or 0.0, one.threshold, since, (window.start, window.end), evidence,
+        cost,
+    )  # fmt: skip

@@ -1,0 +1,37 @@
+"""`monitor`: what drifts, as a table, as data, and as a page; it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cli.conftest import AS_OF, Life, Run, write_project
+
+Cli = Callable[..., Run]
+
+
+def test_what_was_served_is_told_by_effect_and_evidence(cli: Cli, life: Life, tmp_path: Path) -> None:
+    page = tmp_path / "monitor.html"
+    asked = ("monitor", "--since", AS_OF, "--until", "2024-03-04", "--project", life.project)
+    run = cli(*asked, "--html", page, "--json")
+    answer = run.json
+    assert (answer["model"], answer["rows"], answer["versions"]) == ("late", 100, {"1": 100})
+    assert answer["states"]["input_drift"].keys() <= {"OK", "DRIFT", "UNDERPOWERED"}
+    assert answer["windows"][0]["start"].startswith(AS_OF)
+    skew = [one for one in answer["found"] if one["kind"] == "skew"]
+    assert [(one["what"], one["state"]) for one in skew] == [("parity", "OK")]
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert "<script" not in text
+    assert '<svg class="chart heat"' in text
+    shown = cli(*asked, "--quick")
+    assert shown.out.startswith("model late")
+    assert "next: backstay tick" in shown.err
+
+
+def test_nothing_served_and_a_span_without_a_window(cli: Cli, tmp_path: Path) -> None:
+    project = write_project(tmp_path)
+    assert cli("monitor", "--project", project, "--json").json["rows"] == 0
+    refused = cli("monitor", "--since", "2999-01-01", "--project", project)
+    assert refused.code == 2
+    assert "no window is closed" in refused.err

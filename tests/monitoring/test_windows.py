@@ -1,0 +1,203 @@
+"""The pure parts of monitors: windows, rows as columns, what is kept, and what a look hands on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backstay import Count, Entity, EventSource, FeatureSet, Monitor, Request, Windowed
+from backstay.core.times import DAY, HOUR
+from backstay.evaluation.drift import Counted, References, State
+from backstay.monitoring.assess import Found, drifts
+from backstay.monitoring.data import volumes
+from backstay.monitoring.estimates import estimated, grid, joined, scores_of
+from backstay.monitoring.kept import Kept
+from backstay.monitoring.looks import Carried, after
+from backstay.monitoring.rows import rows_of, watched_features
+from backstay.monitoring.signals import DATA_QUALITY, INPUT_DRIFT, SKEW, Signal
+from backstay.monitoring.tally import Known, Tally
+from backstay.monitoring.windows import Window, closed
+from backstay.storage.predictions import Prediction
+
+pays = EventSource("pays", schema={"a": "string", "id": "string", "x": "float"})
+FEATURES = FeatureSet(
+    "f",
+    [
+        Windowed(pays, by=Entity("a"), over="1h", n=Count()),
+        Request(amount="float", channel="string", due="datetime"),
+    ],
+)
+POLICY = Monitor(minimum_rows=20)
+
+
+def prediction(place: int, **more: Any) -> Prediction:
+    told: dict[str, Any] = {
+        "route": "champion",
+        "values": [place % 5, place / 3, "web", place],
+        "statuses": b"\0\0\0\0",
+    }
+    told |= more
+    return Prediction(
+        f"p{place}", place * HOUR, place * HOUR, "m", "v" * 64, told["route"], 1.0, FEATURES.hash,
+        {"a": f"a{place % 7}"}, {}, {}, told["values"], told["statuses"], 0.25, False,
+        degraded=told.get("degraded", ""), given=told.get("given", False),
+    )  # fmt: skip
+
+
+def found(state: State, effect: float | None = 0.3, kind: str = INPUT_DRIFT, what: str = "x") -> Found:
+    return Found(kind, what, state, effect, 0.1, "so it is")
+
+
+def day(number: int) -> Window:
+    return Window(number * DAY, (number + 1) * DAY)
+
+
+def look(carried: Carried, number: int, *told: Found, rows: int = 100) -> tuple[Carried, tuple[Signal, ...]]:
+    return after(carried, day(number), told, POLICY, rows=rows, detectors={})
+
+
+def test_windows_begin_at_multiples_of_their_length_and_are_over() -> None:
+    assert [one.start for one in closed(HOUR, 1, 3 * HOUR + 1)] == [HOUR, 2 * HOUR]
+    assert list(closed(DAY, 0, DAY - 1)) == []
+    assert Window.of(DAY + 5, DAY) == day(1)
+    assert str(Window(HOUR, 2 * HOUR)) == "1970-01-01T01:00:00Z"
+
+
+def test_rows_are_columns_as_the_model_got_them() -> None:
+    names = watched_features(FEATURES)
+    assert "due" not in names
+    rows = rows_of([prediction(place) for place in range(10)], FEATURES, names)
+    assert rows.features["amount"].dtype == np.float32
+    assert rows.features["channel"] == ["web"] * 10
+    assert len(set(rows.entity.tolist())) == 7
+    broken = rows_of([prediction(1, values=[1, "much", "web", 1])], FEATURES, names)
+    assert broken.features["amount"] == ["much"]
+    stale = rows_of([prediction(1, degraded="last_known", statuses=b"\4\0\0\0")], FEATURES, names)
+    assert stale.standins == {names[0]: 1}
+    given = rows_of([prediction(1, given=True)], FEATURES, names)
+    assert "channel" not in given.features
+
+
+def test_tallies_of_parts_are_the_tally_of_the_whole_and_survive_being_written_down() -> None:
+    names = watched_features(FEATURES)
+    told = [prediction(place) for place in range(400)]
+    rows = rows_of(told, FEATURES, names)
+    known = Known(References.of(dict(rows.features)), References.of({"score": rows.score}))
+    parts = [known.tally(rows_of(told[start : start + 100], FEATURES, names)) for start in range(0, 400, 100)]
+    whole, summed = known.tally(rows), parts[0] + parts[1] + parts[2] + parts[3]
+    assert summed.rows == whole.rows == 400
+    assert {name: one.cells.tolist() for name, one in summed.features.items()} == {
+        name: one.cells.tolist() for name, one in whole.features.items()
+    }
+    assert summed.scores == whole.scores
+    assert Tally.from_dict(summed.as_dict()).as_dict() == summed.as_dict()
+
+
+def test_what_is_kept_by_another_rule_or_damaged_is_not_there(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "windows")
+    assert kept.get("m", day(1), "rule") is None
+    kept.put("m", day(1), "rule", {"rows": 8})
+    assert kept.get("m", day(1), "rule") == {"rows": 8}
+    assert kept.get("m", day(1), "other") is None
+    assert kept.get("n", day(1), "rule") is None
+    (file,) = (tmp_path / "windows" / "m").iterdir()
+    file.write_bytes(file.read_bytes()[:-4])
+    assert kept.get("m", day(1), "rule") is None
+    (tmp_path / "file").write_text("")
+    Kept(tmp_path / "file").put("m", day(1), "rule", {})  # no folder: it keeps nothing, and stops nobody
+
+
+def test_a_signal_takes_two_of_three_windows_and_goes_as_slowly() -> None:
+    carried, signals = look(Carried(), 0, found(State.DRIFT))
+    assert signals == ()
+    carried, signals = look(carried, 1, found(State.DRIFT))
+    assert [(one.state, one.since) for one in signals] == [("DRIFT", 0)]
+    carried, signals = look(carried, 2, found(State.OK, 0.05))
+    assert [one.state for one in signals] == ["DRIFT"]
+    carried, signals = look(carried, 3, found(State.OK, 0.05))
+    assert [(one.state, one.since) for one in signals] == [("OK", 0)]
+    carried, signals = look(carried, 4, found(State.OK, 0.05))
+    assert signals == ()
+
+
+def test_what_a_window_cannot_tell_begins_nothing_and_ends_nothing() -> None:
+    carried = Carried()
+    for number in range(3):
+        carried, _ = look(carried, number, found(State.DRIFT))
+    for number, state in ((3, State.UNDERPOWERED), (4, State.NO_DATA)):
+        carried, signals = look(carried, number, found(state))
+        assert signals == ()
+    again = Carried.from_dict(carried.as_dict(), POLICY)
+    assert again.as_dict() == carried.as_dict()
+    again, signals = look(again, 5, found(State.OK))
+    assert [one.state for one in signals] == ["DRIFT"]  # two of the last three that said something
+    carried, _ = look(carried, 60, found(State.UNDERPOWERED))
+    assert carried.active == {}  # nobody could tell for two months
+
+
+def test_broken_data_is_a_signal_at_once_and_ends_where_it_is_told_of_no_more() -> None:
+    carried, signals = look(Carried(), 0, found(State.DRIFT, kind=DATA_QUALITY))
+    assert [one.kind for one in signals] == [DATA_QUALITY]
+    carried, signals = look(carried, 1, rows=0)
+    assert signals == ()  # nobody asked: nothing is known of it
+    again = Carried.from_dict(carried.as_dict(), POLICY)
+    _, signals = look(again, 2, found(State.DRIFT, kind=DATA_QUALITY))
+    assert [one.since for one in signals] == [0]
+    carried, signals = look(carried, 2)
+    assert [(one.kind, one.state) for one in signals] == [(DATA_QUALITY, "OK")]
+    carried, signals = look(Carried(), 0, found(State.DRIFT, 0.2, SKEW, "x"), found(State.DRIFT, 0.2, SKEW, "parity"))
+    assert len(signals) == 2
+    carried, signals = look(carried, 1, found(State.NO_DATA, None, SKEW, "parity"))
+    assert signals == ()  # nothing was computed again
+    carried, signals = look(carried, 2, found(State.OK, 0.0, SKEW, "parity"))
+    assert {(one.what, one.state) for one in signals} == {("x", "OK"), ("parity", "OK")}
+
+
+def test_a_sunday_is_held_against_sundays() -> None:
+    rng = np.random.default_rng(5)
+    at = np.arange(40_000) * (DAY // 500)
+    weekend = ((at // DAY + 3) % 7) >= 5
+    trained = References.of({"x": rng.normal(size=40_000) + 3 * weekend}, at=at)
+    sunday = Window(next(day for day in range(100, 108) if (day + 3) % 7 == 6) * DAY, 0)
+    sunday = Window(sunday.start, sunday.start + DAY)
+    rows: list[Counted] = [trained.count({"x": rng.normal(size=2_000) + 3})]
+    policy = Monitor(minimum_rows=50, persistence=(1, 1))
+    (seasonal,) = drifts(INPUT_DRIFT, trained, rows, policy, sunday)
+    assert seasonal.state is not State.DRIFT
+    (plain,) = drifts(INPUT_DRIFT, trained, rows, Monitor(references=["training"]), sunday)
+    assert plain.effect is not None
+    assert plain.effect > 0.5
+    (moved,) = drifts(INPUT_DRIFT, trained, [trained.count({"x": rng.normal(size=2_000) + 9})], policy, sunday)
+    assert moved.effect is not None
+    assert moved.effect > plain.effect
+
+
+def test_volume_is_held_against_the_same_day_of_earlier_weeks() -> None:
+    weeks = [1000, 1010, 990, 1005, 995, 400, 300] * 6
+    assert volumes(310, weeks[:-1], Monitor()).state is State.OK  # a Sunday
+    broken = volumes(310, weeks, Monitor())  # a Monday
+    assert (broken.state, broken.what) == (State.DRIFT, "volume")
+    assert volumes(9_000, weeks, Monitor()).state is State.DRIFT
+    assert volumes(310, weeks[:10], Monitor()).state is State.NO_DATA
+
+
+def test_a_grid_stands_for_the_scores_and_adds_up() -> None:
+    scores = np.random.default_rng(2).beta(1, 5, 5_000)
+    told = grid(scores)
+    assert sum(told) == 5_000
+    assert scores_of(told).mean() == pytest.approx(scores.mean(), abs=2e-3)
+    assert joined(grid(scores[:10]), grid(scores[10:])) == told
+    assert grid(np.array([0.5, 1.5])) == ()
+    assert len(scores_of([10**7, *[0] * 255])) == 20_000
+    assert estimated(None, [told], POLICY).state is State.NO_DATA
+
+
+def test_a_signal_is_what_was_written_down() -> None:
+    one = Signal(INPUT_DRIFT, "x", "DRIFT", 0.4, 0.1, 0, (0, DAY), {"p": 0.001}, 12.0)
+    assert Signal.from_dict(one.as_dict()) == one
+    assert "input drift: x 0.4" in str(one)
+    with pytest.raises(Exception, match="kind"):
+        Signal("mood", "x", "DRIFT", 0.4, 0.1, 0, (0, DAY))
