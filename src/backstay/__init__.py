@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from backstay.definitions import Latest as Latest
     from backstay.definitions import Max as Max
     from backstay.definitions import Mean as Mean
+    from backstay.definitions import Metric as Metric
     from backstay.definitions import Min as Min
     from backstay.definitions import Model as Model
     from backstay.definitions import Monitor as Monitor
@@ -67,9 +68,9 @@ __version__ = "0.1.0"
 _DEFINITIONS = (
     "Ask", "Breakers", "Calibrated", "Canary", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy", "DataRules",
     "DeltaTable", "Derived", "Distinct", "Entity", "EventSource", "Expect", "Fairness", "FeatureSet", "First",
-    "FloatRange", "GatePolicy", "Guard", "IncidentPolicy", "IntRange", "Label", "Last", "Latest", "Max", "Mean", "Min",
-    "Model", "Monitor", "Objective", "ParquetFiles", "Parity", "Request", "RetrainPolicy", "Rollout", "ServingBudget",
-    "Shadow", "Share", "Slice", "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
+    "FloatRange", "GatePolicy", "Guard", "IncidentPolicy", "IntRange", "Label", "Last", "Latest", "Max", "Mean", "Metric",
+    "Min", "Model", "Monitor", "Objective", "ParquetFiles", "Parity", "Request", "RetrainPolicy", "Rollout",
+    "ServingBudget", "Shadow", "Share", "Slice", "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")
 _HOMES |= {"Project": "backstay.project", "BackstayError": "backstay.core.errors"}

@@ -50,6 +50,7 @@ from backstay.cli import (
     slices,
     tuning,
     watching,
+    why,
 )
 from backstay.cli.failures import BAD, BUG, CODES, INTERRUPTED, PIPE, ReaderGone, report, report_error
 from backstay.cli.options import HomeOption, JsonOption, ProjectOption
@@ -235,6 +236,7 @@ _add(
     app, "counterfactual", counterfactual.counterfactual, _WATCH,
     "counterfactual --threshold 0.3 --cost 1:20 --since 2013-06-01",
 )  # fmt: skip
+_add(app, "why", why.why, _WATCH, "why --since 2013-06-01 --until 2013-07-01")
 _add(app, "objectives", objectives.objectives, _WATCH, "objectives")
 _add(_incidents, "list", incidents.listed, None, "incidents list --all")
 _add(_incidents, "show", incidents.show, None, "incidents show 3")

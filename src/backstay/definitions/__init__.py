@@ -20,6 +20,7 @@ from backstay.definitions.aggregates import (
 from backstay.definitions.blocks import Derived, Latest, Request, Windowed
 from backstay.definitions.contracts import Contract, Expect
 from backstay.definitions.entities import GLOBAL, Entity
+from backstay.definitions.experiments import Metric
 from backstay.definitions.fairness import Fairness
 from backstay.definitions.feature import Feature
 from backstay.definitions.features import FeatureSet
@@ -71,6 +72,7 @@ __all__ = [
     "Latest",
     "Max",
     "Mean",
+    "Metric",
     "Min",
     "Model",
     "Monitor",

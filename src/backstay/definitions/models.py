@@ -7,6 +7,7 @@ from typing import Any
 
 from backstay.core.errors import DefinitionError
 from backstay.core.times import duration
+from backstay.definitions.experiments import Metric
 from backstay.definitions.fairness import Fairness
 from backstay.definitions.features import FeatureSet
 from backstay.definitions.incidents import IncidentPolicy
@@ -53,6 +54,9 @@ class Model:
     fairness:  by which protected attributes its decisions are compared, and what the gate asks; in no hash
     rollout:   by which stages a version that passed its gate comes to answer everybody; None: at once. In no hash
     monitor:   how it is watched while it serves; None: it is not. In no hash
+    position:  the column of the asked rows that says at which place of a list the row was shown, 1 the first: what
+               `backstay why` tells position bias by. It may be a request-time input, too. In no hash
+    business:  the outcome that pays, a source's column within a span: what the label stands for. In no hash
     stakes:    "high": a version serves only after another person than its author has approved it
     trust_code: also load versions whose files can hold code, which runs then (pickles): say so only where nobody else
                can write to the records.
@@ -79,6 +83,8 @@ class Model:
         rollout: Rollout | None = None,
         monitor: Monitor | None = _WATCHED,
         incidents: IncidentPolicy | None = None,
+        position: str | None = None,
+        business: Metric | None = None,
         stakes: str = "low",
         description: str = "",
     ) -> None:
@@ -106,7 +112,25 @@ class Model:
         self.monitor = checked_monitor(monitor, self.keys, [one.name for one in features], self.where)
         if fairness is not None:
             fairness.check(self.keys, self.where)
+        self.position, self.business = position, business
         self._check_asked()
+        self._check_explained()
+
+    def _check_explained(self) -> None:
+        """`DefinitionError` unless what `backstay why` is told of is there."""
+        numbers = [name for name, kind in self.ask.source.schema.items() if kind.is_numeric()]
+        if self.position is not None and self.position not in numbers:
+            raise DefinitionError(
+                f"position={self.position!r} is no column of numbers of the asked rows", where=self.where,
+                expected=f"one of {', '.join(numbers) or 'its columns, of which none is a number'}",
+                fix="add the column to the source's schema",
+            )  # fmt: skip
+        if self.business is not None and not (isinstance(self.business, Metric) and self.business.within):
+            raise DefinitionError(
+                f"business={self.business!r} is no outcome of a source", where=self.where,
+                expected="a source's column within a span",
+                fix='business=Metric("payments.amount", better="higher", within="14d")',
+            )  # fmt: skip
 
     def _check_asked(self) -> None:
         """`DefinitionError` unless the asked rows have what features and label are looked up by."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from backstay.core.times import instant
 from backstay.project.traffic import Traffic
 
 if TYPE_CHECKING:
+    from backstay.investigation import Investigation
     from backstay.project.incidents import Incidents
     from backstay.project.monitoring import Monitoring
 
@@ -28,3 +30,23 @@ class Watching(Traffic):
         from backstay.project.monitoring import Monitoring  # loaded late: a server watches nothing
 
         return Monitoring(self.records, self.definitions, self.permits)
+
+    def why(
+        self,
+        model: str | None = None,
+        *,
+        since: str | int | None = None,
+        until: str | int | None = None,
+        as_of: str | int | None = None,
+    ) -> Investigation:
+        """Why a model is worse online than offline: predictions with T in [since, until), labels as of a moment.
+
+        Reads the records only. By default the predictions of the version that answered most in the last 28 days.
+        """
+        from backstay.lifecycle.why import why  # loaded late: a server investigates nothing
+
+        chosen = self.definitions.model(model)
+        self.permits.model(chosen, "investigate", "read_offline")
+        moment = self.clock.now() if as_of is None else instant(as_of, where="as_of")
+        begin, end = (None if one is None else instant(one, where="since, until") for one in (since, until))
+        return why(self.records, chosen, since=begin, until=end, as_of=moment)

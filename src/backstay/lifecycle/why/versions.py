@@ -1,0 +1,95 @@
+"""What all versions of a model answered so far: what each chose, and what came of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from backstay.core.times import DAY
+from backstay.definitions import Model
+from backstay.evaluation.interval import NotEnough
+from backstay.investigation.case import Past, Rows
+from backstay.investigation.pricing import quality, worse
+from backstay.investigation.proxy import business_by_version
+from backstay.lifecycle.records import Records
+from backstay.lifecycle.verify import asked_frame
+from backstay.lifecycle.why.rows import business
+from backstay.storage.predictions import SHADOW, Prediction
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+VERSIONS, ROWS = 12, 4_000
+"""The newest versions that are looked at, and how many answers of each."""
+
+
+def past(records: Records, model: Model, offline: Rows, until: int, as_of: int) -> Past | None:
+    """What versions answered until a moment; None where nothing is to be said by it."""
+    explored = False
+    groups: dict[str, list[Prediction]] = {}
+    for one in records.predictions.scan(model=model.name, until=until):
+        if one.route != SHADOW and not one.error and one.feature_set == model.features.hash:
+            groups.setdefault(one.version, []).append(one)
+            explored = explored or one.chance < 1.0
+    if len(groups) < 2 or not (explored or model.business is not None):
+        return None
+    numbers = {records.registry.by_digest(digest).number: found for digest, found in groups.items()}
+    chosen = dict(sorted(numbers.items())[-VERSIONS:])
+    thinned = {number: found[:: -(-len(found) // ROWS)] for number, found in chosen.items()}
+    version, items = _chosen(model, thinned)
+    known, metric, mean, error = _paid(records, model, thinned, offline, as_of)
+    return Past(version, items, known, metric, mean, error)
+
+
+def _chosen(model: Model, groups: dict[int, list[Prediction]]) -> tuple[Ints, Ints]:
+    """What each version chose by itself: a number each, and the version's."""
+    versions, items = [], []
+    for number, found in groups.items():
+        chosen = [one for one in found if one.decision and one.chance >= 0.5]
+        keys = [name for name in model.features.keys if name != model.label.key]
+        items += [hash(tuple(one.keys.get(name) for name in keys)) for one in chosen]
+        versions += [number] * len(chosen)
+    return np.array(versions, np.int64), np.array(items, np.int64)
+
+
+def _paid(
+    records: Records, model: Model, groups: dict[int, list[Prediction]], offline: Rows, as_of: int
+) -> tuple[tuple[int, ...], Floats, Floats, Floats]:
+    """By version its metric on the same offline rows, and the mean outcome that pays of what it decided on."""
+    none = ((), np.empty(0), np.empty(0), np.empty(0))
+    if model.business is None:
+        return none
+    version, value, day = [], [], []
+    for number, every in groups.items():
+        found = [one for one in every if one.decision]
+        if not found:
+            continue
+        frame = asked_frame(model, found)
+        key = model.label.key
+        if key not in frame.columns:
+            kind = model.ask.source.schema[key]
+            frame = frame.with_columns(pl.Series(key, [one.keys.get(key) for one in found], kind))
+        paid = business(records, model, frame, as_of)
+        value.append(paid if model.business.better == "higher" else -paid)
+        version.append(np.full(len(found), number))
+        day.append(frame.get_column("at").to_numpy() // DAY)
+    if not version:
+        return none
+    names, mean, error = business_by_version(
+        np.concatenate(version), np.concatenate(value), clusters=np.concatenate(day)
+    )
+    metric = model.gate.metric
+    scores: dict[int, float] = {}
+    for number in names:
+        known = records.registry.get(model.name, number)
+        score = records.rule(known, as_of=as_of).scores(records.scorer(model, known).score(offline.vector))
+        try:
+            scores[number] = -worse(metric) * quality(metric, score, offline.label).estimate
+        except NotEnough:
+            continue
+    kept = [place for place, number in enumerate(names) if number in scores]
+    return (
+        tuple(int(names[place]) for place in kept), np.array([scores[names[place]] for place in kept]), mean[kept],
+        error[kept],
+    )  # fmt: skip
