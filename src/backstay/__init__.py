@@ -68,8 +68,8 @@ __version__ = "0.1.0"
 _DEFINITIONS = (
     "Ask", "Breakers", "Calibrated", "Canary", "Choice", "Contract", "Count", "CsvFiles", "DataPolicy", "DataRules",
     "DeltaTable", "Derived", "Distinct", "Entity", "EventSource", "Expect", "Fairness", "FeatureSet", "First",
-    "FloatRange", "GatePolicy", "Guard", "IncidentPolicy", "IntRange", "Label", "Last", "Latest", "Max", "Mean", "Metric",
-    "Min", "Model", "Monitor", "Objective", "ParquetFiles", "Parity", "Request", "RetrainPolicy", "Rollout",
+    "FloatRange", "GatePolicy", "Guard", "IncidentPolicy", "IntRange", "Label", "Last", "Latest", "Max", "Mean",
+    "Metric", "Min", "Model", "Monitor", "Objective", "ParquetFiles", "Parity", "Request", "RetrainPolicy", "Rollout",
     "ServingBudget", "Shadow", "Share", "Slice", "SqlQuery", "Std", "Sum", "Tuning", "Windowed",
 )  # fmt: skip
 _HOMES = dict.fromkeys(_DEFINITIONS, "backstay.definitions")

@@ -1,7 +1,7 @@
 """The tick: what is due now, by policy. A rollout goes on as far as its evidence does; candidates whose rows are mature
 are judged, and winners go into their rollout, or are promoted at once where the model declares none; what the monitor
-finds in windows that were closed becomes incidents; a new candidate is trained when a trigger makes one due. What servers logged meanwhile is
-compacted. Calling it twice does nothing the second time.
+finds in windows that were closed becomes incidents; a new candidate is trained when a trigger makes one due. What
+servers logged meanwhile is compacted. Calling it twice does nothing the second time.
 """
 
 from __future__ import annotations
