@@ -69,7 +69,8 @@ late30 = Model(
     ask=Ask(schedule, before="2h", fields={"scheduled_departure": "event_time"}),
     estimator=boosted_trees,
     gate=GatePolicy(metric="auc", margin=0.002, embargo="1d", judge_after="14d"),
-    retrain=RetrainPolicy(every="7d"),
+    # An input that moved is no harm yet, and by default trains nothing. Here it does: weather is what delays flights.
+    retrain=RetrainPolicy(every="14d", retrain_on=("cadence", "realised", "psi"), cooldown="7d"),
     rollout=careful,
     monitor=daily,
     objective=Objective(latency="50ms", share=0.99, availability=0.999, why="crews are planned while it is waited for"),

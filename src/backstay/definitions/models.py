@@ -54,6 +54,7 @@ class Model:
     fairness:  by which protected attributes its decisions are compared, and what the gate asks; in no hash
     rollout:   by which stages a version that passed its gate comes to answer everybody; None: at once. In no hash
     monitor:   how it is watched while it serves; None: it is not. In no hash
+    incidents: what of it is one incident, whose it is, and where its runbook is; in no hash
     position:  the column of the asked rows that says at which place of a list the row was shown, 1 the first: what
                `backstay why` tells position bias by. It may be a request-time input, too. In no hash
     business:  the outcome that pays, a source's column within a span: what the label stands for. In no hash
@@ -96,17 +97,9 @@ class Model:
         self.gate = gate or GatePolicy()
         self.retrain = retrain or RetrainPolicy()
         self.data = data or DataPolicy()
-        self.tuning = tuning
+        self.tuning, self.objective, self.stakes = tuning, objective, stakes
         self.incidents = incidents or IncidentPolicy()
-        if objective is not None and not isinstance(objective, Objective):
-            raise DefinitionError(
-                f"objective={objective!r} is no objective", where=self.where, expected="Objective(...)",
-                fix='write Objective(latency="50ms", why="...")',
-            )  # fmt: skip
-        self.objective = objective
-        if stakes not in ("low", "high"):
-            raise DefinitionError(f"stakes={stakes!r}", where=self.where, expected='"low" or "high"')
-        self.stakes = stakes
+        self._check_promised()
         self.slices = checked_slices(slices, {*features.keys, *(one.name for one in features)}, self.where)
         self.fairness, self.rollout = fairness, checked_rollout(rollout, self.keys, self.where)
         self.monitor = checked_monitor(monitor, self.keys, [one.name for one in features], self.where)
@@ -115,6 +108,15 @@ class Model:
         self.position, self.business = position, business
         self._check_asked()
         self._check_explained()
+
+    def _check_promised(self) -> None:
+        if self.objective is not None and not isinstance(self.objective, Objective):
+            raise DefinitionError(
+                f"objective={self.objective!r} is no objective", where=self.where, expected="Objective(...)",
+                fix='write Objective(latency="50ms", why="...")',
+            )  # fmt: skip
+        if self.stakes not in ("low", "high"):
+            raise DefinitionError(f"stakes={self.stakes!r}", where=self.where, expected='"low" or "high"')
 
     def _check_explained(self) -> None:
         """`DefinitionError` unless what `backstay why` is told of is there."""

@@ -1,8 +1,8 @@
 """The replay: a model's production life over a period of history, with the real server and a replayed clock.
 
 Slice by slice, what became known is pushed and what was asked is asked, each request with its own T. Between slices the
-tick runs as it would in production, at the model's retraining interval, and daily where versions are rolled out in
-stages: candidates are judged, winners begin their rollout or are promoted, rollouts go on, a new candidate is trained.
+tick runs as it would in production: daily where the model is watched or versions are rolled out in stages, else at its
+retraining interval: windows are looked at, candidates are judged, winners begin their rollout or are promoted, rollouts go on, a new candidate is trained.
 The server follows champion and route by itself; the replay only waits until it has.
 """
 
@@ -21,7 +21,7 @@ from backstay.lifecycle.candidates import Alter
 from backstay.lifecycle.judge import Judgement, judge
 from backstay.lifecycle.rollouts import Turn, history
 from backstay.lifecycle.tick import Ticked, judge_due, open_candidates
-from backstay.monitoring.quality import Cohort
+from backstay.monitoring.quality import WEEK, Cohort
 from backstay.project import Project
 from backstay.registry.routing import Routing
 from backstay.replay.client import Client, Outcome
@@ -55,7 +55,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """A retraining interval that has passed, as seen at its end: its turns, the last one at its end."""
+    """A week that has passed, as seen at its end: its turns, the last one at its end."""
 
     at: int
     days: tuple[Day, ...]
@@ -110,7 +110,7 @@ def replay(
     one = project.model(model)
     out = Replayed(one, instant(start), instant(end), in_flight)
     every = duration(one.retrain.every)
-    often = every if one.rollout is None else min(DAY, every)
+    often = every if one.rollout is None and one.monitor is None else min(DAY, every)
     world = World(one, project.services.events, start=out.start, end=out.end)
     watch("requests", len(world))
     project.backfill(until=out.start)
@@ -120,9 +120,9 @@ def replay(
         try:
             for part in world.slices(duration(slice)):
                 passed = part.start - out.start
-                if passed and 0 in (passed % often, passed % every):
+                if passed and 0 in (passed % often, passed % WEEK):
                     _turn(project, out, part.start, client, faults, watch)
-                    if passed % every == 0:
+                    if passed % WEEK == 0:
                         _week(project, out, watch)
                 _play(out, part, client, watch)
             _turn(project, out, out.end, client, [], watch)
@@ -178,7 +178,7 @@ def _plant(project: Project, model: Model, fault: Planted) -> int:
 
 
 def _week(project: Project, out: Replayed, watch: Watch) -> None:
-    """A retraining interval has passed: how good what was served in it was, as far as is known."""
+    """A week has passed: how good what was served in it was, as far as is known."""
     before = out.weeks[-1].at if out.weeks else out.start
     cohorts = project.quality(out.model.name, as_of=project.clock.now(), start=out.start)
     days = tuple(day for day in out.days if day.at > before)
