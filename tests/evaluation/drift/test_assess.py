@@ -209,3 +209,13 @@ def test_an_alarm_takes_windows_that_last():
     assert Persistence.from_dict(column.as_dict()) == column
     with pytest.raises(InputError, match="needed <= among"):
         Persistence(3, 2)
+
+
+def test_a_column_that_stops_coming_is_not_told_of_by_what_came_before():
+    rng = np.random.default_rng(14)
+    references = References.of({"x": rng.normal(size=5_000)})
+    before = [references.count({"x": rng.normal(size=50)}) for _ in range(5)]
+    assert assess_latest(references, [*before, references.count({})])["x"].state is State.NO_DATA
+    assert assess_latest(references, [*before, references.count({"x": []})])["x"].state is State.NO_DATA
+    assert assess_latest(references, [])["x"].why == "there is no window"
+    assert assess_latest(references, before)["x"].n == 250

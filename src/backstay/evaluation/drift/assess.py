@@ -35,6 +35,9 @@ from backstay.evaluation.drift.distances import index, smoothed
 from backstay.evaluation.drift.reference import Reference, References
 from backstay.evaluation.drift.sizes import index_tests
 
+ENOUGH = 0.8
+"""The power at which no more windows are put together."""
+
 
 class State(StrEnum):
     """What a monitor says of one column."""
@@ -137,8 +140,8 @@ def assess(
     ('OK', 'DRIFT', 'NO_DATA')
     """
     rule = rule or Rule()
-    found, powerful = _measured(reference, counts, rule, rule.level, effective)
-    return found if found.p is None else _stated(found, rule, found.p <= rule.level, powerful)
+    found, power = _measured(reference, counts, rule, rule.level, effective)
+    return found if found.p is None else _stated(found, rule, found.p <= rule.level, power)
 
 
 def assess_all(references: References, counted: Counted, rule: Rule | None = None) -> Drifts:
@@ -157,7 +160,8 @@ def assess_latest(references: References, windows: Sequence[Counted], rule: Rule
     windows: in order of time, the latest last
 
     A small stream, or one whose rows lean on each other, says too little in a day and enough in a week. How many
-    windows are taken is decided by how much they could show, and never by what they do show.
+    windows are taken is decided by how much they could show (`severe` four times of five), and never by what they do. A
+    column that the last window does not have is NO_DATA, whatever came before.
     """
     rule = rule or Rule()
     strict = rule.level / max(len(references), 1)  # what one column among all others must pass by itself
@@ -165,8 +169,8 @@ def assess_latest(references: References, windows: Sequence[Counted], rule: Rule
     tested = {name: one.p for name, (one, _) in found.items() if one.p is not None}
     rejected = benjamini_hochberg(tested, rule.level)
     return Drifts({
-        name: one if one.p is None else _stated(one, rule, name in rejected, powerful)
-        for name, (one, powerful) in found.items()
+        name: one if one.p is None else _stated(one, rule, name in rejected, power)
+        for name, (one, power) in found.items()
     })  # fmt: skip
 
 
@@ -185,53 +189,53 @@ def benjamini_hochberg(chances: Mapping[str, float], level: float) -> set[str]:
 
 def _latest(
     name: str, reference: Reference, windows: Sequence[Counted], rule: Rule, level: float
-) -> tuple[Drift, bool]:  # fmt: skip
+) -> tuple[Drift, float]:  # fmt: skip
     why = "there is no window" if not windows else "the window has no such column"
-    why = next((f"not counted: {one.failed[name]}" for one in reversed(windows) if name in one.failed), why)
-    found, powerful = Drift(State.NO_DATA, reference_n=reference.n, why=why), False
+    why = next((f"not counted: {one.failed[name]}" for one in windows[-1:] if name in one.failed), why)
+    found, power = Drift(State.NO_DATA, reference_n=reference.n, why=why), 0.0
     taken: Counts | None = None
     for window in reversed(windows):
-        if name not in window:
-            continue
+        if name not in window or (taken is not None and not taken.rows):
+            break  # of what has stopped coming, what came before says nothing
         try:
             taken = window[name] if taken is None else window[name] + taken
-            found, powerful = _measured(reference, taken, rule, level)
+            found, power = _measured(reference, taken, rule, level)
         except Exception as error:  # noqa: BLE001  counts of other cells, say: told of, and the other columns go on
             why = f"not compared: {type(error).__name__}: {error}"
-            return Drift(State.NO_DATA, n=window[name].rows, reference_n=reference.n, why=why), False
-        if powerful:
+            return Drift(State.NO_DATA, n=window[name].rows, reference_n=reference.n, why=why), 0.0
+        if power >= ENOUGH:
             break
-    return found, powerful
+    return found, power
 
 
 def _measured(
     reference: Reference, counts: Counts, rule: Rule, level: float, effective: float | None = None
-) -> tuple[Drift, bool]:  # fmt: skip
-    """All but the state, which is OK until it is decided, and whether the window could show what is severe."""
+) -> tuple[Drift, float]:  # fmt: skip
+    """All but the state, which is OK until it is decided, and how often the window would show what is severe."""
     n, m = reference.n, counts.rows
     if not n or not m:
         why = "the reference has no row" if not n else "the window has no row"
-        return Drift(State.NO_DATA, n=m, reference_n=n, why=why), False
+        return Drift(State.NO_DATA, n=m, reference_n=n, why=why), 0.0
     used = (reference.counts.cells + counts.cells) > 0
     if used.sum() < 2:
         why = "there is one bin, and every row of both is in it"
-        return Drift(State.OK, 0.0, 0.0, None, m, float(m), n, float(n), **_outside(counts), why=why), True
+        return Drift(State.OK, 0.0, 0.0, None, m, float(m), n, float(n), **_outside(counts), why=why), 1.0
     made = index_tests(reference, counts, rule.effect, effective)
     best, whole = min(made, key=lambda one: one.chance), made[0]
     psi = index(*smoothed(reference.counts.cells, counts.cells))
     chance = min(best.chance * len(made), 1.0)
     drift = Drift(State.OK, psi, min(best.lower(level / len(made)), psi), chance, m, best.window, n, best.reference,
                   **_outside(counts))  # fmt: skip
-    powerful = whole.window >= rule.rows and whole.power(rule.severe, rule.effect, level / len(made)) >= rule.power
-    return drift, powerful
+    power = whole.power(rule.severe, rule.effect, level / len(made)) if whole.window >= rule.rows else 0.0
+    return drift, power
 
 
-def _stated(drift: Drift, rule: Rule, rejected: bool, powerful: bool) -> Drift:
+def _stated(drift: Drift, rule: Rule, rejected: bool, power: float) -> Drift:
     """The state of a column, by the test's answer and whether it had the power to find what is severe."""
     psi, worth = drift.psi or 0.0, f"{drift.effective_n:,.0f} effective rows of {drift.n:,}"
     if psi > rule.effect and rejected and drift.effective_n >= rule.rows:
         return replace(drift, state=State.DRIFT, why=f"PSI {psi:.3f}, and the true one is above {rule.effect:g}")
-    if not powerful:
+    if power < rule.power:
         why = f"PSI {psi:.3f}: {worth} could not show even {rule.severe:g}"
         return replace(drift, state=State.UNDERPOWERED, why=why)
     if psi > rule.effect:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _AT_ONCE = 8_192
-"""Rows that are summed at once: they stay in the processor's cache, and BLAS keeps to one thread."""
+"""Rows that BLAS sums at once: it keeps to one thread then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Summing:
 
     def __init__(self) -> None:
         self.moments = Moments()
-        self._wide = np.empty(_AT_ONCE)
+        self._wide, self._ones = np.empty(4 * _AT_ONCE), np.ones(_AT_ONCE)
 
     def take(self, rows: NDArray[Any]) -> bool:
         """Add these rows, a few ten thousand of them; whether all of them are finite."""
@@ -82,11 +82,12 @@ class Summing:
             low, high = (rows.min(), rows.max()) if len(rows) else (math.inf, -math.inf)
         total = squares = 0.0
         with np.errstate(over="ignore"):  # the squares of huge numbers are infinite, and then no spread is told
-            for start in range(0, len(rows), _AT_ONCE):
-                part = rows[start : start + _AT_ONCE]
-                exact = self._wide[: len(part)]
-                exact[:] = part
-                total += float(np.add.reduce(exact))
-                squares += float(exact @ exact)
+            for start in range(0, len(rows), len(self._wide)):
+                part = rows[start : start + len(self._wide)]
+                whole = -(-len(part) // _AT_ONCE) * _AT_ONCE
+                self._wide[: len(part)], self._wide[len(part) : whole] = part, 0.0
+                exact = self._wide[:whole].reshape(-1, _AT_ONCE)
+                total += float((exact @ self._ones).sum())
+                squares += float(np.vecdot(exact, exact).sum())
         self.moments += Moments(len(rows), total, squares, float(low), float(high), infinite)
         return finite
