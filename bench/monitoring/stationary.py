@@ -15,12 +15,11 @@ from bench.monitoring.streams import KINDS, episodes, lasting, named, rows
 
 FEATURES, DAYS, YEARS = 50, 365, 2
 ROWS, REFERENCE = 2_000, 50_000
-PEER_DAYS = 10
+PEER_DAYS = 5
 """Days that a slow peer is given; its year is what they come to."""
 PEERS = {
     "Evidently": ("evidently_side", "stationary", PEER_DAYS),
     "Evidently by PSI": ("evidently_side", "stationary_psi", PEER_DAYS),
-    "Evidently by KS": ("evidently_side", "stationary_ks", PEER_DAYS),
     "NannyML": ("nannyml_side", "stationary", 30),
     "NannyML by KS": ("nannyml_side", "stationary_ks", 30),
 }

@@ -27,10 +27,6 @@ def stationary_psi(kind: str, days: int) -> dict[str, Any]:
     return _stationary(kind, days, method="psi")
 
 
-def stationary_ks(kind: str, days: int) -> dict[str, Any]:
-    return _stationary(kind, days, method="ks")
-
-
 def _stationary(kind: str, days: int, **how: Any) -> dict[str, Any]:
     random = np.random.default_rng(0)
     reference = pd.DataFrame(named(rows(kind, random, REFERENCE, FEATURES)[0]))
