@@ -15,6 +15,9 @@ from backstay.evaluation.quantiles import (
     chi2_quantile,
     chi2_tail,
     level_tails,
+    noncentral_quantile,
+    noncentral_tail,
+    noncentrality,
     normal_quantile,
     normal_tail,
     student_quantile,
@@ -56,6 +59,22 @@ def test_tails_agree() -> None:
         assert binomial_tail(successes, trials, share) == pytest.approx(
             stats.binom.sf(successes - 1, trials, share), rel=1e-12
         )
+
+
+def test_noncentral_chi_square_agrees_from_next_to_nothing_to_millions() -> None:
+    for df, away in ((1, 0.0), (9, 20.0), (12, 200.0)):
+        for tail in (0.9, 0.01, 1e-4):
+            value = noncentral_quantile(1 - tail, df, away)
+            exact = stats.ncx2.sf(value, df, away) if away else stats.chi2.sf(value, df)
+            assert exact == pytest.approx(tail, rel=1e-6)
+            assert noncentral_tail(value, df, away) == pytest.approx(tail, rel=1e-6)
+            assert noncentrality(1 - tail, df, value) == pytest.approx(away, rel=1e-4, abs=1e-3)
+    large = noncentral_quantile(0.99, 12, 1e6)
+    assert large == pytest.approx(1e6 + 12 + 2.326 * (2 * (12 + 2e6)) ** 0.5, rel=1e-4)
+    assert noncentral_tail(large, 12, 1e6) == pytest.approx(0.01, rel=1e-3)
+    assert noncentrality(0.99, 9, 1.0) == pytest.approx(
+        0.0, abs=1e-9
+    )  # a value that even no noncentrality at all leaves too far below
 
 
 @pytest.mark.parametrize("probability", [0.0, 1.0, -0.1, 1.1, math.nan])
