@@ -1,10 +1,10 @@
 """Streams of a fixed model's errors, 0 or 1 a row, with one change of a known onset, or none.
 
-Each is some 2,000 rows before the onset and 1,000 after it. The model is right about the concept before, but for noise.
+Each is some 2,000 rows before the onset and 1,500 after it. The model is right about the concept before, but for noise.
 
 sea        three numbers, a sum of two below a threshold, which moves (Street and Kim 2001); at once, and over 400 rows
 stagger    three attributes and two rules (Schlimmer and Granger 1986)
-hyperplane a plane in five dimensions that turns over all the rows after the onset (Hulten, Spencer and Domingos 2001)
+hyperplane a plane in five dimensions that turns over 1,000 rows from the onset on (Hulten, Spencer and Domingos 2001)
 covariate  rows of the survey, all ages; then those under 25 and over 59 who are of an age to work, alone
 label      rows of the survey, called employed from a score of 0.3 on; then as few employed as make the prevalence 10%
 concept    rows of the survey; then of every fourth woman the other outcome; at once, and over 400 rows
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-AFTER, CONTROL, RAMP = 1_000, 3_000, 400
+AFTER, CONTROL, RAMP = 1_500, 3_000, 400
 NAMES = ("sea", "sea, gradual", "stagger", "hyperplane", "covariate", "label", "concept", "concept, gradual")
 
 
@@ -58,7 +58,7 @@ def _stagger(random: Any, after: Any) -> Any:
 
 def _hyperplane(random: Any, since: Any) -> Any:
     x, weights = random.random((since.size, 5)) - 0.5, random.uniform(0.5, 1.0, 5)
-    turn = np.clip(since / AFTER, 0.0, 1.0)[:, None] * np.array([1.0, -1.0, 0.0, 0.0, 0.0]) * 1.2
+    turn = np.clip(since / 1_000, 0.0, 1.0)[:, None] * np.array([1.0, -1.0, 0.0, 0.0, 0.0]) * 1.2
     return _noisy((x @ weights > 0) != ((x * (weights - turn)).sum(axis=1) > 0), random, 0.1)
 
 

@@ -5,7 +5,10 @@ stream without a change, is false. F1 is of all streams together. The delay is t
 alarm before, and one that is not found counts as the whole tolerance: who finds the easy ones alone is not quick.
 Nobody is tuned: peers run as they come, ours at its default level.
 
-Who cries often is early, too. So ours is shown at a level of one false alarm in 1,000 rows as well, and the bar is that
+The tolerance is what the weakest stream takes: of one error in six it makes one in four, which no detector with a false
+alarm in a million rows finds in fewer than about 800 rows on average (Lorden 1971), and gradually in 1,000.
+
+Who cries often is early, too. So ours is shown at a level of one false alarm in 5,000 rows as well, and the bar is that
 each peer is outdone in both by one of the two.
 """
 
@@ -22,8 +25,10 @@ from bench.monitoring.sides import ours, peer, scaled
 
 PATH = ROOT / "bench" / ".data" / "changes.npz"
 PEERS = ("ADWIN", "KSWIN", "PageHinkley", "DDM", "STEPD")
-OURS = {"by default": {}, "both sides": {"side": "both"}, "1 in 1,000": {"level": 1e-3}}
-SEEDS, BLOCK = scaled(8, 1), 10
+OURS = {"by default": {}, "both sides": {"side": "both"}, "1 in 5,000": {"level": 2e-4}}
+SLOW = {"KSWIN": 4}
+"""Run on every fourth stream alone; it is then held against ours on the same."""
+SEEDS, BLOCK = scaled(16, 1), 10
 
 
 def written() -> dict[str, Any]:
@@ -60,11 +65,11 @@ def alarms(**options: Any) -> dict[str, Any]:
     return {"alarms": found, "seconds": perf_counter() - begin}
 
 
-def scored(streams: list[Any], found: list[int], only: str | None = None) -> dict[str, float]:
+def scored(streams: list[Any], found: list[int | None], only: str | None = None) -> dict[str, float]:
     """F1, delay, and how many were found, false and missed."""
     hits, false, missed, delays = 0, 0, 0, []
     for (name, _, onset, changes), at in zip(streams, found, strict=True):
-        if only is not None and name != only:
+        if at is None or (only is not None and name != only):
             continue
         early = 0 <= at < onset
         false += early
@@ -81,11 +86,16 @@ def scored(streams: list[Any], found: list[int], only: str | None = None) -> dic
 def run() -> list[Result]:
     streams = ours("streams", "changes", "written").run()["streams"]
     sides = {f"ours, {name}": ours(name, "changes", "alarms", **options) for name, options in OURS.items()}
-    sides |= {name: peer(name, "change_detectors", "alarms", path=str(PATH), detector=name) for name in PEERS}
+    sides |= {
+        name: peer(name, "change_detectors", "alarms", path=str(PATH), detector=name, every=SLOW.get(name, 1))
+        for name in PEERS
+    }
     measured = {name: side.run() for name, side in sides.items()}
     scores = {name: scored(streams, one["alarms"]) for name, one in measured.items()}
     say(_table(streams, measured, scores))
-    best = max(PEERS, key=lambda name: (scores[name]["f1"], -scores[name]["delay"]))
+    best = max(
+        (name for name in PEERS if name not in SLOW), key=lambda name: (scores[name]["f1"], -scores[name]["delay"])
+    )
     results = []
     name, mine = "ours, by default", scores["ours, by default"]
     for figure, better in (("f1", 1.0), ("delay", -1.0)):
@@ -94,13 +104,18 @@ def run() -> list[Result]:
         results.append(_result(bar, mine[figure], scores[best][figure], figure, holds, measured[name], measured[best]))
     for name in PEERS:
         theirs = scores[name]
+        ran = [at is not None for at in measured[name]["alarms"]]
+        mine_of = {
+            one: scored(streams, [at if used else None for at, used in zip(measured[one]["alarms"], ran, strict=True)])
+            for one in ("ours, by default", "ours, 1 in 5,000")
+        }
         outdone = [
-            one for one in ("ours, by default", "ours, 1 in 1,000")
-            if scores[one]["f1"] >= theirs["f1"] and scores[one]["delay"] <= theirs["delay"]
+            one for one, score in mine_of.items()
+            if score["f1"] >= theirs["f1"] and score["delay"] <= theirs["delay"]
         ]  # fmt: skip
-        shown = outdone[0] if outdone else "ours, 1 in 1,000"
+        shown = outdone[0] if outdone else "ours, 1 in 5,000"
         bar = f"changes: F1 and delay of {name} outdone; the delay ({shown})"
-        one, other = scores[shown]["delay"], theirs["delay"]
+        one, other = mine_of[shown]["delay"], theirs["delay"]
         results.append(_result(bar, one, other, "delay", bool(outdone), measured[shown], measured[name]))
     return results
 
@@ -113,13 +128,16 @@ def _result(bar: str, mine: float, theirs: float, figure: str, holds: bool, one:
 
 def _table(streams: list[Any], measured: dict[str, Measured], scores: dict[str, dict[str, float]]) -> str:
     head = f"{'':18}" + "".join(f"{name[:17]:>18}" for name in ("all: F1", *NAMES)) + "   false  us a row"
-    rows = sum(one[2] + (AFTER if one[3] else 0) for one in streams)
     lines = [head]
     for name, one in measured.items():
         cells = [f"{scores[name]['f1']:.3f} {scores[name]['delay']:6.0f}"]
         for generator in NAMES:
             some = scored(streams, one["alarms"], generator)
             cells.append(f"{some['f1']:.2f} {some['delay']:6.0f}")
+        rows = sum(
+            told[2] + (AFTER if told[3] else 0)
+            for told, at in zip(streams, one["alarms"], strict=True) if at is not None
+        )  # fmt: skip
         lines.append(
             f"{name:18}" + "".join(f"{cell:>18}" for cell in cells)
             + f"{scores[name]['false']:8.0f}{one['seconds'] / rows * 1e6:10.0f}"

@@ -65,7 +65,7 @@ def test_rows_that_lean_on_each_other_are_borne_by_the_design_effect() -> None:
     for seed in range(8):
         leaning = np.repeat(stream(seed, (200, 0.2)), 5)
         for place, design in enumerate((1.0, 5.0)):
-            cried[place] += run(ChangeDetector(level=1e-3, design=design), leaning).alarm
+            cried[place] += run(ChangeDetector(level=1e-4, design=design), leaning).alarm
     assert cried[1] <= 2
     assert cried[0] >= 4
 

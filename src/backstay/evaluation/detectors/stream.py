@@ -1,15 +1,17 @@
 """A **change detector**: has the mean of a stream changed, when nobody said what it was before?
 
-For every row that the change may have begun with, it holds the rows before and since against one another: how much
-likelier two rates make them than one. With Jeffreys' prior on each rate that ratio is a closed form, the evidence of
-Beta distributions,
+For every row that the change may have begun with, it holds the rows since against those before: how much likelier
+another rate makes them than the same one. The same rate is drawn from what the rows before say of it (with Jeffreys'
+prior), another from about their mean, as if that were known from `PRIOR` rows: shifts of a few hundredths to a few
+tenths are what it expects, and larger ones show all the same. With s losses and f successes, before (1) and since (2),
+and c = PRIOR x mean + 1/2, d = PRIOR x (1 - mean) + 1/2, the ratio is a closed form of beta functions,
 
-    B(s1 + 1/2, f1 + 1/2) B(s2 + 1/2, f2 + 1/2) / [B(s + 1/2, f + 1/2) B(1/2, 1/2)]
+    [B(c + s2, d + f2) / B(c, d)] / [B(s + 1/2, f + 1/2) / B(s1 + 1/2, f1 + 1/2)]
 
-of s losses and f = n - s successes. The detector's value is their sum over the rows that it may have begun with, as
-Shiryaev (1963) and Roberts (1966) have it: after n rows it is n on average where nothing has changed and the rate is
-drawn from the prior, so that the mean number of rows until it reaches 1 / level is at least 1 / level. Nothing is
-learned beforehand and nothing is tuned: the baseline is what has been seen since the last change.
+The detector's value is their sum over the rows that it may have begun with, as Shiryaev (1963) and Roberts (1966) have
+it: after n rows it is n on average where nothing has changed and the rate is drawn from the prior, so that the mean
+number of rows until it reaches 1 / level is at least 1 / level. Nothing is learned beforehand and nothing is tuned: the
+baseline is what has been seen since the last change.
 
 Begins are kept at every row for the last ones, and ever more sparsely for those long ago, as Bifet and Gavalda (2007)
 keep theirs; each stands for those that were left out.
@@ -43,14 +45,15 @@ from backstay.core.show import Shown
 from backstay.evaluation.metrics import Floats, as_numbers
 from backstay.evaluation.quantiles import log_beta
 
-LEVEL = 1e-5
-"""One false alarm in at least 100,000 rows on average."""
+LEVEL = 1e-6
+"""One false alarm in at least 1,000,000 rows on average: in a year of 2,700 rows a day."""
 SIDES = ("up", "both")
 FIRST = 30
 """Rows before the first row that a change may begin with."""
 KEPT = 24
 """Begins that are kept of each doubling of age."""
-HALF = 0.5
+PRIOR, HALF = 20.0, 0.5
+"""How near to the rate before another one is: as if known from so many rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class ChangeDetector(Shown):
 
     def __post_init__(self) -> None:
         if not 0.0 < self.level < 1.0:
-            raise InputError(f"the level is {self.level}", where="level", expected="between 0 and 1, such as 0.00001")
+            raise InputError(f"the level is {self.level}", where="level", expected="between 0 and 1, such as 0.000001")
         if self.side not in SIDES:
             raise InputError(f"the side is {self.side!r}", where="side", expected="'up' or 'both'")
         if not 1.0 <= self.design < math.inf:
@@ -121,13 +124,15 @@ class ChangeDetector(Shown):
         )  # fmt: skip
 
     def _evidence(self, table: Floats, rows: int, total: float) -> Floats:
-        """The logarithm of how much likelier two rates are than one, for each begin."""
-        n1, s1 = table[:, 0], table[:, 1]
-        n2, s2 = rows - n1, total - s1
+        """The logarithm of how much likelier another rate since is than the same one, for each begin."""
         d = self.design
-        two = log_beta(s1 / d + HALF, (n1 - s1) / d + HALF) + log_beta(s2 / d + HALF, (n2 - s2) / d + HALF)
-        one = log_beta(total / d + HALF, (rows - total) / d + HALF) + log_beta(HALF, HALF)
-        found = two - one
+        n1, s1 = table[:, 0] / d, table[:, 1] / d
+        n2, s2 = rows / d - n1, total / d - s1
+        mean = (s1 + HALF) / (n1 + 1.0)
+        c, other = PRIOR * mean + HALF, PRIOR * (1.0 - mean) + HALF
+        another = log_beta(c + s2, other + n2 - s2) - log_beta(c, other)
+        same = log_beta(s1 + s2 + HALF, n1 + n2 - s1 - s2 + HALF) - log_beta(s1 + HALF, n1 - s1 + HALF)
+        found = another - same
         if self.side == "up":  # half of the prior is above: twice the evidence, or none
             found = np.where(s2 * n1 > s1 * n2, found + math.log(2.0), -np.inf)
         return np.asarray(found, np.float64)

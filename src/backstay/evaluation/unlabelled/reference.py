@@ -130,15 +130,16 @@ def _curve(
     full = held > 0.0
     held = held[full]
     middles, shares = (np.bincount(cells, weights=each * one)[full] / held for one in (x, target))
-    columns = design(x, knots)[:, : 1 if x.min() == x.max() else None]
-    fitted = None
-    for ridge in (0.0, 1e-9 * y.size):  # the second for columns that nearly say the same
-        fitted = fitted or greatest_likelihood(
-            design(middles, knots)[:, : columns.shape[1]], shares, ridge=ridge, counts=held
-        )
-    if fitted is None:
+    flat = x.min() == x.max()
+    for bends in dict.fromkeys((knots, knots[len(knots) // 2 :][:1], ())):  # where weights leave no case, it bends less
+        inside = design(middles, bends)[:, : 1 if flat else None]
+        fitted = greatest_likelihood(inside, shares, counts=held)
+        if fitted is not None:
+            break
+    else:
         found = "a score parts the outcomes of the reference without a mistake"
         raise NotEnough(found, where="score", expected="some mistake", fix="take a longer span")
+    columns = design(x, bends)[:, : inside.shape[1]]
     weights, curvature = fitted
     pulls = columns * ((target - expits(columns @ weights)) * each)[:, None]
     if codes is not None:
@@ -146,7 +147,7 @@ def _curve(
     groups = pulls.shape[0]
     inverse = np.linalg.inv(curvature)
     covariance = inverse @ (pulls.T @ pulls) @ inverse * groups / (groups - 1)
-    return Curve(weights, np.asarray(covariance, np.float64), knots)
+    return Curve(weights, np.asarray(covariance, np.float64), bends)
 
 
 def as_matrix(vector: ArrayLike, rows: int) -> Floats:
