@@ -24,7 +24,7 @@ keep theirs; each stands for those that were left out.
 ...     detector = detector.update([float(at % (10 if at < 1_500 else 3) == 0)])
 ...     if detector.alarm:
 ...         break
->>> at - 1_500 < 60, abs(detector.since - 1_500) < 30
+>>> at - 1_500 < 100, abs(detector.since - 1_500) < 30
 (True, True)
 """
 
