@@ -9,7 +9,7 @@ import pytest
 
 from backstay.core.errors import InputError
 from backstay.evaluation import NotEnough, auc, brier, log_loss
-from backstay.evaluation.unlabelled import METHODS, METRICS, ScoredReference, State, backtest, estimate
+from backstay.evaluation.unlabelled import METHODS, METRICS, ScoredReference, State, backtest, estimate, estimates
 
 Floats = np.ndarray
 
@@ -122,6 +122,7 @@ def test_clusters_make_intervals_wider() -> None:
     assert days.interval is not None
     assert alone.interval is not None
     assert days.interval.high - days.interval.low > 1.5 * (alone.interval.high - alone.interval.low)
+    assert days.effective < alone.effective / 2 == 3_000  # so many rows are worth one
 
 
 def test_a_right_state_where_there_is_too_little() -> None:
@@ -176,3 +177,24 @@ def test_every_method_says_what_it_assumes_and_concept_drift_shows_in_the_backte
     assert (nothing.windows, nothing.left_out, nothing.mean_error) == (0, 1, None)
     with pytest.raises(InputError):
         backtest(said, came[:3])
+
+
+def test_all_metrics_at_once_are_the_same_as_each_alone() -> None:
+    random = np.random.default_rng(11)
+    y, s = rows(random, 3_000)
+    reference, now = ScoredReference.of(y, s, s[:, None]), rows(random, 600)[1]
+    together = estimates(reference, now, now[:, None])
+    assert list(together) == list(METRICS)
+    for metric, one in together.items():
+        assert one == estimate(reference, now, now[:, None], metric)
+    assert {one.state for one in estimates(reference, []).values()} == {State.NO_DATA}
+
+
+def test_weights_that_leave_a_stretch_of_scores_without_a_case_make_the_curve_bend_less() -> None:
+    random = np.random.default_rng(12)
+    p = np.concatenate([np.full(1_500, 1e-4) * random.uniform(0.5, 2.0, 1_500), random.uniform(0.2, 0.8, 6_000)])
+    reference = ScoredReference.of(random.random(7_500) < p, p)
+    weights = np.where(p < 0.01, 1e-9, 1.0)
+    curve = reference.curve(weights)
+    assert np.abs(curve.said(p[1_500:]) - p[1_500:]).mean() < 0.03
+    assert np.isfinite(curve.covariance).all()

@@ -203,7 +203,8 @@ def _told(
     of, threshold = METRICS[metric], reference.threshold
     p = ways.said(None)
     value, rises = of(p, s, threshold)
-    spread = float((np.square(rises) * p * (1.0 - p)).sum()) * _design_effect(metric, reference)
+    shared = _design_effect(metric, reference)
+    spread = float((np.square(rises) * p * (1.0 - p)).sum()) * shared
     steps = [one * STEP for one in np.eye(len(ways.curve.weights))]
     slopes = np.array([rises @ (ways.said(one) - ways.said(-one)) for one in steps]) / (2.0 * STEP)
     spread += float(slopes @ ways.curve.covariance @ slopes)
@@ -212,7 +213,7 @@ def _told(
     groups = s.size if codes is None else int(codes.max()) + 1
     interval = _around(metric, value, spread, min(groups, reference.clusters), level, s.size, groups)
     return Estimation(
-        metric, method, State.OK, value, interval, ways.effective, ASSUMES[method], s.size, float(p.mean())
+        metric, method, State.OK, value, interval, ways.effective / shared, ASSUMES[method], s.size, float(p.mean())
     )  # fmt: skip
 
 
