@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,7 @@ from backstay.monitoring.tally import Known, total
 from backstay.monitoring.windows import Window
 
 T = TypeVar("T")
+_log = logging.getLogger("backstay.monitoring")
 
 _BACK = 4
 """How many times its freshness a source is looked back for its last event."""
@@ -134,9 +136,16 @@ def _age(records: Records, source: str, window: Window, allowed: int) -> int | N
 
 
 def _guarded(found: list[Found], kind: str, made: Callable[[], T]) -> T | None:
-    """What is made; or None, and a finding that says why there is none."""
+    """What is made; or None, and a finding that says why there is none.
+
+    What another's error says may hold a customer's values: its kind is told, and the rest is logged.
+    """
     try:
         return made()
     except BackstayError as error:
-        found.append(Found(kind, "monitor", State.NO_DATA, None, 0.0, f"it cannot be told: {error}"))
-        return None
+        why = str(error)
+    except Exception as error:  # noqa: BLE001  whatever breaks is said in its place, and breaks nothing else
+        _log.exception("a part of a window could not be looked at")
+        why = type(error).__name__
+    found.append(Found(kind, "monitor", State.NO_DATA, None, 0.0, f"it cannot be told: {why}"))
+    return None
