@@ -23,7 +23,7 @@ from bench.monitoring.why.loop import Served, lived
 from bench.monitoring.why.measure import MATERIAL, business, gap
 from bench.monitoring.why.plan import Plan
 
-ATTEMPTS = 6
+ATTEMPTS = 10
 UNMOVED = 0.5
 """A fix has worked if less than this share of the gap is left, or what is left is not told from 0."""
 
@@ -84,14 +84,23 @@ def material(cause: Cause, served: Served) -> Interval | float | None:
 
 
 def made(cause: Cause, seed: int, second: Cause | None = None) -> tuple[Plan, Served, Interval | float]:
-    """A loop with the fault (or two), drawn again, and stronger, until its gap is material."""
+    """A loop with the fault (or two), drawn again, and stronger, until its gap is material.
+
+    Where none of the draws is, as in a world that happens to be easier online, it is the one with the widest gap.
+    """
+    best: tuple[float, Plan, Interval | float] | None = None
     for attempt in range(ATTEMPTS):
         plan = planted(cause, seed, attempt) if second is None else paired(cause, second, seed, attempt)
         served = lived(plan)
         found = material(cause, served)
         if found is not None:
-            break
-    return plan, served, found if found is not None else gap(served)
+            return plan, served, found
+        there = gap(served)
+        wide = there.estimate / MATERIAL[plan.metric]
+        if best is None or wide > best[0]:
+            best = wide, plan, there
+    assert best is not None
+    return best[1], lived(best[1]), best[2]
 
 
 def asked(served: Served) -> tuple[Investigation | None, float, str]:
