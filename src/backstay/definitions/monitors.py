@@ -78,7 +78,7 @@ class Monitor:
     level: float = 0.01
     persistence: tuple[int, int] = (2, 3)
     minimum_rows: int = 100
-    together: int = 7
+    together: int = 31
     references: Sequence[str] = REFERENCES
     entity: Sequence[str] = ()
     leave_out: Sequence[str] = ()

@@ -1,9 +1,9 @@
 """The replay: a model's production life over a period of history, with the real server and a replayed clock.
 
 Slice by slice, what became known is pushed and what was asked is asked, each request with its own T. Between slices the
-tick runs as it would in production: daily where the model is watched or versions are rolled out in stages, else at its
-retraining interval: windows are looked at, candidates are judged, winners begin their rollout or are promoted, rollouts go on, a new candidate is trained.
-The server follows champion and route by itself; the replay only waits until it has.
+tick runs as it would in production, daily where the model is watched or versions are rolled out in stages, else at its
+retraining interval: windows are looked at, candidates are judged, winners begin their rollout or are promoted, rollouts
+go on, a new candidate is trained. The server follows champion and route by itself; the replay only waits until it has.
 """
 
 from __future__ import annotations

@@ -107,11 +107,11 @@ def test_windows_of_training_tell_how_much_windows_differ():
 def test_small_windows_are_put_together_until_they_can_tell():
     rng = np.random.default_rng(9)
     references = References.of({"x": rng.normal(size=20_000), "gone": rng.normal(size=20_000)})
-    windows = [references.count({"x": rng.normal(SHIFT + 0.2, 1, 40)}) for _ in range(20)]
+    windows = [references.count({"x": rng.normal(SHIFT + 0.2, 1, 40)}) for _ in range(40)]
     assert assess_all(references, windows[-1])["x"].state is State.UNDERPOWERED
     found = assess_latest(references, windows)
     assert found["x"].state is State.DRIFT
-    assert 80 <= found["x"].n < 800
+    assert 80 <= found["x"].n < 1_600
     assert found["gone"].state is State.NO_DATA
 
 

@@ -145,7 +145,9 @@ class Counting:
         told = self.records.kept.get(self.model.name, window, self._rule)
         if told is None:
             return None
-        return {Answerer(one["version"], one["rule"]): Tally.from_dict(one["tally"]) for one in told["answered"]}
+        tallies = {Answerer(one["version"], one["rule"]): Tally.from_dict(one["tally"]) for one in told["answered"]}
+        self.records.kept.remember(self._key(window), (tallies, True))
+        return tallies
 
     def _count(self, windows: Sequence[Window]) -> dict[Window, dict[Answerer, Tally]]:
         """Read what was asked in the windows, part by part, and count each part where it belongs."""

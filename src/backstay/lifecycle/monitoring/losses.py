@@ -38,6 +38,8 @@ from backstay.storage.predictions import Prediction
 
 _DETECTORS = 3
 """States that are carried on: those of the versions that answered last."""
+_WEEK = 7
+"""Windows whose rows say whether scores still mean what they meant: with more it would be told later."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -108,7 +110,7 @@ def calibration(
     width = monitor.width
     latest = [
         mature_rows(records, model, Window(window.start - back * width, window.end - back * width), who)
-        for back in range(monitor.together)
+        for back in range(min(monitor.together, _WEEK))
     ]
     outcome, score, at = (np.concatenate([getattr(one, name) for one in latest]) for name in ("outcome", "score", "at"))
     sound = (score >= 0) & (score <= 1)
