@@ -176,11 +176,11 @@ class Cells:
         offset = None if blocks is None else blocks * np.uint16(last + 2)
         for stretch, (start, end) in enumerate(pairwise(ends.tolist())):
             rows, place = told[start:end], mask[: end - start]
-            whole = summing.take(rows)
+            held = summing.take(rows)
             if offset is None:
-                below[stretch, 0] = _below(rows, edges, place, whole)
+                below[stretch, 0] = _below(rows, edges, place, held)
             else:
-                coded = _edges_above(rows, edges, place, code[: end - start], whole) + offset[start:end]
+                coded = _edges_above(rows, edges, place, code[: end - start], held) + offset[start:end]
                 below[stretch] = np.bincount(coded, minlength=below[stretch].size).reshape(below[stretch].shape)
         out = np.zeros((*below.shape[:2], self.width), np.int64)
         out[:, :, : last + 1] = below[:, :, last::-1]
@@ -233,22 +233,31 @@ def _cast(edges: Sequence[float], dtype: np.dtype[Any]) -> Numbers:
     return np.where(narrow < wide, np.nextafter(narrow, np.float32(np.inf)), narrow)
 
 
-def _below(rows: Numbers, edges: Numbers, place: Bools, whole: bool) -> list[int]:
+Held = tuple[float, float] | None
+"""The least and the greatest of some rows, all of which are finite; None where they are not."""
+
+
+def _below(rows: Numbers, edges: Numbers, place: Bools, held: Held) -> list[int]:
     """How many rows are below no edge, below the last one alone, ... below every one, and missing."""
     less_than, how_many = np.less, np.count_nonzero
-    there = len(rows) if whole else int(how_many(np.equal(rows, rows, out=place)))
-    less = [there, *(int(how_many(less_than(rows, edge, out=place))) for edge in edges[::-1])]
+    there = int(how_many(np.equal(rows, rows, out=place))) if held is None else len(rows)
+    low, high = held or (-np.inf, np.inf)
+    less = [there]
+    for edge in edges[::-1]:  # most rows lie within the reference's range: nothing is below its first edge, say
+        within = low < edge <= high
+        less.append(int(how_many(less_than(rows, edge, out=place))) if within else there if high < edge else 0)
     return [*(one - other for one, other in pairwise(less)), less[-1], len(rows) - there]
 
 
 def _edges_above(
-    rows: Numbers, edges: Numbers, place: Bools, code: NDArray[np.uint8], whole: bool
+    rows: Numbers, edges: Numbers, place: Bools, code: NDArray[np.uint8], held: Held
 ) -> NDArray[np.uint8]:  # fmt: skip
     """How many edges each row is below; of a missing one, one more than there are. Bytes are added fast."""
-    code[:] = 0
-    for edge in edges:
+    low, high = held or (-np.inf, np.inf)
+    code[:] = np.count_nonzero(edges > high)
+    for edge in edges[(edges > low) & (edges <= high)]:
         np.add(code, np.less(rows, edge, out=place).view(np.uint8), out=code)
-    if not whole:
+    if held is None:
         np.copyto(code, np.uint8(len(edges) + 1), where=np.not_equal(rows, rows, out=place))
     return code
 

@@ -70,10 +70,10 @@ class Summing:
         self.moments = Moments()
         self._wide, self._ones = np.empty(4 * _AT_ONCE), np.ones(_AT_ONCE)
 
-    def take(self, rows: NDArray[Any]) -> bool:
-        """Add these rows, a few ten thousand of them; whether all of them are finite."""
+    def take(self, rows: NDArray[Any]) -> tuple[float, float] | None:
+        """Add these rows, a few ten thousand of them; the least and the greatest where all are finite, or else None."""
         if not len(rows):
-            return True
+            return None
         low, high = np.minimum.reduce(rows), np.maximum.reduce(rows)
         finite, infinite = math.isfinite(low) and math.isfinite(high), 0
         if not finite:
@@ -90,4 +90,4 @@ class Summing:
                 total += float((exact @ self._ones).sum())
                 squares += float(np.vecdot(exact, exact).sum())
         self.moments += Moments(len(rows), total, squares, float(low), float(high), infinite)
-        return finite
+        return (low, high) if finite else None
