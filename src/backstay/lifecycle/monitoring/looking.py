@@ -54,7 +54,7 @@ def look(
             found.append(Found(INPUT_DRIFT, "monitor", State.NO_DATA, None, 0.0, why))
         if known is not None:
             latest = [counts[one] for one in sorted(counts) if one <= window]
-            found += of_columns(known, who, latest, monitor, window)
+            found += _guarded(found, INPUT_DRIFT, partial(of_columns, known, who, latest, monitor, window)) or []
         again = _guarded(found, SKEW, lambda: parity(records, model, monitor, window, rows)) or []
         found = [*_explained(found, again), *again]
         told = _guarded(
