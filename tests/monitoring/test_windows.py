@@ -10,7 +10,8 @@ import pytest
 
 from backstay import Count, Entity, EventSource, FeatureSet, Monitor, Request, Windowed
 from backstay.core.times import DAY, HOUR
-from backstay.evaluation.drift import Counted, References, State
+from backstay.evaluation.drift import Counted, References
+from backstay.evaluation.states import State
 from backstay.monitoring.assess import Found, drifts
 from backstay.monitoring.data import volumes
 from backstay.monitoring.estimates import estimated, grid, joined, scores_of

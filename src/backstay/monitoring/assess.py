@@ -23,10 +23,10 @@ from backstay.evaluation.drift import (
     Reference,
     References,
     Rule,
-    State,
     assess_latest,
     season_cells,
 )
+from backstay.evaluation.states import State
 from backstay.monitoring.windows import Window
 
 SEASONS = (("hour", 12 * HOUR), ("weekday", 3 * DAY), ("month", 31 * DAY))

@@ -16,11 +16,11 @@ from backstay.evaluation.drift import (
     QualityRule,
     Reference,
     References,
-    State,
     defaults,
     quality,
     volume,
 )
+from backstay.evaluation.states import State
 from backstay.monitoring.assess import Found
 from backstay.monitoring.signals import DATA_QUALITY
 from backstay.monitoring.tally import Tally

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backstay.definitions import Monitor
-from backstay.evaluation.drift import State
+from backstay.evaluation.states import State
 from backstay.evaluation.unlabelled import ScoredReference, estimate
 from backstay.monitoring.assess import Found
 from backstay.monitoring.signals import ESTIMATED_LOSS

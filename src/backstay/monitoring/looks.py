@@ -12,7 +12,8 @@ from typing import Any
 
 from backstay.core.show import Shown
 from backstay.definitions import Monitor
-from backstay.evaluation.drift import Persistence, State
+from backstay.evaluation.drift import Persistence
+from backstay.evaluation.states import State
 from backstay.monitoring.assess import Found
 from backstay.monitoring.signals import DATA_QUALITY, ESTIMATED_LOSS, INPUT_DRIFT, SCORE_DRIFT, SKEW, Signal
 from backstay.monitoring.windows import Window

@@ -12,8 +12,9 @@ from typing import Any
 
 from backstay.core.show import Shown
 from backstay.core.times import instant_text
-from backstay.evaluation.drift import Domain, State
+from backstay.evaluation.drift import Domain
 from backstay.evaluation.figures.heat import Cell, heat_map
+from backstay.evaluation.states import State
 from backstay.monitoring.assess import Found
 from backstay.monitoring.labels import LabelReport
 from backstay.monitoring.looks import states

@@ -8,8 +8,8 @@ from html import escape
 from backstay.core.drawing import STYLE
 from backstay.core.pages import Html, document, facts, table
 from backstay.core.times import age_text, instant_text
-from backstay.evaluation.drift import State
 from backstay.evaluation.interval import Insufficient
+from backstay.evaluation.states import State
 from backstay.monitoring.assess import Found
 from backstay.monitoring.labels import LabelReport
 from backstay.monitoring.report import Report

@@ -14,12 +14,12 @@ from backstay.evaluation.drift import (
     Reference,
     References,
     Rule,
-    State,
     assess,
     assess_all,
     assess_latest,
     distances,
 )
+from backstay.evaluation.states import State
 
 SHIFT = 0.4583
 """Standard deviations by which a normal column moves for a PSI of 0.2 over its deciles."""

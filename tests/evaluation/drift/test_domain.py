@@ -9,13 +9,13 @@ from backstay.core.errors import InputError
 from backstay.evaluation.drift import (
     QualityRule,
     Reference,
-    State,
     defaults,
     domain_classifier,
     freshness,
     quality,
     volume,
 )
+from backstay.evaluation.states import State
 
 
 def test_samples_of_one_distribution_are_not_told_apart():

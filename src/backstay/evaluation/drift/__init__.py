@@ -10,7 +10,7 @@ one is; the evidence counts effective rows, not rows. What each part is for stan
 `quality`, which looks at the data itself.
 """
 
-from backstay.evaluation.drift.assess import Drift, Drifts, Rule, State, assess, assess_all, assess_latest
+from backstay.evaluation.drift.assess import Drift, Drifts, Rule, assess, assess_all, assess_latest
 from backstay.evaluation.drift.cells import Cells
 from backstay.evaluation.drift.counts import Counted, Counts
 from backstay.evaluation.drift.distances import distances
@@ -32,7 +32,6 @@ __all__ = [
     "Reference",
     "References",
     "Rule",
-    "State",
     "assess",
     "assess_all",
     "assess_latest",

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from itertools import takewhile
 from typing import TypedDict
 
@@ -35,18 +34,10 @@ from backstay.evaluation.drift.counts import Counted, Counts
 from backstay.evaluation.drift.distances import index, smoothed
 from backstay.evaluation.drift.reference import Reference, References
 from backstay.evaluation.drift.sizes import index_tests
+from backstay.evaluation.states import State
 
 ENOUGH = 0.8
 """The power at which no more windows are put together."""
-
-
-class State(StrEnum):
-    """What a monitor says of one column."""
-
-    OK = "OK"
-    DRIFT = "DRIFT"
-    UNDERPOWERED = "UNDERPOWERED"
-    NO_DATA = "NO_DATA"
 
 
 @dataclass(frozen=True, slots=True)

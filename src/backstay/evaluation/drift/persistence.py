@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.core.errors import InputError
-from backstay.evaluation.drift.assess import State
+from backstay.evaluation.states import State
 
 
 @dataclass(frozen=True, slots=True)

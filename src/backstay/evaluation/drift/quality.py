@@ -15,10 +15,10 @@ import numpy as np
 
 from backstay.core.errors import InputError
 from backstay.core.show import Shown
-from backstay.evaluation.drift.assess import State
 from backstay.evaluation.drift.counts import Counts
 from backstay.evaluation.drift.reference import Reference
 from backstay.evaluation.quantiles import beta_quantile, student_quantile
+from backstay.evaluation.states import State
 
 LEAST_BEFORE = 5
 """Windows before, without which nothing is said of volume."""

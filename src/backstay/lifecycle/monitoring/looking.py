@@ -11,7 +11,7 @@ from typing import TypeVar
 from backstay.core.errors import BackstayError
 from backstay.core.times import DAY
 from backstay.definitions import Model, Monitor
-from backstay.evaluation.drift import State
+from backstay.evaluation.states import State
 from backstay.lifecycle.monitoring.counting import Answerer, Counted, Counting
 from backstay.lifecycle.monitoring.losses import calibration, realised
 from backstay.lifecycle.monitoring.skew import parity

@@ -21,7 +21,7 @@ from backstay.definitions import Model, Monitor
 from backstay.evaluation import NotEnough
 from backstay.evaluation.calibration_drift import calibration_drift
 from backstay.evaluation.detectors import HarmDetector
-from backstay.evaluation.drift import State
+from backstay.evaluation.states import State
 from backstay.features.labels import join_labels
 from backstay.features.offline import EventReader
 from backstay.lifecycle.monitoring.baseline import baseline

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from backstay.definitions import Model, Monitor
-from backstay.evaluation.drift import State
 from backstay.evaluation.quantiles import binomial_tail
+from backstay.evaluation.states import State
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.verify import Chosen, ParityReport, verify
 from backstay.monitoring.assess import Found
