@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -12,6 +14,7 @@ from backstay.evaluation.interval import NotEnough
 from backstay.investigation.case import Past, Rows
 from backstay.investigation.pricing import quality, worse
 from backstay.investigation.proxy import business_by_version
+from backstay.lifecycle.experiments.rows import numbered
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.verify import asked_frame
 from backstay.lifecycle.why.rows import business
@@ -44,13 +47,14 @@ def past(records: Records, model: Model, offline: Rows, until: int, as_of: int) 
 
 def _chosen(model: Model, groups: dict[int, list[Prediction]]) -> tuple[Ints, Ints]:
     """What each version chose by itself: a number each, and the version's."""
-    versions, items = [], []
+    versions: list[int] = []
+    items: list[tuple[Any, ...]] = []
     for number, found in groups.items():
         chosen = [one for one in found if one.decision and one.chance >= 0.5]
         keys = [name for name in model.features.keys if name != model.label.key]
-        items += [hash(tuple(one.keys.get(name) for name in keys)) for one in chosen]
+        items += [tuple(one.keys.get(name) for name in keys) for one in chosen]
         versions += [number] * len(chosen)
-    return np.array(versions, np.int64), np.array(items, np.int64)
+    return np.array(versions, np.int64), np.array(numbered(items), np.int64)
 
 
 def _paid(
