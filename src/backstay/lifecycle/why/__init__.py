@@ -68,5 +68,5 @@ def case_of(records: Records, model: Model, *, since: int | None = None, until: 
         since=begin, until=end, as_of=as_of, maturity=model.label.maturity, occurrence=model.label.occurrence,
         offline=offline, online=online, said=claim.said, threshold=rule.threshold,
         explored=float(np.median(drawn)) if drawn.size else 0.0, replays=replays, missing=missing,
-        past=past(records, model, offline, end, as_of), notes=tuple(notes),
+        past=past(records, model, offline, online, end, as_of), notes=tuple(notes),
     )  # fmt: skip

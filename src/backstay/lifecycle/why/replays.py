@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from backstay.core.errors import NotFoundError
-from backstay.core.times import duration_text, instant_text
+from backstay.core.times import instant_text
 from backstay.definitions import EventSource, Feature, Model
 from backstay.features.offline import EventReader, feature_rows
 from backstay.features.parity import recompute_twice
@@ -238,7 +238,7 @@ class Replays:
             slow = pl.col("known_time") - pl.col("event_time") > pl.duration(
                 microseconds=round((lag.before + lag.seconds / 2) * 1e6)
             )
-            later = duration_text(round(lag.seconds / 60) * 60_000_000)
+            later = _span(lag.seconds)
             span = pl.duration(microseconds=round(lag.seconds * 1e6))
             if lag.always:
                 changed = self._amended(source, lambda frame: frame.with_columns(
@@ -338,6 +338,18 @@ def _column(one: Feature, values: Floats) -> pl.Series:
 def _listed(names: Sequence[str]) -> str:
     first = ", ".join(f"`{name}`" for name in names[:3])
     return first if len(names) <= 3 else f"{first} and {len(names) - 3} more"
+
+
+def _span(seconds: float) -> str:
+    """A length of time for people.
+
+    >>> _span(90.0), _span(9_000.0), _span(400_000.0)
+    ('1.5 minutes', '2.5 hours', '4.6 days')
+    """
+    for name, unit in (("days", 86_400.0), ("hours", 3_600.0)):
+        if seconds >= 2.0 * unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds / 60.0:.1f} minutes"
 
 
 def _dated(found: Rescaled) -> str:

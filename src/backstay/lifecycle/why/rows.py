@@ -149,11 +149,14 @@ def _rows(
     seen = np.where(void, np.nan, known)
     if model.label.occurrence:
         seen = np.where(np.isnan(seen) & ~void, 0.0, seen)
+    chances = np.full(frame.height, np.nan)
+    if not ids and np.isnan(known[mature & ~void]).any():  # only then somebody may have chosen among the rows
+        chances = logged(records, model, frame)
     return Rows(
         ids=ids, at=at, cluster=_clusters(model, frame), label=np.where(mature & ~void, known, np.nan), seen=seen,
         waits=waits, score=score, decision=decision, chance=chance, vector=vector, statuses=statuses,
         position=_position(records, model, frame), item=_items(model, frame),
-        business=business(records, model, frame, as_of), logged=logged(records, model, frame),
+        business=business(records, model, frame, as_of), logged=chances,
         wanted=mature & ~void, void=void,
     )  # fmt: skip
 

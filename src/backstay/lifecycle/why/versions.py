@@ -27,15 +27,16 @@ VERSIONS, ROWS = 12, 4_000
 """The newest versions that are looked at, and how many answers of each."""
 
 
-def past(records: Records, model: Model, offline: Rows, until: int, as_of: int) -> Past | None:
-    """What versions answered until a moment; None where nothing is to be said by it."""
-    explored = False
+def past(records: Records, model: Model, offline: Rows, online: Rows, until: int, as_of: int) -> Past | None:
+    """What versions answered until a moment; None where nothing is to be said by it: nothing was explored online, and
+    no outcome that pays is declared."""
+    if model.business is None and not (online.chance < 1.0).any():
+        return None
     groups: dict[str, list[Prediction]] = {}
     for one in records.predictions.scan(model=model.name, until=until):
         if one.route != SHADOW and not one.error and one.feature_set == model.features.hash:
             groups.setdefault(one.version, []).append(one)
-            explored = explored or one.chance < 1.0
-    if len(groups) < 2 or not (explored or model.business is not None):
+    if len(groups) < 2:
         return None
     numbers = {records.registry.by_digest(digest).number: found for digest, found in groups.items()}
     chosen = dict(sorted(numbers.items())[-VERSIONS:])
