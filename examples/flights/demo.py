@@ -25,6 +25,7 @@ from rich.table import Table
 
 from backstay.core.clock import ReplayClock
 from backstay.core.times import instant, instant_text
+from backstay.monitoring.incidents import OPENED, REOPENED
 from backstay.project import Project
 from backstay.replay.replay import Day, Planted, Week, replay
 from backstay.replay.report import render
@@ -113,7 +114,7 @@ class Watch:
             self._week(value)
 
     def _day(self, day: Day) -> None:
-        """A line for each event of a rollout."""
+        """A line for each event of a rollout, and for each incident that opens."""
         for turn in day.rollouts:
             state = turn.state
             if state.stage == PROMOTING:
@@ -122,6 +123,12 @@ class Watch:
             where = WORDS.get(state.stage, state.where)
             text = f"   {instant_text(day.at)[:10]}     v{state.number} [{colour}]{where}[/]"
             self._progress.console.print(text + (f": {escape(state.reason)}" if state.cause else ""))
+
+        for kept in day.ticked.incidents:
+            if kept.incident.event in (OPENED, REOPENED):
+                told = f"incident {kept.incident.number} {kept.incident.event}"
+                text = f"   {instant_text(day.at)[:10]}     [red]{told}[/]: {escape(kept.incident.text)}"
+                self._progress.console.print(text)
 
     def _week(self, week: Week) -> None:
         cohort = week.cohort
@@ -132,7 +139,8 @@ class Watch:
         for day in week.days:
             for judgement in day.ticked.judged:
                 text += f"  v{judgement.number} [bold]{judgement.decision.verdict.value}[/]"
-            text += "".join(f"  trained v{version.number}" for version in day.ticked.trained)
+            by = "" if day.ticked.trigger is None else f" ({day.ticked.trigger.reason})"
+            text += "".join(f"  trained v{version.number}{by}" for version in day.ticked.trained)
             text += "".join(f"  [yellow]planted v{number}[/]" for number in day.planted)
         self._progress.console.print(text)
 
@@ -173,6 +181,11 @@ def show(summary: dict[str, Any], out: Path) -> None:
     shadows = f"{summary['shadow_rows']:,} rows, {summary['shadow_rows_shed']:,} not shown for want of time"
     figures.add_row("shadows", shadows)
     figures.add_row("champions", " → ".join(f"v{one['version']}" for one in summary["promotions"]))
+    watched = summary["watched"] or {"windows": 0, "incidents": []}
+    figures.add_row("watched", f"{watched['windows']} days, {len(watched['incidents'])} incidents")
+    if worst := summary["why"]:
+        found = [one["cause"] for one in worst["causes"] if one["verdict"] == "found"] or ["no cause found"]
+        figures.add_row("why", f"{worst['since'][:10]} to {worst['until'][:10]}: {worst['text']}; {', '.join(found)}")
     figures.add_row("void", f"{summary['rows_void']:,} flights cancelled or diverted, out of the denominator")
     figures.add_row("time", ", ".join(f"{step} {seconds:.0f} s" for step, seconds in summary["seconds"].items()))
     figures.add_row("report", os.path.relpath(out / "report.html"))

@@ -16,6 +16,7 @@ from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.replay.replay import Replayed, Week
 from backstay.replay.watched import watched
 from backstay.replay.ways import ways
+from backstay.replay.worst import why_worst
 
 _BOUNDS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 25, 35, 50, 75, 100, 250, 1_000)
 
@@ -55,6 +56,7 @@ def summarise(
         "candidates": [_candidate(version, replayed.judgements[version.number], promoted) for version in judged],
         "ways": ways(project, replayed),
         "watched": watched(project, replayed),
+        "why": why_worst(project, replayed, cohorts),
         "shadow_rows": replayed.shadowed,
         "shadow_rows_shed": replayed.shed,
         "promotions": [_promotion(move) for move in moves],

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from backstay.core.times import instant
 from backstay.evaluation.figures.heat import Cell, heat_map
+from backstay.evaluation.figures.waterfall import WaterfallStep, waterfall
 from backstay.replay import texts
 from backstay.replay.texts import NONE, Summary
 
@@ -69,11 +70,24 @@ def _why(told: Any) -> dict[str, Any] | None:
         return None
     return {
         "span": texts.days(told.get("since"), told.get("until")), "text": str(told.get("text") or ""),
+        "chart": _waterfall(texts.part(told, "waterfall")),
         "causes": [
-            {name: str(one.get(name) or "") for name in ("cause", "verdict", "effect", "next")}
+            {name: str(one.get(name) or "") for name in ("cause", "verdict", "effect", "why", "next")}
             for one in texts.rows(told, "causes")
         ],
     }  # fmt: skip
+
+
+def _waterfall(told: Summary) -> Markup | None:
+    if not told:
+        return None
+    steps = [
+        WaterfallStep(str(one["label"]), one["effect"], one["low"], one["high"], bool(one["rest"]))
+        for one in texts.rows(told, "steps")
+    ]
+    ends = ("offline", told["offline"]), ("online", told["online"])
+    title = f"from offline to online, {told['metric']}"
+    return Markup(waterfall(*ends, steps, title, larger=bool(told["larger"])))  # noqa: S704  escaped there
 
 
 def _words(kind: object) -> str:
