@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from backstay.definitions import Model
+from backstay.registry.versions import ModelVersion
 from bench.monitoring.why.loop import DAY, ONLINE, START, Loop, Served
 from bench.monitoring.why.world import model
 
@@ -38,7 +40,7 @@ def single(loop: Loop) -> Served:
     return Served(loop.records, chosen, version.number, since, until, as_of, judged, loop)
 
 
-def _windowed(chosen, days):  # type: ignore[no-untyped-def]
+def _windowed(chosen: Model, days: int) -> Model:
     from backstay.definitions import RetrainPolicy
 
     chosen.retrain = RetrainPolicy(window=f"{days}d")
@@ -111,7 +113,17 @@ def proxy(loop: Loop) -> Served:
         chosen = loop.strict(model(plan, trees), start, 12, 0.3)
         made.append(loop.train(chosen, start, 12))
         judged = loop.crown(chosen, made[-1], start)
-        loop.sell(loop.serve(chosen, made[0] if "proxy" in plan.mended else made[-1], start, stops[turn + 1]))
+        answers = _best(loop, chosen, made, start) if turn == 3 and "proxy" in plan.mended else made[-1]
+        loop.sell(loop.serve(chosen, answers, start, stops[turn + 1]))
     as_of = stops[-1] + (plan.horizon + 1) * DAY
     loop.clock.advance(as_of)
     return Served(loop.records, chosen, made[-1].number, stops[-2], stops[-1], as_of, judged, loop)
+
+
+def _best(loop: Loop, chosen: Model, made: list[ModelVersion], until: int) -> ModelVersion:
+    """The version that paid best so far."""
+    from bench.monitoring.why.measure import business
+
+    names, mean, _ = business(Served(loop.records, chosen, 0, 0, until, until, (0, 0, 0), loop), until=until)
+    best = names[int(np.argmax(mean))]
+    return next(one for one in made if one.number == best)

@@ -69,9 +69,9 @@ class Graded:
 
 
 def lost(served: Served) -> float:
-    """What the last version's decisions pay less than those of the best one, as a share."""
-    _, mean, _ = business(served)
-    return float(1.0 - mean[-1] / mean.max())
+    """What the decisions of the last period pay less than those of the version that paid best before, as a share."""
+    before, now = business(served, until=served.since)[1], business(served, since=served.since, until=served.until)[1]
+    return float(1.0 - now[0] / before.max())
 
 
 def material(cause: Cause, served: Served) -> Interval | float | None:

@@ -102,10 +102,12 @@ def gap(served: Served, how: str = "seen") -> Interval:
     return between(told[0], told[1], days[0], days[1])
 
 
-def business(served: Served) -> tuple[tuple[int, ...], np.ndarray, np.ndarray]:
-    """What a prediction of each version paid, in the mean over what it decided on."""
+def business(
+    served: Served, *, since: int | None = None, until: int | None = None
+) -> tuple[tuple[int, ...], np.ndarray, np.ndarray]:
+    """What each version's predictions with T in [since, until) paid, in the mean over what it decided on."""
     records = served.records
-    made = [one for one in records.predictions.scan(until=served.until) if one.decision]
+    made = [one for one in records.predictions.scan(since=since, until=until) if one.decision]
     asked = pl.DataFrame({"ask": [one.keys["ask"] for one in made]})
     paid = records.events.read("sales", known_until=served.as_of).group_by("ask").agg(pl.col("value").sum())
     value = asked.join(paid, on="ask", how="left", maintain_order="left").get_column("value").fill_null(0.0).to_numpy()
