@@ -7,7 +7,20 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from backstay import Ask, Count, DataRules, Entity, EventSource, FeatureSet, Label, Model, Monitor, Windowed
+from backstay import (
+    Ask,
+    Count,
+    DataRules,
+    Entity,
+    EventSource,
+    FeatureSet,
+    IncidentPolicy,
+    Label,
+    Model,
+    Monitor,
+    RetrainPolicy,
+    Windowed,
+)
 from backstay.core.errors import BackstayError, DefinitionError
 from backstay.core.times import DAY
 from backstay.registry.declared import declared_features, declared_signature
@@ -73,3 +86,25 @@ def test_what_makes_no_sense_is_refused(wrong: Callable[[], object], said: str) 
     with pytest.raises(BackstayError) as caught:
         wrong()
     assert said in f"{caught.value} {caught.value.where} {caught.value.expected}"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Monitor(persistence=3),  # type: ignore[arg-type]
+        lambda: Monitor(persistence=(2.5, 3)),  # type: ignore[arg-type]
+        lambda: Monitor(effect="0.1"),  # type: ignore[arg-type]
+        lambda: Monitor(references=None),  # type: ignore[arg-type]
+        lambda: DataRules(nulls="5%"),  # type: ignore[arg-type]
+        lambda: DataRules(outside=float("nan")),
+        lambda: IncidentPolicy(runbook={"dataquality": "https://wiki"}),
+        lambda: IncidentPolicy(runbook=None),  # type: ignore[arg-type]
+        lambda: IncidentPolicy(owner=["a"]),  # type: ignore[arg-type]
+        lambda: IncidentPolicy(clean="3"),  # type: ignore[arg-type]
+        lambda: RetrainPolicy(psi="0.2"),  # type: ignore[arg-type]
+        lambda: RetrainPolicy(retrain_on=None),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_of_another_type_is_refused_by_its_name(made: Callable[[], object]) -> None:
+    with pytest.raises(DefinitionError, match="expected"):
+        made()

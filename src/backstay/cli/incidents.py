@@ -210,7 +210,7 @@ def alerts(
 
     Run it when definitions change, and load what it writes. The rules go by the servers' metrics and by gauges of
     what is watched, which --metrics writes once, and `watch --metrics` after each tick. --trial shows whether the
-    notifiers of [notify] arrive, before there is an incident.
+    notifiers of the settings `notify` arrive, before there is an incident.
     """
     with Shell(ctx, project, home, as_json) as shell:
         if out is None and metrics is None and not trial:

@@ -58,7 +58,7 @@ def monitor(
         if html is not None:
             from backstay.project.monitoring_page import render
 
-            html.write_text(render(found), encoding="utf-8")
+            shell.save(html, render(found))
         told = found.as_dict() | {"html": None if html is None else str(html)}
         shell.show(told, block(_head(found), title=f"model {found.model}"), "", *_parts(found))
         if html is not None:

@@ -62,7 +62,7 @@ def _model(model: dict[str, Any]) -> Any:
         parts = [f"{one['name']} {'shadows ' if one['shadow'] else ''}{one['share']:.2%}" for one in route["parts"]]
         facts["route"] = f"champion {route['champion']:.2%}, {', '.join(parts)}: {route['why']}"
     if model["incidents"]:
-        facts["incidents"] = "\n".join(f"{one['number']} {one['state']}: {one['text']}" for one in model["incidents"])
+        facts["incidents"] = "\n".join(f"#{one['number']}, {one['state']}: {one['text']}" for one in model["incidents"])
     facts["objective"] = model["objective"]
     facts["open candidates"] = ", ".join(map(str, model["open_candidates"]))
     facts["predictions"] = count(model["predictions"])

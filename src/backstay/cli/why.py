@@ -10,7 +10,6 @@ import typer
 from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, ProjectOption
 from backstay.cli.shell import Shell
 from backstay.cli.tables import block, count, share, table, when
-from backstay.core.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,10 +51,7 @@ def why(
         if html is not None:
             from backstay.investigation.page import page
 
-            try:
-                html.write_text(page(found), encoding="utf-8")
-            except OSError as error:
-                raise InputError(f"it cannot be written: {error.strerror}", where=str(html)) from None
+            shell.save(html, page(found))
         shell.show(found.as_dict(), *_shown(found))
         if html is not None:
             shell.note(f"the page is {html}")
@@ -70,7 +66,7 @@ def _shown(found: Investigation) -> list[RenderableType]:
         "offline": f"{found.metric} {found.offline.value}, {count(found.offline.rows)} rows: {found.offline.said}",
         "online": f"{found.metric} {found.online.value}, {count(found.online.rows)} rows, "
         f"{share(found.online.maturity)} mature",
-        "worse by": f"{found.gap}; a cause counts from {found.material:.4f}",
+        "worse by": f"{found.gap}; a cause counts from {found.material:.4f}" if found.material else str(found.gap),
         "notes": "; ".join(found.notes) or None,
     }
     parts: list[RenderableType] = [block({name: value for name, value in facts.items() if value}), ""]
@@ -85,7 +81,12 @@ def _shown(found: Investigation) -> list[RenderableType]:
         }
         parts += [block({name: value for name, value in told.items() if value}), ""]
     if not found.ranked:
-        parts += ["No cause was found.", ""]
+        unpriced = [one for one in found.verdicts if one.evidence.get("wrong")]
+        if unpriced:
+            told = {one.cause.words: f"{one.why}. To do: {one.next}" for one in unpriced}
+            parts += [block(told, title="wrong, and not priced yet"), ""]
+        else:
+            parts += ["No cause was found.", ""]
     rows = [(one.cause.words, one.state.value, one.why) for one in found.verdicts if not one.found]
     parts.append(table(("~looked at as well", "~verdict", "why"), rows, empty="nothing else"))
     return parts

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 from backstay.core.errors import DefinitionError
 from backstay.core.times import duration
 
+CAUSES = ("input_drift", "data_quality", "skew", "score_drift", "estimated_loss", "realised_loss")
+"""The kinds of what a monitor signals."""
+
 
 @dataclass(frozen=True, slots=True)
 class IncidentPolicy:
@@ -31,13 +34,22 @@ class IncidentPolicy:
 
     def __post_init__(self) -> None:
         where = "IncidentPolicy"
+        if not isinstance(self.owner, str):
+            raise DefinitionError(f"owner {self.owner!r}", where=where, expected='a name, such as "risk desk"')
         duration(self.together, where=f"{where}.together")
         duration(self.grace, where=f"{where}.grace")
         duration(self.silent, where=f"{where}.silent")
-        if self.clean < 1:
-            raise DefinitionError(f"clean {self.clean}", where=where, expected="at least 1 window")
+        if not isinstance(self.clean, int) or isinstance(self.clean, bool) or self.clean < 1:
+            raise DefinitionError(f"clean {self.clean!r}", where=where, expected="at least 1 window")
+        if not isinstance(self.runbook, str | Mapping):
+            raise DefinitionError(
+                f"runbook {self.runbook!r}", where=where, expected="a link, or links by kind of cause"
+            )
+        for kind in () if isinstance(self.runbook, str) else self.runbook:
+            if kind not in CAUSES:
+                raise DefinitionError(f"runbook of {kind!r}", where=where, expected=f"of {', '.join(CAUSES)}")
         for link in [self.runbook] if isinstance(self.runbook, str) else self.runbook.values():
-            if link and urlsplit(link).scheme not in ("http", "https"):
+            if link and urlsplit(str(link)).scheme not in ("http", "https"):
                 raise DefinitionError(f"runbook {link!r}", where=where, expected="a link, such as https://wiki/late")
 
     def runbook_of(self, kind: str) -> str:

@@ -98,11 +98,11 @@ class Model:
         self.retrain = retrain or RetrainPolicy()
         self.data = data or DataPolicy()
         self.tuning, self.objective, self.stakes = tuning, objective, stakes
-        self.incidents = incidents or IncidentPolicy()
-        self._check_promised()
+        self.incidents = IncidentPolicy() if incidents is None else incidents
         self.slices = checked_slices(slices, {*features.keys, *(one.name for one in features)}, self.where)
         self.fairness, self.rollout = fairness, checked_rollout(rollout, self.keys, self.where)
         self.monitor = checked_monitor(monitor, self.keys, [one.name for one in features], self.where)
+        self._check_promised()
         if fairness is not None:
             fairness.check(self.keys, self.where)
         self.position, self.business = position, business
@@ -114,6 +114,18 @@ class Model:
             raise DefinitionError(
                 f"objective={self.objective!r} is no objective", where=self.where, expected="Objective(...)",
                 fix='write Objective(latency="50ms", why="...")',
+            )  # fmt: skip
+        if not isinstance(self.incidents, IncidentPolicy):
+            raise DefinitionError(
+                f"incidents={self.incidents!r} is no policy", where=self.where, expected="IncidentPolicy(...)",
+                fix='write IncidentPolicy(owner="risk desk")',
+            )  # fmt: skip
+        signalled = {"psi", "realised", "estimated"} & set(self.retrain.retrain_on)
+        if self.monitor is None and signalled == set(self.retrain.retrain_on):
+            raise DefinitionError(
+                f"retrain_on={self.retrain.retrain_on!r}, and nothing is watched", where=self.where,
+                expected='"cadence" or "volume" where monitor=None: the others are what a monitor says',
+                fix="leave monitor=None out",
             )  # fmt: skip
         if self.stakes not in ("low", "high"):
             raise DefinitionError(f"stakes={self.stakes!r}", where=self.where, expected='"low" or "high"')

@@ -42,9 +42,12 @@ class DataRules:
     freshness: bool = True
 
     def __post_init__(self) -> None:
+        _numbers(self, "DataRules", "nulls", "unseen", "outside", "defaults", "volume", "volume_above")
         for name in ("nulls", "unseen", "defaults", "volume"):
             if not 0 <= getattr(self, name) <= 1:
                 _refuse("DataRules", f"{name} {getattr(self, name)}", "a share, from 0 to 1")
+        if self.outside < 0:
+            _refuse("DataRules", f"outside {self.outside}", "widths of the range, 0 or more")
         if not self.volume_above > 1:
             _refuse("DataRules", f"volume_above {self.volume_above}", "a factor above 1, or inf")
 
@@ -90,8 +93,11 @@ class Monitor:
     cost: float | None = None
 
     def __post_init__(self) -> None:
+        _numbers(self, "Monitor", "effect", "severe", "level", "minimum_rows", "together", "parity", "margin")
         for name in ("references", "entity", "leave_out"):
             given = getattr(self, name)
+            if not isinstance(given, str | Sequence):
+                _refuse("Monitor", f"{name} {given!r}", "a name, or several")
             object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
         width = self.width
         if width < HOUR or (DAY % width and width % DAY):
@@ -105,7 +111,8 @@ class Monitor:
 
     def _check_rest(self) -> None:
         times = self.persistence
-        if len(tuple(times)) != 2 or not 1 <= times[0] <= times[1] <= 30:
+        whole = isinstance(times, Sequence) and all(isinstance(one, int) for one in times)
+        if not whole or len(times) != 2 or not 1 <= times[0] <= times[1] <= 30:
             _refuse("Monitor", f"persistence {times!r}", "(k, m): k of the last m windows, at most 30")
         unknown = [name for name in self.references if name not in REFERENCES]
         if unknown or not self.references:
@@ -125,6 +132,14 @@ class Monitor:
     def width(self) -> int:
         """How long a window is, in microseconds."""
         return duration(self.window, where="Monitor.window")
+
+
+def _numbers(given: object, where: str, *names: str) -> None:
+    """`DefinitionError` for a field that is no number."""
+    for name in names:
+        value = getattr(given, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+            _refuse(where, f"{name} {value!r}", "a number")
 
 
 def checked_monitor(

@@ -49,6 +49,8 @@ class RetrainPolicy:
         duration(self.cooldown, where=f"{where}.cooldown")
         if self.window is not None:
             duration(self.window, where=f"{where}.window")
+        if not isinstance(self.retrain_on, str | Sequence):
+            raise DefinitionError(f"retrain_on={self.retrain_on!r}", where=where, expected="one reason or several")
         given = (self.retrain_on,) if isinstance(self.retrain_on, str) else tuple(self.retrain_on)
         object.__setattr__(self, "retrain_on", given)
         unknown = [one for one in given if one not in REASONS]
@@ -57,8 +59,8 @@ class RetrainPolicy:
                 f"retrain_on={unknown[0]!r}", where=where, expected=f"of {', '.join(map(repr, REASONS))}",
                 fix='for example retrain_on=("cadence", "psi")',
             )  # fmt: skip
-        if not 0 < self.psi < float("inf"):
-            raise DefinitionError(f"psi {self.psi}", where=where, expected="above 0, such as 0.2")
+        if not (isinstance(self.psi, int | float) and 0 < self.psi < float("inf")):
+            raise DefinitionError(f"psi {self.psi!r}", where=where, expected="above 0, such as 0.2")
         if (VOLUME in given) != (self.rows is not None) or (self.rows is not None and self.rows < 1):
             raise DefinitionError(
                 f"retrain_on={given}, rows={self.rows}", where=where,

@@ -228,8 +228,12 @@ def _nothing(case: Case, offline: Quality, online: Quality, why: str) -> Investi
     """Where there is no gap to speak of: what inputs are wrong is told all the same, without its price."""
     mends = {one.cause: one for one in case.replays}
     verdicts = tuple(
-        cannot_tell(cause, f"{mends[cause].why}; what that costs, {why}" if cause in mends else why,
-                    log="wait for labels", **(mends[cause].evidence if cause in mends else {}))
+        cannot_tell(
+            cause, f"{mends[cause].why}; what that costs cannot be told: {why}", log=FIXES[cause],
+            **mends[cause].evidence, wrong=True,
+        )
+        if cause in mends
+        else cannot_tell(cause, case.missing.get(cause, why), log="wait for labels")
         for cause in Cause
     )  # fmt: skip
     return Investigation(

@@ -42,7 +42,8 @@ def skew(case: Case, cause: Cause, whole: Matured, bar: Bar) -> Mended:
         try:
             found.append((replay, _price(case, replay, whole, bar)))
         except NotEnough as error:
-            return Mended(cannot_tell(cause, f"{replay.why}, and {error.what}", log="wait for labels"))
+            why = f"{replay.why}; what that costs cannot be told: {error.what}"
+            return Mended(cannot_tell(cause, why, log=FIXES[cause], wrong=True))
     if not found:
         if cause in case.missing:
             return Mended(cannot_tell(cause, case.missing[cause]))

@@ -24,7 +24,6 @@ from backstay.monitoring.incidents import (
     OPEN,
     REOPENED,
     RESOLVED,
-    SNOOZED,
     UPSTREAM,
     WORSENED,
     Incident,
@@ -234,8 +233,8 @@ def _after(
         why = f"{policy.clean} clean windows in a row, the last until {instant_text(end)}"
         return replace(after, state=RESOLVED, until=None, ended=end, event=ENDED, who="", why=why)
     if rung(after.severity) > rung(incident.severity):
-        state = OPEN if incident.state == SNOOZED else incident.state
-        return replace(after, state=state, until=None, event=WORSENED, who="", why=after.text)
+        # Whoever acknowledged it did so at another severity: it asks for a person again, whose it stays.
+        return replace(after, state=OPEN, until=None, event=WORSENED, who="", why=after.text)
     if fresh:
         return replace(after, event=GREW, who="", why=f"{_named(fresh)} too")
     return after

@@ -29,6 +29,9 @@ from backstay.replay.following import followed, shadows_done
 from backstay.replay.server import ServerProcess
 from backstay.replay.world import Slice, World
 
+PLANTED = "planted fault"
+"""How the note begins of a version that was trained on purpose on altered rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Planted:
@@ -174,7 +177,7 @@ def _turn(project: Project, out: Replayed, now: int, client: Client, faults: lis
 
 def _plant(project: Project, model: Model, fault: Planted) -> int:
     now = project.clock.now()
-    return project.train(model.name, as_of=now, alter=fault.alter, note=f"planted fault: {fault.note}").number
+    return project.train(model.name, as_of=now, alter=fault.alter, note=f"{PLANTED}: {fault.note}").number
 
 
 def _week(project: Project, out: Replayed, watch: Watch) -> None:

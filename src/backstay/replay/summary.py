@@ -15,7 +15,7 @@ from backstay.project import Project
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.replay.replay import Replayed, Week
 from backstay.replay.watched import watched
-from backstay.replay.ways import ways
+from backstay.replay.ways import noted, ways
 from backstay.replay.worst import why_worst
 
 _BOUNDS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 25, 35, 50, 75, 100, 250, 1_000)
@@ -106,7 +106,7 @@ def _candidate(version: ModelVersion, judgement: Judgement, promoted: Mapping[in
         "rows": judgement.rows,
         "final": judgement.final,
         "promoted": version.number in promoted,
-        "note": manifest.note,
+        **noted(manifest.note),
         "judged_from": instant_text(judgement.start),
         "judged_to": instant_text(judgement.end),
         "checks": decision["checks"],

@@ -18,7 +18,7 @@ from backstay.lifecycle.judge import GATE
 from backstay.lifecycle.rollouts import Turn, history
 from backstay.project import Project
 from backstay.registry.versions import AliasMove, ModelVersion
-from backstay.replay.replay import Replayed
+from backstay.replay.replay import PLANTED, Replayed
 from backstay.rollout.stages import CANARY, PROMOTING, SHADOW
 from backstay.storage.ports import Entry
 
@@ -47,7 +47,7 @@ def _way(
     end, at, cause, reason = _end(gates, turns, reigns, moves)
     return {
         "version": version.number,
-        "note": version.manifest.note,
+        **noted(version.manifest.note),
         "trained_at": instant_text(version.at),
         "gates": [
             {
@@ -113,3 +113,9 @@ def _end(
     if decision["verdict"] == "PASS":
         return "waits", final[-1].at, "", "it passed its gate, and waits until the rollout before it has ended"
     return "gate", final[-1].at, decision["verdict"], str(decision["reason"])
+
+
+def noted(note: str) -> dict[str, str]:
+    """A version's note: of a fault that was planted, or of what made the training due."""
+    planted = note.startswith(PLANTED)
+    return {"note": note if planted else "", "due": "" if planted else note}

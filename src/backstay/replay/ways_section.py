@@ -48,6 +48,7 @@ def _row(way: Summary, year: str) -> dict[str, Any]:
     return {
         "name": f"v{way.get('version')}",
         "note": str(way.get("note") or ""),
+        "due": str(way.get("due") or ""),
         "gates": [
             {
                 "verdict": texts.verdict(gate), "kind": charts.VERDICTS.get(texts.verdict(gate), "insufficient"),

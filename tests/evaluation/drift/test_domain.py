@@ -107,6 +107,8 @@ def test_volume_freshness_and_defaults():
         State.OK, State.DRIFT, State.DRIFT, State.DRIFT,
     ]  # fmt: skip
     assert volume(900, [10, 9_000, 400, 30, 2_000, 77]).state is State.UNDERPOWERED  # anything goes there
+    assert volume(0, [*usual, 0]).state is State.DRIFT  # a holiday hides no outage
+    assert volume(0, [*usual, 0, 0]).state is State.DRIFT
     assert freshness(None, 1).state is State.NO_DATA
     assert freshness(1_000_000, 2_000_000).state is State.OK
     assert defaults(10, 1_000, usual=0.01).state is State.OK

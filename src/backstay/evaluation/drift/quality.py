@@ -80,7 +80,8 @@ def volume(rows: int, before: Sequence[int], rule: QualityRule | None = None) ->
     """Rows of a window beside those of like windows before (the same weekday, say).
 
     Too much or too few is both: beyond `rule.volume` times the median, and outside the range in which one more of the
-    windows before would fall (Student's, of logarithms, at the level).
+    windows before would fall (Student's, of logarithms, at the level). Their spread is that of the middle half: a
+    holiday among them, or an outage that has been going on, does not hide the next one.
 
     >>> volume(40, [1000, 1100, 950, 1020, 1010, 990]).state.value, volume(40, [10, 5000]).state.value
     ('DRIFT', 'NO_DATA')
@@ -92,9 +93,10 @@ def volume(rows: int, before: Sequence[int], rule: QualityRule | None = None) ->
     usual = float(np.median(before))
     times = (rows + 0.5) / (usual + 0.5)
     logs = np.log(np.asarray(before, np.float64) + 0.5)
-    reach = student_quantile(1.0 - rule.level / 2, len(logs) - 1) * float(logs.std(ddof=1))
-    reach *= math.sqrt(1.0 + 1.0 / len(logs))
-    away = abs(math.log(rows + 0.5) - float(logs.mean()))
+    middle = float(np.median(logs))
+    spread = 1.4826 * float(np.median(np.abs(logs - middle)))  # of normal values, their standard deviation
+    reach = student_quantile(1.0 - rule.level / 2, len(logs) - 1) * spread * math.sqrt(1.0 + 1.0 / len(logs))
+    away = abs(math.log(rows + 0.5) - middle)
     odd = not 1.0 / rule.volume <= times <= rule.volume
     state = State.DRIFT if odd and away > reach else State.OK
     if state is State.OK and reach > math.log(rule.volume) * 3:
