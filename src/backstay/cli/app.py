@@ -230,7 +230,7 @@ _add(app, "shadow", shadow.shadow, _SERVE, "shadow 4 --html shadow.html")
 _add(app, "compact", serving.compact, _SERVE, "compact")
 _add(app, "status", watching.status, _WATCH, "status --as-of 2013-07-01")
 _add(app, "quality", watching.quality, _WATCH, "quality --as-of 2013-07-01")
-_add(app, "monitor", monitoring.monitor, _WATCH, "monitor --since 2013-06-01 --html monitor.html")
+_add(app, "monitor", monitoring.monitor, _WATCH, "monitor --since 2013-06-01 --until 2013-07-01 --html monitor.html")
 _add(app, "slices", slices.slices, _WATCH, "slices 3 --triples")
 _add(
     app, "counterfactual", counterfactual.counterfactual, _WATCH,

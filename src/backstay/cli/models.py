@@ -266,7 +266,8 @@ def tick(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Do what the policies say is due now: carry rollouts on, judge, promote, train a new candidate; then `compact`.
+    """Do what the policies say is due now: look at closed windows, open incidents and tell people, carry rollouts on,
+    judge, promote, train a new candidate; then `compact`.
 
     Run it from a timer, once a day for example: a second run at the same moment finds nothing to do. Without --model it
     is of all models, and --json is then, where there are several, what each did by its name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from backstay.core.errors import InputError
 from backstay.core.times import instant
 from backstay.project.traffic import Traffic
 
@@ -49,4 +50,8 @@ class Watching(Traffic):
         self.permits.model(chosen, "investigate", "read_offline")
         moment = self.clock.now() if as_of is None else instant(as_of, where="as_of")
         begin, end = (None if one is None else instant(one, where="since, until") for one in (since, until))
+        if begin is not None and end is not None and begin >= end:
+            raise InputError(
+                f"since is {since}, and until {until}", where="since, until", expected="a span that ends later"
+            )
         return why(self.records, chosen, since=begin, until=end, as_of=moment)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from backstay.core.errors import InputError
-from backstay.core.times import DAY
+from backstay.core.times import DAY, instant_text
 from backstay.definitions import Model, Monitor
 from backstay.evaluation.drift import Domain, domain_classifier
 from backstay.lifecycle.monitoring.counting import Answerer, Counted, Counting
@@ -28,6 +28,8 @@ from backstay.storage.predictions import Prediction
 
 LATEST = 30
 """Windows that a report is about, where nothing else is asked for."""
+MOST = 1_000
+"""Windows that one report is about at most: some three years of days."""
 _ROWS = 5_000
 """Rows that the domain classifier looks at, on each side."""
 
@@ -80,11 +82,21 @@ def _asked(
     if monitor is None:
         raise InputError("it is not monitored", where=f"model {model.name!r}", fix="declare monitor=Monitor()")
     width, end = monitor.width, min(records.clock.now() if until is None else until, records.clock.now())
-    windows = list(closed(width, end - LATEST * width if since is None else since, end))
+    if since is not None and until is not None and since >= until:
+        raise InputError(
+            f"it begins at {instant_text(since)}, and ends at {instant_text(until)}", where="since, until",
+            expected="a span that begins before it ends",
+        )  # fmt: skip
+    windows = list(closed(width, end // width * width - LATEST * width if since is None else since, end))
+    if len(windows) > MOST:
+        raise InputError(
+            f"{len(windows):,} windows are in that span", where="since, until", expected=f"at most {MOST:,}",
+            fix="end it where nothing was served any more: --until",
+        )  # fmt: skip
     if not windows:
         raise InputError(
             "no window is closed in that span", where="since, until", expected=f"windows of {monitor.window}",
-            fix="ask for a longer span, or wait for the end of the window",
+            fix=f"ask for a longer span, or wait until {instant_text(end // width * width + width)}",
         )  # fmt: skip
     return monitor, windows
 
