@@ -22,6 +22,7 @@ from bench.monitoring.why.faults import control, mended, paired, planted
 from bench.monitoring.why.loop import Served, lived
 from bench.monitoring.why.measure import MATERIAL, business, gap
 from bench.monitoring.why.plan import Plan
+from bench.monitoring.why.world import sales
 
 ATTEMPTS = 10
 UNMOVED = 0.5
@@ -107,7 +108,10 @@ def asked(served: Served) -> tuple[Investigation | None, float, str]:
     """What the investigator says, what it takes in seconds, and its error, if it failed."""
     begin = perf_counter()
     try:
-        told = why(served.records, served.model, since=served.since, until=served.until, as_of=served.as_of)
+        told = why(
+            served.records, served.model, since=served.since, until=served.until, as_of=served.as_of,
+            sources={sales.name: sales},
+        )  # fmt: skip
     except Exception as error:  # noqa: BLE001 - one that fails has not found it
         return None, perf_counter() - begin, f"{type(error).__name__}: {error}"
     return told, perf_counter() - begin, ""

@@ -54,4 +54,4 @@ class Watching(Traffic):
             raise InputError(
                 f"since is {since}, and until {until}", where="since, until", expected="a span that ends later"
             )
-        return why(self.records, chosen, since=begin, until=end, as_of=moment)
+        return why(self.records, chosen, since=begin, until=end, as_of=moment, sources=self.definitions.sources)

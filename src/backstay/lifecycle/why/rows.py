@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ import polars as pl
 
 from backstay.core.errors import InputError, NotFoundError
 from backstay.core.times import DAY, duration, instant_text
-from backstay.definitions import Model
+from backstay.definitions import EventSource, Model
+from backstay.features.cells import superseded
 from backstay.features.labels import join_labels
 from backstay.features.offline import feature_rows
 from backstay.features.trainingset import asked_rows
@@ -107,7 +108,7 @@ def _of_vector(model: Model, statuses: Bytes) -> Bytes:
     return np.ascontiguousarray(statuses[:, [places[name] for name in model.features.vector]])
 
 
-def online_rows(records: Records, model: Model, one: Answered, as_of: int) -> Rows:
+def online_rows(records: Records, model: Model, one: Answered, as_of: int, sources: Mapping[str, EventSource]) -> Rows:
     """The online side."""
     found, vector = one.found, served_vector(model, one.found)
     statuses = np.frombuffer(b"".join(row.statuses for row in found), np.uint8).reshape(len(found), -1)
@@ -115,15 +116,18 @@ def online_rows(records: Records, model: Model, one: Answered, as_of: int) -> Ro
         records, model, one.frame, as_of, ids=[row.id for row in found], vector=vector,
         statuses=_of_vector(model, statuses), score=np.array([row.score for row in found]),
         decision=np.array([row.decision for row in found], np.bool_),
-        chance=np.array([row.chance for row in found]),
+        chance=np.array([row.chance for row in found]), sources=sources,
     )  # fmt: skip
 
 
-def offline_rows(records: Records, model: Model, one: Judged, threshold: float) -> Rows:
+def offline_rows(
+    records: Records, model: Model, one: Judged, threshold: float, sources: Mapping[str, EventSource]
+) -> Rows:
     """The offline side."""
     return _rows(
         records, model, one.frame, one.as_of, ids=(), vector=one.vector, statuses=one.statuses, score=one.score,
         decision=one.score >= threshold, chance=np.ones(len(one.score)),
+        sources=sources,
     )  # fmt: skip
 
 
@@ -139,7 +143,7 @@ def served_vector(model: Model, found: Sequence[Prediction]) -> Inputs:
 
 def _rows(
     records: Records, model: Model, frame: pl.DataFrame, as_of: int, *, ids: Sequence[str], vector: Inputs,
-    statuses: Bytes, score: Floats, decision: npt.NDArray[np.bool_], chance: Floats,
+    statuses: Bytes, score: Floats, decision: npt.NDArray[np.bool_], chance: Floats, sources: Mapping[str, EventSource],
 ) -> Rows:  # fmt: skip
     at = frame.get_column("at").to_numpy()
     joined = join_labels(frame.select("at", model.label.key), model.label, records.events, as_of=as_of)
@@ -156,22 +160,33 @@ def _rows(
         ids=ids, at=at, cluster=_clusters(model, frame), label=np.where(mature & ~void, known, np.nan), seen=seen,
         waits=waits, score=score, decision=decision, chance=chance, vector=vector, statuses=statuses,
         position=_position(records, model, frame), item=_items(model, frame),
-        business=business(records, model, frame, as_of), logged=chances,
+        business=business(records, model, frame, as_of, sources), logged=chances,
         wanted=mature & ~void, void=void,
     )  # fmt: skip
 
 
 def label_waits(records: Records, model: Model, frame: pl.DataFrame, as_of: int) -> Floats:
-    """Microseconds after T at which the outcome of each row became known; NaN where it has not, as of a moment."""
+    """Microseconds after T at which the outcome of each row became known; NaN where it has not, as of a moment.
+
+    Of an outcome that was corrected, when it first was known: a correction is no arrival.
+    """
     label = model.label
     try:
         table = records.events.read(label.source.name, known_until=as_of)
     except NotFoundError:
         return np.full(frame.height, np.nan)
-    told = table.with_columns(label=label.value)
     wanted = pl.col("label") if label.occurrence else pl.col("label").is_not_null()
-    told = told.filter(wanted).select(
-        label.key, _happened=pl.col("event_time").to_physical(), _known=pl.col("known_time").to_physical()
+    known, name = pl.col("known_time").to_physical(), label.source.event_id
+    stands = pl.Series("_stands", np.ones(table.height, np.bool_))
+    if name is not None:
+        stands = pl.Series("_stands", superseded(table, name) > as_of)
+    told = table.with_columns(stands, label=label.value).filter(wanted)
+    if name is not None:
+        known = pl.when(pl.col(name).is_null()).then(known).otherwise(known.min().over(name))
+    told = (
+        told.with_columns(_happened=pl.col("event_time").to_physical(), _known=known)
+        .filter("_stands")
+        .select(label.key, "_happened", "_known")
     )
     rows = frame.select("at", label.key).with_row_index("_row")
     first = (
@@ -224,20 +239,34 @@ def _position(records: Records, model: Model, frame: pl.DataFrame) -> Floats:
     return column.get_column(name).cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
-def business(records: Records, model: Model, frame: pl.DataFrame, as_of: int) -> Floats:
-    """The outcome that pays of each row, once its span is over; NaN where it is not, or none is declared.
+def payer(model: Model, sources: Mapping[str, EventSource]) -> EventSource | None:
+    """The declared source of the outcome that pays; None where no outcome, or no such source, is declared."""
+    if model.business is None:
+        return None
+    return ({one.name: one for one in model.sources} | dict(sources)).get(model.business.name.partition(".")[0])
 
-    It is the sum of the column over the events of the row's label key, or else of its entity, within the span.
+
+def business(
+    records: Records, model: Model, frame: pl.DataFrame, as_of: int, sources: Mapping[str, EventSource]
+) -> Floats:
+    """The outcome that pays of each row, once its span is over and its source's delay has passed; NaN where it is not,
+    or neither outcome nor source is declared.
+
+    It is the sum of the column over the events of the row's label key, or else of its entity, within the span; of an
+    event that was corrected, the version that stands as of the moment.
     """
-    if model.business is None or model.label.key not in frame.columns:
+    source = payer(model, sources)
+    if model.business is None or source is None or model.label.key not in frame.columns:
         return np.full(frame.height, np.nan)
-    source, _, column = model.business.name.partition(".")
+    column = model.business.name.partition(".")[2]
     within = duration(model.business.within, where="within")
     out = np.zeros(frame.height)
     try:
-        events = records.events.read(source, known_until=as_of)
+        events = records.events.read(source.name, known_until=as_of)
     except NotFoundError:
         return np.full(frame.height, np.nan)
+    if source.event_id is not None:
+        events = events.filter(superseded(events, source.event_id) > as_of)
     keys = [model.label.key] if model.label.key in events.columns else [k for k in model.keys if k in events.columns]
     if not keys or column not in events.columns:
         return np.full(frame.height, np.nan)
@@ -251,7 +280,7 @@ def business(records: Records, model: Model, frame: pl.DataFrame, as_of: int) ->
         .agg(pl.col("_value").sum())
     )
     out[sums.get_column("_row").to_numpy()] = sums.get_column("_value").to_numpy()
-    return np.where(frame.get_column("at").to_numpy() + within <= as_of, out, np.nan)
+    return np.where(frame.get_column("at").to_numpy() + within + source.delay <= as_of, out, np.nan)
 
 
 def logged(records: Records, model: Model, frame: pl.DataFrame) -> Floats:

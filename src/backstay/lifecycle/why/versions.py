@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from backstay.core.times import DAY
-from backstay.definitions import Model
+from backstay.definitions import EventSource, Model
 from backstay.evaluation.interval import NotEnough
 from backstay.investigation.case import Past, Rows
 from backstay.investigation.pricing import quality, worse
@@ -27,7 +28,10 @@ VERSIONS, ROWS = 12, 4_000
 """The newest versions that are looked at, and how many answers of each."""
 
 
-def past(records: Records, model: Model, offline: Rows, online: Rows, until: int, as_of: int) -> Past | None:
+def past(
+    records: Records, model: Model, offline: Rows, online: Rows, until: int, as_of: int,
+    sources: Mapping[str, EventSource],
+) -> Past | None:  # fmt: skip
     """What versions answered until a moment; None where nothing is to be said by it: nothing was explored online, and
     no outcome that pays is declared."""
     if model.business is None and not (online.chance < 1.0).any():
@@ -42,7 +46,7 @@ def past(records: Records, model: Model, offline: Rows, online: Rows, until: int
     chosen = dict(sorted(numbers.items())[-VERSIONS:])
     thinned = {number: found[:: -(-len(found) // ROWS)] for number, found in chosen.items()}
     version, items = _chosen(model, thinned)
-    known, metric, mean, error = _paid(records, model, thinned, offline, as_of)
+    known, metric, mean, error = _paid(records, model, thinned, offline, as_of, sources)
     return Past(version, items, known, metric, mean, error)
 
 
@@ -59,8 +63,9 @@ def _chosen(model: Model, groups: dict[int, list[Prediction]]) -> tuple[Ints, In
 
 
 def _paid(
-    records: Records, model: Model, groups: dict[int, list[Prediction]], offline: Rows, as_of: int
-) -> tuple[tuple[int, ...], Floats, Floats, Floats]:
+    records: Records, model: Model, groups: dict[int, list[Prediction]], offline: Rows, as_of: int,
+    sources: Mapping[str, EventSource],
+) -> tuple[tuple[int, ...], Floats, Floats, Floats]:  # fmt: skip
     """By version its metric on the same offline rows, and the mean outcome that pays of what it decided on."""
     none = ((), np.empty(0), np.empty(0), np.empty(0))
     if model.business is None:
@@ -75,7 +80,7 @@ def _paid(
         if key not in frame.columns:
             kind = model.ask.source.schema[key]
             frame = frame.with_columns(pl.Series(key, [one.keys.get(key) for one in found], kind))
-        paid = business(records, model, frame, as_of)
+        paid = business(records, model, frame, as_of, sources)
         value.append(paid if model.business.better == "higher" else -paid)
         version.append(np.full(len(found), number))
         day.append(frame.get_column("at").to_numpy() // DAY)
