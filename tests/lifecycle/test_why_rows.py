@@ -10,7 +10,7 @@ import polars as pl
 from backstay import Ask, Entity, EventSource, FeatureSet, Label, Latest, Model, Request
 from backstay.core.times import DAY, HOUR
 from backstay.definitions.experiments import Metric
-from backstay.lifecycle.why.rows import business, label_waits
+from backstay.lifecycle.why.rows import business, label_waits, of_asked
 from tests.lifecycle.signalled import START, Watched, made
 
 payments = EventSource(
@@ -67,3 +67,23 @@ def test_a_corrected_outcome_came_when_it_first_was_known() -> None:
     waits = label_waits(watched.records, watched.model, frame, START + DAY) / HOUR
     assert np.isnan(waits[0])
     assert waits[1:].tolist() == [9.0, 1.0]
+
+
+def test_what_was_asked_is_the_nearest_before_its_moment_as_known_then() -> None:
+    watched = Watched()
+    frame = pl.DataFrame({"at": [START + DAY, START, START, START], "trip": ["a", "a", "b", None]})
+
+    def asked(as_of: int) -> list[float | None]:
+        found = of_asked(watched.records, watched.model, frame, ["miles"], START + as_of)
+        return found.get_column("miles").to_list()
+
+    assert asked(DAY) == [None] * 4  # no event of the source ever came
+    cells = {"trip": "a", "place": "x"}
+    _put(watched, "asked", (0, 0, {**cells, "miles": 1.0}), (DAY, DAY, {**cells, "miles": 2.0}),
+         (1, 1, {**cells, "trip": "b", "miles": 3.0}))  # fmt: skip
+    before = asked(2 * DAY)
+    assert before == [2.0, 1.0, 3.0, None]
+    # Somebody asks about the same again, and an event comes late: what was known on day 2 is as it was.
+    _put(watched, "asked", (9 * DAY, 9 * DAY, {**cells, "miles": 8.0}), (HOUR, 9 * DAY, {**cells, "miles": 9.0}))
+    assert asked(2 * DAY) == before
+    assert asked(9 * DAY) == before

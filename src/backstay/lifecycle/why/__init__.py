@@ -62,7 +62,7 @@ def case_of(
     notes = [f"{one.left_out:,} answers of other versions are left out"] if one.left_out else []
     replays: tuple[Replay, ...] = ()
     if one.comparable:
-        replays = tuple(Replays(records, model, one, claim, online, offline, answer).all())
+        replays = tuple(Replays(records, model, one, claim, online, offline, answer, as_of).all())
     else:
         reason = "what was served was of another definition, or brought its own inputs: it can't be computed again"
         missing |= dict.fromkeys((Cause.STALE, Cause.UNITS, Cause.DEFAULT, Cause.TIME_ZONE, Cause.LATE_JOIN), reason)

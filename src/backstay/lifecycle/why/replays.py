@@ -35,10 +35,11 @@ _GONE = (Status.MISSING, Status.UNAVAILABLE)
 
 @dataclass(slots=True)
 class Amended:
-    """The events record, with some sources changed as they are read."""
+    """The events record as of a moment, with some sources changed as they are read."""
 
     events: EventReader
     changes: Mapping[str, Change]
+    as_of: int
 
     def read(
         self, source: str, *, columns: Sequence[str] | None = None, known_until: int | None = None,
@@ -49,7 +50,7 @@ class Amended:
                 source, columns=columns, known_until=known_until, known_after=known_after,
                 sequence_until=sequence_until,
             )  # fmt: skip
-        table = self.changes[source](self.events.read(source, sequence_until=sequence_until))
+        table = self.changes[source](self.events.read(source, known_until=self.as_of, sequence_until=sequence_until))
         if known_until is not None:
             table = table.filter(pl.col("known_time").dt.epoch("us") <= known_until)
         return table if columns is None else table.select(columns)
@@ -66,6 +67,7 @@ class Replays:
     online: Rows
     offline: Rows
     answer: Answer
+    as_of: int
     known: Inputs = field(init=False)
     statuses: Bytes = field(init=False)
     base: Floats = field(init=False)
@@ -123,7 +125,7 @@ class Replays:
         if not requests:
             return
         columns = {one.name: self.model.ask.fields.get(one.name, one.name) for one in requests}
-        recorded = of_asked(self.records, self.model, self.one.frame, [*columns.values(), "event_time"])
+        recorded = of_asked(self.records, self.model, self.one.frame, [*columns.values(), "event_time"], self.as_of)
         there = recorded.get_column("_there").fill_null(value=False).to_numpy()
         for one in requests:
             served = _numbers(self.one.frame.get_column(one.name))
@@ -188,7 +190,7 @@ class Replays:
         """Sources whose columns came in another unit, or whose events became known later, or at another hour."""
         for source in self.model.features.sources:
             try:
-                table = self.records.events.read(source.name)
+                table = self.records.events.read(source.name, known_until=self.as_of)
             except NotFoundError:
                 continue
             event, known = (table.get_column(name).to_physical().to_numpy() for name in ("event_time", "known_time"))
@@ -264,7 +266,7 @@ class Replays:
         yield Replay(Cause.LATE_JOIN, "offline", score, vector, changed, names, why, None, lag.since, told)
 
     def _amended(self, source: EventSource, change: Change) -> Amended:
-        return Amended(self.records.events, {source.name: change})
+        return Amended(self.records.events, {source.name: change}, self.as_of)
 
     def _again(
         self, cause: Cause, frame: pl.DataFrame, events: EventReader | None, features: tuple[str, ...], why: str,

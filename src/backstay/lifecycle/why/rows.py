@@ -15,7 +15,7 @@ from backstay.core.times import DAY, duration, instant_text
 from backstay.definitions import EventSource, Model
 from backstay.features.cells import superseded
 from backstay.features.labels import join_labels
-from backstay.features.offline import feature_rows
+from backstay.features.offline import feature_rows, no_events
 from backstay.features.trainingset import asked_rows
 from backstay.investigation.case import Rows
 from backstay.lifecycle.judgement import GATE
@@ -159,7 +159,7 @@ def _rows(
     return Rows(
         ids=ids, at=at, cluster=_clusters(model, frame), label=np.where(mature & ~void, known, np.nan), seen=seen,
         waits=waits, score=score, decision=decision, chance=chance, vector=vector, statuses=statuses,
-        position=_position(records, model, frame), item=_items(model, frame),
+        position=_position(records, model, frame, as_of), item=_items(model, frame),
         business=business(records, model, frame, as_of, sources), logged=chances,
         wanted=mature & ~void, void=void,
     )  # fmt: skip
@@ -218,24 +218,37 @@ def _items(model: Model, frame: pl.DataFrame) -> Ints:
     return frame.select(pl.struct(keys).hash(seed=0).reinterpret(signed=True)).to_series().to_numpy()
 
 
-def of_asked(records: Records, model: Model, frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Columns of the ask source's events for rows, by the label's key; null where there is none, or more than one."""
-    key = model.label.key
+def of_asked(records: Records, model: Model, frame: pl.DataFrame, columns: Sequence[str], as_of: int) -> pl.DataFrame:
+    """Columns of the ask source's events for rows, by the label's key, as known at a moment; null where there is none.
+
+    Of several it is the last at or before the row's T, as it then stands; where all are later, the first.
+    """
+    key, source = model.label.key, model.ask.source
     try:
-        table = records.events.read(model.ask.source.name)
+        table = records.events.read(source.name, known_until=as_of)
     except NotFoundError:
-        table = pl.DataFrame(schema={"event_time": pl.Datetime("us", "UTC"), **model.ask.source.schema})
+        table = no_events(source, ["event_time", "known_time", "sequence", *source.schema])
+    if source.event_id is not None:
+        table = table.filter(superseded(table, source.event_id) > as_of)
     wanted = list(dict.fromkeys(column for column in columns if column in table.columns and column != key))
-    once = table.select(key, *wanted).with_columns(_there=pl.lit(value=True)).unique(key, keep="none")
-    return frame.select(key).join(once, on=key, how="left", maintain_order="left")
+    told = (
+        table.sort("event_time", "known_time", "sequence")
+        .select(key, *wanted, _at=pl.col("event_time").to_physical() - model.ask.before, _there=pl.lit(value=True))
+        .drop_nulls(key)
+    )
+    rows = frame.select(key, _at=pl.col("at")).with_row_index("_row").sort("_at")
+    before = rows.join_asof(told, on="_at", by=key, strategy="backward", check_sortedness=False)
+    without = before.filter(pl.col("_there").is_null()).select(rows.columns)
+    after = without.join_asof(told, on="_at", by=key, strategy="forward", check_sortedness=False)
+    return pl.concat([before.drop_nulls("_there"), after]).sort("_row").drop("_row", "_at")
 
 
-def _position(records: Records, model: Model, frame: pl.DataFrame) -> Floats:
+def _position(records: Records, model: Model, frame: pl.DataFrame, as_of: int) -> Floats:
     """At which place each row was shown: by the request, or by the asked event; NaN where nobody wrote it down."""
     name = model.position
     if name is None:
         return np.full(frame.height, np.nan)
-    column = frame if name in frame.columns else of_asked(records, model, frame, [name])
+    column = frame if name in frame.columns else of_asked(records, model, frame, [name], as_of)
     return column.get_column(name).cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
