@@ -138,9 +138,14 @@ def test_the_model_judged_by_what_it_chose_itself() -> None:
 
 def test_the_metric_rises_and_what_pays_falls() -> None:
     past = Past(np.zeros(0, np.int64), np.zeros(0, np.int64), (1, 2, 3, 4), np.array([0.7, 0.72, 0.75, 0.8]),
-                np.array([10.0, 9.0, 8.5, 7.0]), np.full(4, 0.3))  # fmt: skip
+                np.array([10.0, 9.0, 8.5, 7.0]), np.full(4, 0.3), np.full(4, 28.0), False)  # fmt: skip
     told = investigate(replace(case(9), past=past))
     assert causes(told) == [Cause.PROXY]
+    less = replace(past, business=np.array([10.0, 9.7, 9.4, 9.0]), error=np.full(4, 0.1))
+    told = investigate(replace(case(9), past=less))
+    assert told.of(Cause.PROXY).state is State.CANNOT_TELL  # a season may be so much
+    assert "one after another" in told.of(Cause.PROXY).why
+    assert causes(investigate(replace(case(9), past=replace(less, together=True)))) == [Cause.PROXY]
     better = replace(past, business=past.business[::-1].copy())
     assert not causes(investigate(replace(case(9), past=better)))
 

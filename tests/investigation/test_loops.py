@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -153,7 +155,36 @@ def test_versions_off_the_line_are_told() -> None:
 
 
 def test_business_by_version_leaves_out_what_is_not_known() -> None:
-    names, mean, error = business_by_version([1, 1, 1, 2, 2, 3], [1.0, np.nan, 3.0, 2.0, 2.5, 9.0])
+    names, mean, error, clusters = business_by_version([1, 1, 1, 2, 2, 3], [1.0, np.nan, 3.0, 2.0, 2.5, 9.0])
     assert names == (1, 2)
     assert mean.tolist() == [2.0, 2.25]
     assert (error > 0).all()
+    assert clusters.tolist() == [2.0, 2.0]
+
+
+def test_versions_off_the_line_widen_its_intervals_and_so_do_few_days() -> None:
+    def lost(outcome: list[float], **more: Any) -> Interval:
+        found = agreement([1, 2, 3, 4], outcome, [0.1] * 4, **more)
+        assert not isinstance(found, Insufficient)
+        assert isinstance(found.lost, Interval)
+        return found.lost
+
+    straight, apart = lost([4.0, 3.0, 2.0, 1.0]), lost([4.0, 2.0, 3.0, 1.0])
+    assert apart.high - apart.low > 4 * (straight.high - straight.low)
+    few = lost([4.0, 3.0, 2.0, 1.0], clusters=[2] * 4)
+    many = lost([4.0, 3.0, 2.0, 1.0], clusters=[1_000] * 4)
+    assert few.high - few.low > 2 * (straight.high - straight.low)
+    assert many.high - many.low == pytest.approx(straight.high - straight.low, rel=0.01)
+
+
+def test_a_metric_that_pays_alike_is_no_wrong_proxy_by_few_days() -> None:
+    rng, wrong = np.random.default_rng(5), 0
+    for _ in range(200):
+        day = np.repeat(np.arange(6), 10)
+        value = rng.normal(10.0, 1.0, 6)[day] + rng.normal(0.0, 2.0, day.size)
+        _, mean, error, days = business_by_version(day // 2, value, clusters=day)
+        found = agreement(rng.normal(0.75, 0.01, 3), mean, error, level=0.98, clusters=days)
+        assert not isinstance(found, Insufficient)
+        assert isinstance(found.lost, Interval)
+        wrong += found.lost.high < 0.0 and found.rank < 0.0
+    assert wrong <= 6

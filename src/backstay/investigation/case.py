@@ -103,7 +103,8 @@ class Past:
 
     version: of each answer, the version's number; chosen: what it was about, where the decision was `true`; a number
     numbers: versions that were judged; metric: of each; larger is better. business: of each, the mean outcome that
-             pays, and its standard error
+             pays, and its standard error; days: of each, over how many days that is
+    together: whether all of these answered at one time, and not one after another
     """
 
     version: Ints
@@ -112,6 +113,8 @@ class Past:
     metric: Floats
     business: Floats
     error: Floats
+    days: Floats
+    together: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -272,19 +272,30 @@ def proxy(case: Case, bar: Bar) -> Mechanism:
         return Mechanism(cannot_tell(cause, case.missing[cause], log="Model(business=Metric(...))"))
     if past is None or not past.numbers:
         return Mechanism(cannot_tell(cause, "no version has an outcome that pays", log="Model(business=Metric(...))"))
-    found = agreement(past.metric, past.business, past.error, versions=past.numbers, level=bar.level)
+    found = agreement(
+        past.metric, past.business, past.error, versions=past.numbers, level=bar.level, clusters=past.days
+    )
     if isinstance(found, Insufficient):
         return Mechanism(cannot_tell(cause, found.reason, log="compare more versions by experiments"))
-    return Mechanism(_proxy(found, bar))
+    return Mechanism(_proxy(found, bar, together=past.together))
 
 
-def _proxy(found: Agreement, bar: Bar) -> Verdict:
+SEASON = 0.2
+"""By which share of itself what pays may move with the time of the year, or the market: smaller changes between
+versions that answered one after another may be that, and not theirs."""
+
+
+def _proxy(found: Agreement, bar: Bar, *, together: bool = False) -> Verdict:
     evidence = found.as_dict()
     if not isinstance(found.slope, Interval):
         reason = found.slope.reason if isinstance(found.slope, Insufficient) else ""
         return cannot_tell(Cause.PROXY, reason, log="compare more versions by experiments", **evidence)
     lost = found.lost
     shown = isinstance(lost, Interval) and lost.high < 0.0 and found.slope.estimate < 0.0 and found.rank < 0.0
+    worst = found.business[found.offline.index(min(found.offline))]
+    if shown and not together and isinstance(lost, Interval) and -lost.estimate < SEASON * abs(worst):
+        reason = f"the versions answered one after another, and a season may change what pays by {lost}"
+        return cannot_tell(Cause.PROXY, reason, log="compare versions side by side by an experiment", **evidence)
     why = (
         f"over {len(found.versions)} versions, from the worst to the best by the metric, the outcome that pays changes "
         f"by {lost} (rank correlation {found.rank:+.2f})"

@@ -46,8 +46,8 @@ def past(
     chosen = dict(sorted(numbers.items())[-VERSIONS:])
     thinned = {number: found[:: -(-len(found) // ROWS)] for number, found in chosen.items()}
     version, items = _chosen(model, thinned)
-    known, metric, mean, error = _paid(records, model, thinned, offline, as_of, sources)
-    return Past(version, items, known, metric, mean, error)
+    known, metric, mean, error, days, together = _paid(records, model, thinned, offline, as_of, sources)
+    return Past(version, items, known, metric, mean, error, days, together)
 
 
 def _chosen(model: Model, groups: dict[int, list[Prediction]]) -> tuple[Ints, Ints]:
@@ -65,9 +65,9 @@ def _chosen(model: Model, groups: dict[int, list[Prediction]]) -> tuple[Ints, In
 def _paid(
     records: Records, model: Model, groups: dict[int, list[Prediction]], offline: Rows, as_of: int,
     sources: Mapping[str, EventSource],
-) -> tuple[tuple[int, ...], Floats, Floats, Floats]:  # fmt: skip
+) -> tuple[tuple[int, ...], Floats, Floats, Floats, Floats, bool]:  # fmt: skip
     """By version its metric on the same offline rows, and the mean outcome that pays of what it decided on."""
-    none = ((), np.empty(0), np.empty(0), np.empty(0))
+    none = ((), np.empty(0), np.empty(0), np.empty(0), np.empty(0), False)
     if model.business is None:
         return none
     version, value, day = [], [], []
@@ -86,7 +86,7 @@ def _paid(
         day.append(frame.get_column("at").to_numpy() // DAY)
     if not version:
         return none
-    names, mean, error = business_by_version(
+    names, mean, error, days = business_by_version(
         np.concatenate(version), np.concatenate(value), clusters=np.concatenate(day)
     )
     metric = model.gate.metric
@@ -101,5 +101,11 @@ def _paid(
     kept = [place for place, number in enumerate(names) if number in scores]
     return (
         tuple(int(names[place]) for place in kept), np.array([scores[names[place]] for place in kept]), mean[kept],
-        error[kept],
+        error[kept], days[kept], _together([every for number, every in groups.items() if number in scores]),
     )  # fmt: skip
+
+
+def _together(groups: list[list[Prediction]]) -> bool:
+    """Whether there is a time at which all of these answered: the first and last T of each, on common days."""
+    spans = [(min(one.at for one in found), max(one.at for one in found)) for found in groups]
+    return bool(spans) and max(first for first, _ in spans) + DAY < min(last for _, last in spans)
