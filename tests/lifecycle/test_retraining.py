@@ -58,6 +58,15 @@ def test_bad_data_block_it_also_before_any_tick_wrote_the_incident_and_until_the
     assert isinstance(trigger(one.records, one.model), Trigger)
 
 
+def test_where_nobody_looks_any_more_no_incident_stops_it() -> None:
+    one = life(every="1d")
+    one.window({"place_wind": "data_quality"})
+    one.settle()
+    assert isinstance(trigger(one.records, one.model), Blocked)
+    one.model.monitor = None
+    assert isinstance(trigger(one.records, one.model), Trigger)
+
+
 def test_volume_counts_rows_whose_labels_are_mature() -> None:
     one = life(retrain_on="volume", rows=3)
     one.window({})
@@ -100,6 +109,8 @@ def test_a_tick_trains_by_a_trigger_and_keeps_why(project: Project) -> None:
     assert any("bad data" in one for one in first.waiting)
     project.clock.advance(project.clock.now() + DAY)  # type: ignore[attr-defined]
     _close(project, ("realised_loss", "log_loss", "DRIFT"), ("data_quality", "items", "OK"))
+    assert tick(records, model, project.environment).trained == ()  # one window in order does not end it
+    act(records, model, 1, lambda each, now: resolve(each, "ann", now, "mended"))
     second = tick(records, model, project.environment)
     (version,) = second.trained
     assert second.trigger is not None

@@ -134,7 +134,7 @@ def test_it_ends_by_itself_after_clean_windows_and_comes_back_within_its_grace()
 
 def test_what_was_told_to_be_clean_once_is_clean_until_it_is_named_again_where_anybody_asked() -> None:
     there = after(after([], 0, signal("wind0")), 1, clean("wind0", day=1))
-    for day in range(2, 9):  # nobody asks anything
+    for day in range(2, 6):  # nobody asks anything, but for less long than `silent`
         window = Looked((day * DAY, (day + 1) * DAY), (), entry=day + 1, rows=0)
         there = fold("late", there, window, ORIGINS, POLICY)
     assert (there[0].active, there[0].clean) == (True, 1)
@@ -157,6 +157,37 @@ def test_silence_is_no_clean_window_until_it_has_lasted() -> None:
         if ended is None and not there[0].active:
             ended = day
     assert ended == 7  # five days of silence, the fifth of which is the first of three that count
+
+
+def test_where_nobody_asks_any_more_it_ends_too() -> None:
+    there, ended = after([], 0, signal("wind0", "data_quality")), None
+    for day in range(1, 12):
+        there = fold("late", there, Looked((day * DAY, (day + 1) * DAY), (), day + 1, rows=0), ORIGINS, POLICY)
+        if ended is None and not there[0].active:
+            ended = day
+    assert ended == 7
+
+
+def test_what_a_person_accepts_is_no_news_until_another_version_answers() -> None:
+    word = {"evidence": {"corrupts": False}}
+
+    def window(day: int, version: int | None, *signals: Signal) -> Looked:
+        return Looked((day * DAY, (day + 1) * DAY), signals, day + 1, version=version)
+
+    def told(day: int, **more: object) -> Signal:
+        return replace(signal("channel", "data_quality", day=day), **{**word, **more})  # type: ignore[arg-type]
+
+    there = fold("late", [], window(0, 3, told(0)), ORIGINS, POLICY)
+    there = [resolve(there[0], "ann", DAY + 1000, "a new channel", accept=3)]
+    for day in range(2, 60):
+        assert fold("late", there, window(day, 3, told(day)), ORIGINS, POLICY) == there
+    nulls = told(5, evidence={"corrupts": True})
+    assert fold("late", there, window(5, 3, nulls), ORIGINS, POLICY)[0].event == "reopened"
+    assert fold("late", there, window(5, 4, told(5)), ORIGINS, POLICY)[0].event == "reopened"
+    # Something else brings the incident back: what was accepted stays accepted.
+    (back,) = fold("late", there, window(5, 3, told(5), signal("channel", "skew", day=5)), ORIGINS, POLICY)
+    assert (back.event, back.members[0].clean, back.members[0].accepted) == ("reopened", True, 3)
+    assert Incident.from_dict(back.as_dict()) == back
 
 
 def test_a_flapping_signal_is_one_incident() -> None:

@@ -8,10 +8,15 @@ import pytest
 
 from backstay.core.errors import DefinitionError
 from backstay.core.times import DAY
-from backstay.definitions import IncidentPolicy, RetrainPolicy
+from backstay.definitions import IncidentPolicy, Monitor, RetrainPolicy
+from backstay.evaluation.drift import References
+from backstay.evaluation.states import State
+from backstay.monitoring.assess import Found
+from backstay.monitoring.data import columns, freshness, volumes
 from backstay.monitoring.grouping import Looked, fold
 from backstay.monitoring.incidents import Incident, acknowledge, resolve
 from backstay.monitoring.signals import Signal
+from backstay.monitoring.tally import Tally
 from backstay.monitoring.triggers import Blocked, Evidence, Trigger, due
 
 EVERY = RetrainPolicy(
@@ -83,13 +88,42 @@ def test_nothing_is_learned_from_corrupt_data() -> None:
             assert "backstay incidents resolve 1" in found.why
     assert due(EVERY, asked(more=[bad])) is None  # nothing is due
     assert reason(EVERY, asked(now=40, more=[resolve(bad, "ann", 10 * DAY, "mended")])) == "cadence"
-    # The data are sound again, and what came of them goes on: that can be learned from.
+    # One window is in order, and may have been one that tells little: until the incident is over nothing is learned.
     (sound,) = fold("late", [bad], Looked((10 * DAY, 11 * DAY), (
         replace(signal("data_quality", 0.0, "OK", 10)), signal("input_drift", day=10),
     )), {}, IncidentPolicy())  # fmt: skip
     assert sound.active
-    assert reason(EVERY, asked(now=40, more=[sound])) == "cadence"
+    assert isinstance(due(EVERY, asked(now=40, more=[sound])), Blocked)
+    # It was resolved, and what came of it goes on: that can be learned from.
+    over = resolve(sound, "ann", 11 * DAY, "the feed was mended")
+    on = Looked((11 * DAY, 12 * DAY), (signal("input_drift", day=11),))
+    (again,) = fold("late", [over], on, {}, IncidentPolicy())
+    assert (again.active, len(again.members)) == (True, 3)
+    assert reason(EVERY, asked(now=40, more=[again])) == "cadence"
     assert reason(EVERY, asked(now=40, more=[opened(signal("input_drift"))])) == "cadence"
+
+
+def rows_of(found: Found) -> Signal:
+    """The signal of a finding in the window of day 9."""
+    return replace(signal("data_quality"), what=found.what, evidence=found.evidence)
+
+
+def test_only_values_that_are_wrong_stop_a_training() -> None:
+    trained = References.of({"channel": ["web", "desk"] * 500, "size": [1.0, 2.0] * 500})
+    rule = Monitor()
+
+    def block(channel: list[str | None], size: list[float]) -> bool:
+        counted = Tally(len(channel), trained.count({"channel": channel, "size": size}))
+        (found,) = columns(trained, counted, rule)
+        return isinstance(due(EVERY, asked(now=40, more=[opened(rows_of(found))])), Blocked)
+
+    sizes = [1.0, 2.0] * 200
+    assert not block(["web", "app"] * 200, sizes)  # a new word is how the world is now
+    assert block(["web", None] * 200, sizes)
+    assert block(["web", "desk"] * 200, [one * 100 for one in sizes])
+    for found in (volumes(3, [1000] * 40, rule), freshness({"weather": (9 * DAY, DAY)}, rule.data)[0]):
+        assert found.state is State.DRIFT
+        assert not isinstance(due(EVERY, asked(now=40, more=[opened(rows_of(found))])), Blocked)
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,9 @@ def resolve(
     ctx: typer.Context,
     number: IncidentArgument,
     why: Annotated[str, typer.Option("--why", metavar="TEXT", help="What was done.", show_default=False)],
+    accept: Annotated[
+        bool, typer.Option("--accept", metavar="", help="It is how the world is now; silent until another version.")
+    ] = False,
     model: ModelOption = None,
     project: ProjectOption = None,
     home: HomeOption = None,
@@ -165,10 +168,11 @@ def resolve(
     """Resolve an incident: it is over, and what was done is kept with it.
 
     If its signals come back, in a window that begins later, it opens again. One of bad data stops trainings until then.
+    --accept is for what is right and will stay, such as a new category: it is no news until another version answers.
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("writing"):
-            done = shell.project.incidents.resolve(number, model, why=why)
+            done = shell.project.incidents.resolve(number, model, why=why, accept=accept)
         _done(shell, done)
 
 

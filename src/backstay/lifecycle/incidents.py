@@ -98,7 +98,8 @@ def last_looked(records: Records, model: str) -> Looked | None:
 def _looked(entry: Entry) -> Looked:
     start, end = entry.body["window"]
     signals = tuple(Signal.from_dict(one) for one in entry.body["signals"])
-    return Looked((start, end), signals, entry.id, int(entry.body["rows"]), entry.body.get("states", {}))
+    body = entry.body
+    return Looked((start, end), signals, entry.id, int(body["rows"]), body.get("states", {}), body.get("version"))
 
 
 def settle(records: Records, model: Model) -> list[Kept]:
@@ -132,6 +133,15 @@ def act(records: Records, model: Model, number: int, change: Callable[[Incident,
     settle(records, model)
     kept = incident(records, model.name, number)
     return _append(records, change(kept.incident, records.clock.now()), kept.entry_id)
+
+
+def reference(records: Records, model: str) -> int:
+    """The version whose reference windows are held against: who answered the last one, or else the champion; or 0."""
+    last = last_looked(records, model)
+    if last is not None and last.version is not None:
+        return last.version
+    move = records.registry.alias(model, "champion")
+    return 0 if move is None else move.to
 
 
 def _settled(records: Records, model: Model, out: list[Kept]) -> None:

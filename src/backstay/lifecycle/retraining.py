@@ -42,7 +42,9 @@ def trigger(records: Records, model: Model) -> Trigger | Blocked | None:
     )  # fmt: skip
     if due(model.retrain, seen) is None:
         return None  # as mostly: then it matters to nobody which incidents are open
-    return due(model.retrain, replace(seen, incidents=standing(records, model)))
+    # Where nobody looks any more no incident ends either: what was open then stops nothing.
+    there = standing(records, model) if model.monitor is not None else []
+    return due(model.retrain, replace(seen, incidents=there))
 
 
 def _asked(records: Records, model: Model, since: int, until: int) -> int:

@@ -7,6 +7,7 @@ while it lasts. Values above all that training rows had are no corruption, summe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from backstay.core.times import DAY, duration_text
 from backstay.definitions import DataRules, Monitor
@@ -30,6 +31,9 @@ _SAID = {
     "nulls": "of the rows have no value", "mistyped": "of the rows hold something of another type",
     "unseen": "of the rows have a word that no training row had", "defaults": "of the values stand in for another",
 }  # fmt: skip
+CORRUPTING = ("nulls", "mistyped", "unit", "failed")
+"""What makes the values themselves wrong, so that nothing may be learned from them. A new word is none, nor are many or
+few rows, a late source, or a stand-in that only a request got: those open an incident, and stop no training."""
 
 
 def columns(references: References, tally: Tally, monitor: Monitor) -> list[Found]:
@@ -39,12 +43,14 @@ def columns(references: References, tally: Tally, monitor: Monitor) -> list[Foun
     for name, reference in references.items():
         if name in tally.features.failed:
             why = f"it could not be counted: {tally.features.failed[name]}"
-            out.append(Found(DATA_QUALITY, name, State.DRIFT, 1.0, 0.0, why))
+            out.append(Found(DATA_QUALITY, name, State.DRIFT, 1.0, 0.0, why, {"rule": "failed"}))
         elif name in tally.features:
             out += _column(name, reference, tally.features[name], rule, monitor)
     for name, count in sorted(tally.standins.items()):
         out += _wrong(name, {"defaults": defaults(count, tally.rows, 0.0, rule)}, tally.rows)
-    return out
+    # Of several findings about a column one is told: that another of them corrupts it must not be lost with it.
+    corrupt = {one.what for one in out if one.evidence["rule"] in CORRUPTING}
+    return [replace(one, evidence={**one.evidence, "corrupts": one.what in corrupt}) for one in out]
 
 
 def _rule(monitor: Monitor, among: int) -> QualityRule:
@@ -64,7 +70,8 @@ def _column(name: str, reference: Reference, counts: Counts, rule: QualityRule, 
     beyond = max(low - mean, mean - high) / (high - low)
     if beyond > monitor.data.outside:
         why = f"unit: the mean is {mean:.6g}, and training rows were from {low:.6g} to {high:.6g}"
-        yield Found(DATA_QUALITY, name, State.DRIFT, beyond, monitor.data.outside, why, {"rows": counts.rows})
+        evidence = {"rule": "unit", "rows": counts.rows}
+        yield Found(DATA_QUALITY, name, State.DRIFT, beyond, monitor.data.outside, why, evidence)
 
 
 def _suspect(reference: Reference, counts: Counts, rule: QualityRule) -> bool:
@@ -78,7 +85,8 @@ def _wrong(name: str, findings: Mapping[str, Finding], rows: int) -> Iterator[Fo
     for what, one in findings.items():
         if one.state is State.DRIFT and what in _SAID:
             why = f"{what}: {one.why}; {_SAID[what]}"
-            yield Found(DATA_QUALITY, name, State.DRIFT, one.effect, one.limit, why, {"rows": rows, "least": one.least})
+            evidence = {"rule": what, "rows": rows, "least": one.least}
+            yield Found(DATA_QUALITY, name, State.DRIFT, one.effect, one.limit, why, evidence)
 
 
 def volumes(rows: int, before: Sequence[int], monitor: Monitor) -> Found:
@@ -95,7 +103,7 @@ def volumes(rows: int, before: Sequence[int], monitor: Monitor) -> Found:
     limit = rules.volume_above if one is many else rules.volume
     return Found(
         DATA_QUALITY, VOLUME, one.state, None if one.state is State.NO_DATA else one.effect, limit, one.why,
-        {"rows": rows},
+        {"rows": rows, "corrupts": False},
     )  # fmt: skip
 
 
@@ -112,7 +120,7 @@ def freshness(ages: Mapping[str, tuple[int | None, int]], rules: DataRules) -> l
         why = f"{known}; the source declares {duration_text(allowed)}"
         effect = None if age is None else age / max(allowed, 1)
         state = State.DRIFT if late else State.OK
-        out.append(Found(DATA_QUALITY, f"freshness of {name}", state, effect, 1.0, why))
+        out.append(Found(DATA_QUALITY, f"freshness of {name}", state, effect, 1.0, why, {"corrupts": False}))
     return out
 
 

@@ -45,6 +45,7 @@ class Looked:
 
     rows:   how many were asked in it; a window of none is no clean one
     states: by kind, how many of its findings are in each state
+    version: the one that answered most of it, and whose reference it was held against; None where nobody answered
     """
 
     window: tuple[int, int]
@@ -52,6 +53,7 @@ class Looked:
     entry: int = 0
     rows: int = 1
     states: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    version: int | None = None
 
 
 def origin(signal: Signal, origins: Origins) -> frozenset[str]:
@@ -80,6 +82,7 @@ def fold(
     ('input_drift', 'realised_loss', 2)
     """
     end = looked.window[1]
+    looked = replace(looked, signals=tuple(one for one in looked.signals if not _muted(one, incidents, looked.version)))
     there = [one for one in incidents if one.first < end and _there(one, looked, policy)]
     given: dict[int, list[Signal]] = {one.number: [] for one in there}
     left: list[Signal] = []
@@ -119,6 +122,22 @@ def changed(before: Sequence[Incident], after: Sequence[Incident]) -> list[Incid
         )
         or rung(one.severity) > rung(known[one.number].severity)
     ]
+
+
+def _muted(signal: Signal, incidents: Sequence[Incident], version: int | None) -> bool:
+    """Whether a person has accepted a signal as how the world is now, for the version that it is held against."""
+    if signal.state != DRIFTS:
+        return False
+    key, accepted = (signal.kind, signal.what), False
+    for incident in incidents:
+        for one in incident.members:
+            if one.key != key:
+                continue
+            if incident.active and one.accepted is None:
+                return False  # there it is going on
+            mine = one.accepted is not None and version in (None, one.accepted)
+            accepted |= mine and (one.corrupts or not signal.corrupts)  # a new word was accepted, and no null values
+    return accepted
 
 
 def _there(incident: Incident, looked: Looked, policy: IncidentPolicy) -> bool:
@@ -224,7 +243,8 @@ def _after(
     fresh = [one for one in signals if one.state == DRIFTS and (one.kind, one.what) not in incident.keys]
     members += [Member.of(one) for one in fresh]
     gone = all(one.clean or end - one.last >= duration(policy.silent) for one in members)
-    clean = incident.clean + (looked.rows > 0) if gone else 0
+    silent = all(end - one.last >= duration(policy.silent) for one in members)  # even where nobody asks any more
+    clean = incident.clean + (looked.rows > 0 or silent) if gone else 0
     after = replace(
         incident, members=tuple(members), origins=incident.origins | _union(fresh, origins), clean=clean, seen=end,
         read=looked.entry, onset=min(one.since for one in members),
@@ -246,7 +266,9 @@ def _reopened(incident: Incident, signals: Sequence[Signal], looked: Looked, ori
     if not back or incident.ended is None or looked.window[0] < incident.ended:
         return incident
     keep = [one for one in incident.members if one.key not in {(each.kind, each.what) for each in back}]
-    members = (*(replace(one, clean=True) for one in keep), *(Member.of(one) for one in back))
+    # What was bad before its end has been seen to: only what is back corrupts.
+    kept = (replace(one, clean=True, corrupts=one.corrupts and one.accepted is not None) for one in keep)
+    members = (*kept, *(Member.of(one) for one in back))
     return replace(
         incident, state=OPEN, members=members, origins=incident.origins | _union(back, origins), clean=0,
         seen=looked.window[1], read=looked.entry, ended=None, reopened=incident.reopened + 1, event=REOPENED, who="",

@@ -53,9 +53,11 @@ assert set(UPSTREAM) == set(KINDS)
 class Member(Shown):
     """One signal of an incident, as it was in the last window that named it.
 
-    peak:  the largest effect so far
-    last:  the end of that window
-    clean: whether that window was clean of it, and so are those since that do not name it
+    peak:     the largest effect so far
+    last:     the end of that window
+    clean:    whether that window was clean of it, and so are those since that do not name it
+    corrupts: whether values themselves were wrong in any window since it was opened, or came back
+    accepted: the version as whose state of the world a person has accepted it: while that one answers it is no news
     """
 
     kind: str
@@ -67,12 +69,14 @@ class Member(Shown):
     cost: float | None
     last: int
     clean: bool = False
+    corrupts: bool = False
+    accepted: int | None = None
 
     @classmethod
     def of(cls, signal: Signal) -> Member:
         return cls(
             signal.kind, signal.what, signal.effect, signal.effect, signal.threshold, signal.since, signal.cost,
-            signal.window[1],
+            signal.window[1], corrupts=signal.corrupts,
         )  # fmt: skip
 
     @property
@@ -91,6 +95,7 @@ class Member(Shown):
         return replace(
             self, effect=signal.effect, peak=peak, threshold=signal.threshold if drifts else self.threshold,
             cost=signal.cost if drifts else self.cost, last=signal.window[1], clean=not drifts,
+            corrupts=self.corrupts or (drifts and signal.corrupts), accepted=None if drifts else self.accepted,
         )  # fmt: skip
 
 
@@ -239,12 +244,18 @@ def snooze(incident: Incident, who: str, until: int, now: int, why: str = "") ->
     return replace(incident, state=SNOOZED, until=until, event=SNOOZED, who=who, why=why)
 
 
-def resolve(incident: Incident, who: str, now: int, why: str) -> Incident:
-    """It is over, says a person; what signals say of windows that begin later opens it again."""
+def resolve(incident: Incident, who: str, now: int, why: str, accept: int | None = None) -> Incident:
+    """It is over, says a person; what signals say of windows that begin later opens it again.
+
+    accept: a version: its signals are how the world is now, and are not told again while this version answers
+    """
     _needs(incident, "resolved")
     if not why.strip():
         raise InputError("there is no reason", where=_where(incident), expected="what was done", fix='--why "..."')
-    return replace(incident, state=RESOLVED, until=None, ended=now, event=RESOLVED, who=who, why=why)
+    members = tuple(one if accept is None or one.clean else replace(one, accepted=accept) for one in incident.members)
+    return replace(
+        incident, state=RESOLVED, until=None, ended=now, members=members, event=RESOLVED, who=who, why=why
+    )  # fmt: skip
 
 
 def own(incident: Incident, who: str, owner: str, why: str = "") -> Incident:

@@ -60,6 +60,11 @@ class Signal(Shown):
         """Its place on the ladder of severity, the lowest 0; -1 where it stands on none."""
         return LADDER.index(self.kind) if self.kind in LADDER else -1
 
+    @property
+    def corrupts(self) -> bool:
+        """Whether values themselves are wrong, so that nothing may be learned from them; in doubt they are."""
+        return self.kind == DATA_QUALITY and bool(self.evidence.get("corrupts", True))
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "kind": self.kind, "what": self.what, "state": self.state, "effect": self.effect,

@@ -16,7 +16,7 @@ from backstay.core.show import Shown
 from backstay.core.times import duration, duration_text, instant_text
 from backstay.definitions.retraining import CADENCE, ESTIMATED, PSI, REALISED, REASONS, VOLUME, RetrainPolicy
 from backstay.monitoring.incidents import DRIFTS, Incident
-from backstay.monitoring.signals import DATA_QUALITY, ESTIMATED_LOSS, INPUT_DRIFT, REALISED_LOSS, Signal
+from backstay.monitoring.signals import ESTIMATED_LOSS, INPUT_DRIFT, REALISED_LOSS, Signal
 
 _KINDS = {REALISED: REALISED_LOSS, ESTIMATED: ESTIMATED_LOSS, PSI: INPUT_DRIFT}
 
@@ -85,15 +85,19 @@ def due(policy: RetrainPolicy, seen: Evidence) -> Trigger | Blocked | None:
         number = corrupt[0].number
         why = (
             f"a training is due ({first.said}), and incident {number} is open, of bad data: {corrupt[0].text}; "
-            f'nothing is learned from such data. Once they are sound: backstay incidents resolve {number} --why "..."'
+            f'nothing is learned from such data. Once they are sound: backstay incidents resolve {number} --why "..."; '
+            "with --accept if they are right as they are"
         )
         return Blocked(first.reason, why)
     return Trigger(first.reason, first.said, first.evidence, also)
 
 
 def _corrupt(incident: Incident) -> bool:
-    """Whether the data of an incident are bad still, as far as the last window shows."""
-    return any(one.kind == DATA_QUALITY and not one.clean for one in incident.members)
+    """Whether an incident has data in it whose values were wrong, until it is over.
+
+    One window in order is not enough: it may be one that can tell little, and a training reads many days of data.
+    """
+    return any(one.corrupts and one.accepted is None for one in incident.members)
 
 
 def _cadence(policy: RetrainPolicy, seen: Evidence) -> Trigger | None:

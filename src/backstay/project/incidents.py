@@ -13,7 +13,7 @@ from backstay.core.show import Shown
 from backstay.core.times import duration, instant, instant_text
 from backstay.definitions import Model
 from backstay.lifecycle import incidents as kept
-from backstay.lifecycle.incidents import Kept, last_looked, standing
+from backstay.lifecycle.incidents import Kept, last_looked, reference, standing
 from backstay.lifecycle.notifying import Delivery, Make, deliver, deliveries, sent, undelivered
 from backstay.lifecycle.records import Records
 from backstay.monitoring import incidents as doing
@@ -120,9 +120,17 @@ class Incidents:
 
         return self._act(number, model, snoozed)
 
-    def resolve(self, number: int, model: str | None = None, *, why: str) -> Kept:
-        """It is over: what was done, in a sentence. If its signals come back in a later window it opens again."""
-        return self._act(number, model, lambda one, now: doing.resolve(one, self._records.actor, now, why))
+    def resolve(self, number: int, model: str | None = None, *, why: str, accept: bool = False) -> Kept:
+        """It is over: what was done, in a sentence. If its signals come back in a later window it opens again.
+
+        accept: what it is about is how the world is now; its signals are no news until another version answers
+        """
+
+        def resolved(one: Incident, now: int) -> Incident:
+            version = reference(self._records, one.model) if accept else None
+            return doing.resolve(one, self._records.actor, now, why, version)
+
+        return self._act(number, model, resolved)
 
     def own(self, number: int, owner: str, model: str | None = None, *, why: str = "") -> Kept:
         """It is somebody else's from now on."""
