@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from backstay import IncidentPolicy
-from backstay.core.times import DAY, HOUR, instant, instant_datetime
-from backstay.definitions import RetrainPolicy
+from backstay.core.times import DAY, HOUR, MINUTE, instant, instant_datetime
+from backstay.definitions import Model, RetrainPolicy
 from backstay.lifecycle import retraining
 from backstay.lifecycle.incidents import MONITOR, act
-from backstay.lifecycle.retraining import RETRAIN, trigger
+from backstay.lifecycle.records import Records
+from backstay.lifecycle.retraining import RETRAIN, TRAINING, retrain, trigger
 from backstay.lifecycle.tick import tick
 from backstay.monitoring.incidents import resolve
 from backstay.monitoring.signals import Signal
 from backstay.monitoring.triggers import Blocked, Trigger
 from backstay.project import Project
+from backstay.registry.versions import ModelVersion
 from tests.lifecycle.signalled import START, Watched, made
 from tests.serving import shop
 
@@ -78,6 +82,58 @@ def test_volume_counts_rows_whose_labels_are_mature() -> None:
     found = trigger(one.records, one.model)
     assert isinstance(found, Trigger)
     assert found.evidence == {"rows": 3, "least": 3}
+
+
+def test_a_training_that_takes_hours_is_not_begun_again_beside_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, begun = life(every="1d"), list[int]()
+    one.clock.advance(START + 10 * DAY)
+    by, other = trigger(one.records, one.model), one.beside("cron")
+    assert isinstance(by, Trigger)
+    monkeypatch.setattr(retraining, "_BEAT", 10_000)  # it wakes each 10 ms; the clock moves ten minutes at once
+
+    def slow(records: Records, model: Model, *_: object, **__: object) -> ModelVersion:
+        begun.append(records.clock.now())
+        for words in range(1, 18):  # three hours
+            one.clock.advance(one.clock.now() + 10 * MINUTE)
+            _wait(lambda words=words: len(records.ledger.entries(kind=TRAINING)) >= words)  # type: ignore[misc]
+            trained, said = retrain(other, model, None, by, strict=False)  # type: ignore[arg-type]
+            assert (trained, "is being trained" in said[0]) == ([], True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(retraining, "train_candidate", slow)
+    with pytest.raises(KeyboardInterrupt):
+        retrain(one.records, one.model, None, by, strict=False)  # type: ignore[arg-type]
+    assert len(begun) == 1
+    # It failed: the claim ends at once, and its words with it.
+    monkeypatch.setattr(retraining, "train_candidate", lambda *_, **__: one.records.registry.get("late", 1))
+    assert len(retrain(other, one.model, None, by, strict=False)[0]) == 1  # type: ignore[arg-type]
+
+
+def test_a_claim_ends_half_an_hour_after_the_last_word_and_over_history_none_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = life(every="1d")
+    one.clock.advance(START + 10 * DAY)
+    by = trigger(one.records, one.model)
+    assert isinstance(by, Trigger)
+    monkeypatch.setattr(retraining, "_BEAT", 10_000)
+    monkeypatch.setattr(retraining, "train_candidate", lambda *_, **__: time.sleep(0.05))
+    retrain(one.records, one.model, None, by, strict=False)  # type: ignore[arg-type]
+    assert one.records.ledger.entries(kind=TRAINING) == []
+    assert "is being trained" in retrain(one.beside(), one.model, None, by, strict=False)[1][0]  # type: ignore[arg-type]
+    later(one, 30 * MINUTE)
+    assert retrain(one.beside(), one.model, None, by, strict=False)[1] == []  # type: ignore[arg-type]
+
+
+def later(life: Watched, micros: int) -> None:
+    life.clock.advance(life.clock.now() + micros)
+
+
+def _wait(there: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not there():
+        assert time.monotonic() < until
+        time.sleep(0.002)
 
 
 @pytest.fixture

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 
 import polars as pl
 
 from backstay.core.errors import ConflictError
-from backstay.core.times import HOUR, instant_datetime, instant_text
+from backstay.core.times import HOUR, MINUTE, instant_datetime, instant_text
 from backstay.definitions import Model
 from backstay.lifecycle.candidates import train_candidate
 from backstay.lifecycle.data_checks import DATA, DataRefused
@@ -23,6 +26,12 @@ from backstay.storage.ports import Entry
 
 RETRAIN = "retrain"
 """The ledger's kind of entry for the claim of a training that is due, with its trigger; its subject is the model."""
+TRAINING = "training"
+"""The kind by which whoever trains says that it goes on: its subject is the model, its body names the claim."""
+_HELD = 30 * MINUTE
+"""How long a claim holds from the last word of whoever has it: so long a process that was killed holds others up."""
+_BEAT = 10 * MINUTE
+_log = logging.getLogger("backstay.retraining")
 
 
 def trigger(records: Records, model: Model) -> Trigger | Blocked | None:
@@ -63,21 +72,23 @@ def retrain(
     """Train the version that is due; or why not, where another tick does, or the data are refused.
 
     It is claimed in the ledger first, with its trigger, so that of ticks at once one trains. The claim ends where the
-    training fails, and after an hour in any case: a process that was killed holds it no longer than that.
+    training fails, or half an hour after the last word of whoever trains, who says every ten minutes that it goes on:
+    a training may take days, and a process that was killed holds nobody up for long.
     """
     now = records.clock.now()
     if said := _refused(records, model, now):
         return [], said
     newest = max(one.manifest.dataset.as_of for one in records.registry.versions(model.name))
     last = records.ledger.last(RETRAIN, model.name)
-    if last is not None and last.body["newest"] == newest and now < last.body["until"]:
+    if last is not None and last.body["newest"] == newest and now < _until(records, model, last):
         return [], [f"a version is being trained: {last.actor} began at {instant_text(last.at)}"]
     try:
-        mine = _claim(records, model, newest, now + HOUR, 0 if last is None else last.id, by)
+        mine = _claim(records, model, newest, now + _HELD, 0 if last is None else last.id, by)
     except ConflictError:
         return [], ["a version is being trained: another tick began just now"]
     try:
-        return [train_candidate(records, model, environment, as_of=now, strict=strict, note=_note(by))], []
+        with _renewed(records, model, mine):
+            return [train_candidate(records, model, environment, as_of=now, strict=strict, note=_note(by))], []
     except BaseException as error:
         with suppress(ConflictError):  # it took so long that the next one has begun
             _claim(records, model, newest, records.clock.now(), mine.id, by)
@@ -99,6 +110,43 @@ def _refused(records: Records, model: Model, now: int) -> list[str]:
     decision = entry.body["decision"]
     failed = decision["verdict"] == Verdict.FAIL.value
     return [f"the data are not fit to be learned from: {decision['reason']}"] if failed else []
+
+
+def _until(records: Records, model: Model, claim: Entry) -> int:
+    """How long a claim holds, by its own entry and by the last word of whoever has it."""
+    word, until = records.ledger.last(TRAINING, model.name), int(claim.body["until"])
+    return until if word is None or word.body["claim"] != claim.id else max(until, int(word.body["until"]))
+
+
+@contextmanager
+def _renewed(records: Records, model: Model, claim: Entry) -> Iterator[None]:
+    """Meanwhile a thread says every ten minutes, by the records' clock, that the training goes on.
+
+    It wakes by the machine's time and writes by the clock's: over history, where time stands still, it writes nothing.
+    """
+    done = threading.Event()
+
+    def renew() -> None:
+        said = claim.at
+        while not done.wait(_BEAT / 1_000_000):
+            now = records.clock.now()
+            if now - said < _BEAT * 9 // 10:
+                continue
+            try:
+                records.ledger.append(
+                    TRAINING, model.name, {"claim": claim.id, "until": now + _HELD}, at=now, actor=records.actor
+                )  # fmt: skip
+                said = now
+            except Exception:  # noqa: BLE001  the next word may get through; two are lost before the claim is
+                _log.exception("it could not be said that a training goes on")
+
+    thread = threading.Thread(target=renew, name="backstay-claim", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _claim(records: Records, model: Model, newest: int, until: int, expect: int, by: Trigger) -> Entry:
