@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+import pytest
+
 from backstay.core.errors import BackstayError
 from backstay.core.times import DAY, HOUR, MINUTE
 from backstay.lifecycle.incidents import act
-from backstay.lifecycle.notifying import Delivery, Make, deliver, deliveries
+from backstay.lifecycle.notifying import Delivery, Make, deliver, deliveries, undelivered
 from backstay.monitoring.incidents import acknowledge, resolve
 from backstay.monitoring.notifiers.message import Message
 from tests.lifecycle.signalled import Watched
@@ -82,14 +84,24 @@ def test_every_notifier_gets_it_and_one_that_fails_is_tried_again_later_each_tim
     assert (last.ok, last.attempt, bad.ids, good.ids) == (True, 6, ["late/1/2"], ["late/1/2"])
 
 
-def test_old_news_is_given_up() -> None:
+@pytest.mark.parametrize("taken", [False, True])
+def test_old_news_is_given_up_but_what_is_open_still_is_told_as_it_is_by_then(taken: bool) -> None:
     life, bad = opened(), Bell(BackstayError("down"))
-    for _ in range(400):
+    tell(life, {"bad": bad}, mine=True)
+    life.window({"place_wind": "input_drift", "score": "score_drift"})
+    assert life.settle() == ["1 worsened"]
+    if taken:
+        act(life.records, life.model, 1, lambda one, _: acknowledge(one, "ann"))
+    for _ in range(160):
         tell(life, {"bad": bad})
         later(life, HOUR)
-    assert len(deliveries(life.records, "late", 1)) < 25
+    assert len(deliveries(life.records, "late", 1)) < 50
+    assert undelivered(life.records, "late") == (0 if taken else 1)
     bad.fails = None
+    later(life, 6 * HOUR)
+    assert [one.event for one in tell(life, {"bad": bad})] == ([] if taken else ["worsened"])
     assert tell(life, {"bad": bad}) == []
+    assert undelivered(life.records, "late") == 0
 
 
 def test_whatever_a_notifier_raises_is_recorded_without_its_words() -> None:

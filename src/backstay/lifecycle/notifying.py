@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backstay.core.errors import BackstayError
 from backstay.core.show import Shown
 from backstay.core.times import DAY, HOUR, MINUTE
 from backstay.lifecycle.incidents import INCIDENT, Kept
 from backstay.lifecycle.records import Records
-from backstay.monitoring.incidents import rung
+from backstay.monitoring.incidents import OPEN, rung
 from backstay.monitoring.notifiers.loading import Notifier
 from backstay.monitoring.notifiers.message import TOLD, Message
 
 NOTIFICATION = "notification"
 """The ledger's kind of entry for a try to deliver; its subject is that of the incident, `model/number`."""
 KEEP = 3 * DAY
-"""What could not be delivered for so long is old news, and is given up."""
+"""What could not be delivered for so long is old news, and is given up; but what is wrong still and nobody has taken is
+tried on, as what it is by then."""
 _MINE = 2 * MINUTE
 """So long what was written is left to the tick that wrote it: it is sending just now."""
 _LONGEST = 6 * HOUR
@@ -68,9 +69,10 @@ def deliver(
     if not notifiers:
         return []
     now, out = records.clock.now(), list[Delivery]()
-    tried = _tried(records, model, now)
+    some = _told(records, model, now, least)
+    tried = _tried(records, model, now, some)
     for name, make in notifiers.items():
-        for kept in _told(records, model, now, least):
+        for kept in some:
             before = tried.get((name, kept.entry_id), [])
             if not _due(kept, before, now, kept.entry_id in mine):
                 continue
@@ -91,23 +93,37 @@ def deliveries(records: Records, model: str, number: int) -> list[Delivery]:
 
 def undelivered(records: Records, model: str) -> int:
     """How many messages could not be delivered so far, by any notifier, and have not been given up."""
-    return sum(not any(worked for _, worked in tries) for tries in _tried(records, model, records.clock.now()).values())
+    now = records.clock.now()
+    tried = _tried(records, model, now, _told(records, model, now, ""))
+    return sum(not any(worked for _, worked in tries) for tries in tried.values())
 
 
 def _told(records: Records, model: str, now: int, least: str) -> list[Kept]:
-    """What happened lately that people are to know, in order."""
+    """What happened that people are to know, in order: lately; and the last of what is open, however long ago."""
     entries = records.ledger.entries(kind=INCIDENT)
-    some = [Kept.of(one) for one in entries if one.subject.startswith(f"{model}/") and now - one.at <= KEEP]
-    return [
-        one for one in some if one.incident.event in TOLD and (not least or rung(one.incident.severity) >= rung(least))
-    ]
+    every = [Kept.of(one) for one in entries if one.subject.startswith(f"{model}/")]
+    told = [one for one in every if one.incident.event in TOLD]
+    newest = {one.incident.number: one for one in told}
+    present = {one.incident.number: one.incident for one in every}
+    some: list[Kept] = []
+    for one in told:
+        whole = present[one.incident.number]
+        if now - one.at <= KEEP:
+            some.append(one)
+        elif whole.state == OPEN and newest[whole.number] is one:
+            some.append(replace(one, incident=replace(whole, event=one.incident.event)))
+    return [one for one in some if not least or rung(one.incident.severity) >= rung(least)]
 
 
-def _tried(records: Records, model: str, now: int) -> dict[tuple[str, int], list[tuple[int, bool]]]:
-    """By notifier and entry, when it was tried and whether it worked."""
+def _tried(
+    records: Records, model: str, now: int, told: Sequence[Kept]
+) -> dict[tuple[str, int], list[tuple[int, bool]]]:  # fmt: skip
+    """By notifier and entry, when it was tried and whether it worked: of what is told still, and of the last days."""
+    still = {one.entry_id for one in told}
     out: dict[tuple[str, int], list[tuple[int, bool]]] = {}
     for one in records.ledger.entries(kind=NOTIFICATION):
-        if one.subject.startswith(f"{model}/") and now - one.at <= KEEP:
+        mine = one.subject.startswith(f"{model}/")
+        if mine and (now - one.at <= KEEP or one.body["entry"] in still):
             out.setdefault((one.body["notifier"], one.body["entry"]), []).append((one.at, not one.body["error"]))
     return out
 
