@@ -265,6 +265,19 @@ def test_what_changed_in_the_day_before_is_told_with_it() -> None:
     assert [one.kind for one in changes(life.records, life.model, START - 3 * DAY, START - 2 * DAY)] == ["source"]
 
 
+def test_what_changed_before_it_came_back_is_gathered_anew() -> None:
+    life = Watched(made(IncidentPolicy(clean=1)))
+    life.window({"place_wind": "input_drift"})
+    life.settle()
+    life.window({}, "place_wind")
+    assert life.settle() == ["1 ended"]
+    assert not any(each["kind"] == "version" for each in life.kept[0].incident.before)
+    life.register(life.clock.now())
+    life.window({"place_wind": "input_drift"})
+    assert life.settle() == ["1 reopened"]
+    assert any(each["kind"] == "version" for each in life.kept[0].incident.before)
+
+
 def test_a_source_that_cannot_be_read_is_told_and_the_rest_too(monkeypatch: pytest.MonkeyPatch) -> None:
     life = Watched()
     life.records.ledger.append("route", "late", {"why": "x"}, at=START, actor="bob")

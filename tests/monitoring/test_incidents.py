@@ -159,6 +159,26 @@ def test_silence_is_no_clean_window_until_it_has_lasted() -> None:
     assert ended == 7  # five days of silence, the fifth of which is the first of three that count
 
 
+def test_what_is_over_is_told_of_no_more() -> None:
+    loss, drift = ("log_loss", "realised_loss"), ("wind0", "input_drift")
+    there = after([], 0, signal(*drift, cost=1.0), signal(*loss, cost=50.0))
+    there = after(there, 1, signal(*drift, day=1, since=0, cost=1.0), clean(*loss, day=1))
+    (one,) = there
+    assert (one.severity, one.reached, one.cost, "realised" in one.text) == ("input_drift", "realised_loss", 1.0, False)
+    flapping = after(there, 2, signal(*loss, day=2), signal(*drift, day=2, since=0))
+    assert ([each.severity for each in flapping], changed(there, flapping)) == (["realised_loss"], [])
+    for day in (2, 3, 4):
+        there = after(there, day, clean(*drift, day=day), clean(*loss, day=day))
+    (over,) = there
+    assert (over.state, over.severity, over.cost) == ("resolved", "realised_loss", 50.0)
+    # It comes back by its drift alone: that is what it is now, and what it costs begins anew.
+    (back,) = after([replace(over, before=({"at": 0},))], 9, signal(*drift, day=9, cost=1.0))
+    assert (back.event, back.severity, back.cause, back.before) == ("reopened", "input_drift", "input_drift", ())
+    assert (back.onset, spent(back, 10 * DAY), "realised" in back.text) == (9 * DAY, 1.0, False)
+    (worse,) = after([back], 10, signal(*drift, day=10, since=9), signal(*loss, day=10))
+    assert (worse.event, worse.severity, worse.onset) == ("worsened", "realised_loss", 9 * DAY)
+
+
 def test_where_nobody_asks_any_more_it_ends_too() -> None:
     there, ended = after([], 0, signal("wind0", "data_quality")), None
     for day in range(1, 12):

@@ -21,7 +21,7 @@ from backstay.definitions.lineage import origins
 from backstay.lifecycle.changes import BEFORE, changes
 from backstay.lifecycle.records import Records
 from backstay.monitoring.grouping import Looked, Origins, changed, fold
-from backstay.monitoring.incidents import LASTS, OPENED, Incident, woken
+from backstay.monitoring.incidents import LASTS, OPENED, REOPENED, Incident, woken
 from backstay.monitoring.signals import Signal
 from backstay.storage.ports import Entry
 
@@ -176,7 +176,7 @@ def _folded(
     after = fold(model.name, there, window, made, model.incidents)
     for one in changed(there, after):
         whole = one
-        if one.event == OPENED and not one.before:
+        if one.event in (OPENED, REOPENED) and not one.before:
             found = changes(records, model, one.onset - BEFORE, window.window[1])
             whole = replace(one, before=tuple(each.as_dict() for each in found))
         out.append(_append(records, whole, entries.get(one.number, 0)))

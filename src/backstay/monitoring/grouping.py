@@ -120,7 +120,7 @@ def changed(before: Sequence[Incident], after: Sequence[Incident]) -> list[Incid
             known[one.number].reopened,
             len(known[one.number].members),
         )
-        or rung(one.severity) > rung(known[one.number].severity)
+        or rung(one.reached) > rung(known[one.number].reached)
     ]
 
 
@@ -178,7 +178,7 @@ def _link(signal: Signal, incident: Incident, origins: Origins, policy: Incident
     if incident.ended is not None and signal.window[0] < incident.ended:
         return 0  # what it was resolved of is known; of anything else in that window nobody has said a word
     near = abs(incident.onset - signal.since) <= duration(policy.together)
-    if not near and UPSTREAM.index(signal.kind) < UPSTREAM.index(incident.cause):
+    if not near and UPSTREAM.index(signal.kind) < min(UPSTREAM.index(one.kind) for one in incident.lately):
         return 0  # a drift of last month has made no value null today: that is another cause
     if any(one.what == signal.what for one in incident.members):
         return 3
@@ -247,12 +247,12 @@ def _after(
     clean = incident.clean + (looked.rows > 0 or silent) if gone else 0
     after = replace(
         incident, members=tuple(members), origins=incident.origins | _union(fresh, origins), clean=clean, seen=end,
-        read=looked.entry, onset=min(one.since for one in members),
+        read=looked.entry, onset=min(one.since for one in members if not one.earlier),
     )  # fmt: skip
     if clean >= policy.clean:
         why = f"{policy.clean} clean windows in a row, the last until {instant_text(end)}"
         return replace(after, state=RESOLVED, until=None, ended=end, event=ENDED, who="", why=why)
-    if rung(after.severity) > rung(incident.severity):
+    if rung(after.reached) > rung(incident.reached):
         # Whoever acknowledged it did so at another severity: it asks for a person again, whose it stays.
         return replace(after, state=OPEN, until=None, event=WORSENED, who="", why=after.text)
     if fresh:
@@ -267,12 +267,14 @@ def _reopened(incident: Incident, signals: Sequence[Signal], looked: Looked, ori
         return incident
     keep = [one for one in incident.members if one.key not in {(each.kind, each.what) for each in back}]
     # What was bad before its end has been seen to: only what is back corrupts.
-    kept = (replace(one, clean=True, corrupts=one.corrupts and one.accepted is not None) for one in keep)
+    kept = (
+        replace(one, clean=True, earlier=True, corrupts=one.corrupts and one.accepted is not None) for one in keep
+    )  # fmt: skip
     members = (*kept, *(Member.of(one) for one in back))
     return replace(
         incident, state=OPEN, members=members, origins=incident.origins | _union(back, origins), clean=0,
-        seen=looked.window[1], read=looked.entry, ended=None, reopened=incident.reopened + 1, event=REOPENED, who="",
-        why=f"{_named(back)} again",
+        seen=looked.window[1], read=looked.entry, onset=min(one.since for one in back), before=(), ended=None,
+        reopened=incident.reopened + 1, event=REOPENED, who="", why=f"{_named(back)} again",
     )  # fmt: skip
 
 

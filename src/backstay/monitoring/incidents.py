@@ -6,9 +6,9 @@
                                         │
                              open again, if its signals come back within the policy's grace
 
-**Severity** is the highest rung of the ladder that any of its signals stands on (data quality, skew, score drift,
-estimated loss, realised loss); input drift alone stands on none. Its **cause** is what lies furthest upstream: bad data
-make skewed features, these other scores, and these a loss.
+**Severity** is the highest rung of the ladder that any of its signals that are on stands on (data quality, skew, score
+drift, estimated loss, realised loss); input drift alone stands on none. Its **cause** is what lies furthest upstream:
+bad data make skewed features, these other scores, and these a loss.
 
 It is resolved by a person, or by itself after several clean windows in a row. So a signal that comes and goes is one
 incident, which stays open; and what comes back a few days after its end is the same one.
@@ -57,6 +57,7 @@ class Member(Shown):
     last:     the end of that window
     clean:    whether that window was clean of it, and so are those since that do not name it
     corrupts: whether values themselves were wrong in any window since it was opened, or came back
+    earlier:  it was of it before it came back last, and has not been since
     accepted: the version as whose state of the world a person has accepted it: while that one answers it is no news
     """
 
@@ -71,6 +72,7 @@ class Member(Shown):
     clean: bool = False
     corrupts: bool = False
     accepted: int | None = None
+    earlier: bool = False
 
     @classmethod
     def of(cls, signal: Signal) -> Member:
@@ -91,6 +93,8 @@ class Member(Shown):
     def told(self, signal: Signal) -> Member:
         """What it is after a window that names it."""
         drifts = signal.state == DRIFTS
+        if drifts and self.earlier:
+            return Member.of(signal)
         peak = max(self.peak, signal.effect, key=lambda one: abs(one - signal.threshold)) if drifts else self.peak
         return replace(
             self, effect=signal.effect, peak=peak, threshold=signal.threshold if drifts else self.threshold,
@@ -107,11 +111,11 @@ class Incident(Shown):
     state:    open, acknowledged, snoozed (until `until`) or resolved (as of `ended`)
     first:    the end of the window that opened it; seen: the end of the last window that was taken into account
     read:     the ledger's entry of that last window
-    onset:    when the earliest of its signals began
+    onset:    when the earliest of its signals began; of those that it came back by, where it did
     members:  its signals; origins: the sources that its features are made of
     clean:    clean windows in a row, so far
     event:    what happened last, who and why: as the ledger tells its timeline
-    before:   what else changed in the day before the onset, as it was gathered when the incident was opened
+    before:   what else changed in the day before the onset, as it was gathered when it was opened, or came back
     """
 
     model: str
@@ -144,29 +148,45 @@ class Incident(Shown):
         return {one.key for one in self.members}
 
     @property
+    def lately(self) -> tuple[Member, ...]:
+        """Its signals since it was opened, or came back last."""
+        return tuple(one for one in self.members if not one.earlier) or self.members
+
+    @property
+    def present(self) -> tuple[Member, ...]:
+        """Its signals that are on; where all are clean, those that were: what it is and what it costs go by them."""
+        return tuple(one for one in self.members if not one.clean) or self.lately
+
+    @property
     def cause(self) -> str:
-        """The kind of signal that lies furthest upstream."""
-        return min((one.kind for one in self.members), key=UPSTREAM.index)
+        """The kind of signal that lies furthest upstream, of those that are on."""
+        return min((one.kind for one in self.present), key=UPSTREAM.index)
 
     @property
     def severity(self) -> str:
-        """The kind of signal that stands highest on the ladder; input drift where none stands on it."""
-        return max((one.kind for one in self.members), key=rung)
+        """The kind of signal that stands highest on the ladder, of those that are on; input drift where none does."""
+        return max((one.kind for one in self.present), key=rung)
+
+    @property
+    def reached(self) -> str:
+        """The highest severity since it was opened, or came back last: people are told of what is worse than that."""
+        return max((one.kind for one in self.lately), key=rung)
 
     @property
     def cost(self) -> float | None:
-        """The estimated cost of a day: the largest of its signals', which have one cause; None if none has any."""
-        return max((one.cost for one in self.members if one.cost is not None), default=None)
+        """The estimated cost of a day: the largest of its signals' that are on, which have one cause; None if none has
+        any."""
+        return max((one.cost for one in self.present if one.cost is not None), default=None)
 
     @property
     def worst(self) -> Member:
         """The signal of its cause that went furthest beyond what is tolerated."""
-        return max((one for one in self.members if one.kind == self.cause), key=lambda one: one.times)
+        return max((one for one in self.present if one.kind == self.cause), key=lambda one: one.times)
 
     @property
     def text(self) -> str:
         """What it is, in a sentence of its own figures; no value of any customer's row is in it."""
-        several = [one for one in self.members if one.kind == self.cause]
+        several = [one for one in self.present if one.kind == self.cause]
         worst, kind = self.worst, words(self.cause)
         of = f" from {', '.join(sorted(self.origins))}" if self.origins else ""
         said = f"{kind}{of}: {worst.what} {worst.peak:.3g}, tolerated {worst.threshold:.3g}"
