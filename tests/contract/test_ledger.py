@@ -73,6 +73,8 @@ def test_filters(ledger: Ledger) -> None:
     assert ids(after=-3) == ids()
     assert ids(until=20) == [1, 2, 3]
     assert ids(kind="a", after=2, until=50) == [4, 6]
+    assert ids(since=20, until=50) == [3, 4, 5, 6]
+    assert ids(kind="a", since=61) == [8]
 
 
 def test_last_as_of(ledger: Ledger) -> None:

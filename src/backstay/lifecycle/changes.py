@@ -81,8 +81,8 @@ def _decided(records: Records, model: Model, since: int, until: int) -> list[Cha
     """What the ledger says of the model, and of the servers; a person or a controller did it."""
     return [
         Change(one.at, one.kind, _SAID[one.kind](one), one.actor, one.id)
-        for one in records.ledger.entries(until=until)
-        if one.at >= since and one.kind in _SAID and (one.kind in _PROJECT or _about(one, model.name))
+        for one in records.ledger.entries(since=since, until=until)
+        if one.kind in _SAID and (one.kind in _PROJECT or _about(one, model.name))
     ]
 
 

@@ -60,11 +60,12 @@ class Kept(Shown):
 
 def incidents(records: Records, model: str, *, as_of: int | None = None) -> list[Kept]:
     """Every incident of a model as it stands in the ledger, now or at a moment, by its number."""
-    last: dict[str, Entry] = {}
-    for entry in records.ledger.entries(kind=INCIDENT, until=as_of):
-        if entry.subject.startswith(f"{model}/"):
-            last[entry.subject] = entry
-    return sorted((Kept.of(one) for one in last.values()), key=lambda one: one.incident.number)
+    # They are numbered without gaps, in the order in which they were opened: the last entry of each is asked for, so
+    # that neither those of other models are read nor what happened to one before.
+    out: list[Kept] = []
+    while (entry := records.ledger.last(INCIDENT, f"{model}/{len(out) + 1}", as_of=as_of)) is not None:
+        out.append(Kept.of(entry))
+    return out
 
 
 def incident(records: Records, model: str, number: int) -> Kept:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from backstay.core.errors import BackstayError
 from backstay.core.show import Shown
 from backstay.core.times import DAY, HOUR, MINUTE
-from backstay.lifecycle.incidents import INCIDENT, Kept
+from backstay.lifecycle.incidents import Kept, incidents, timeline
 from backstay.lifecycle.records import Records
 from backstay.monitoring.incidents import OPEN, rung
 from backstay.monitoring.notifiers.loading import Notifier
@@ -70,7 +70,7 @@ def deliver(
         return []
     now, out = records.clock.now(), list[Delivery]()
     some = _told(records, model, now, least)
-    tried = _tried(records, model, now, some)
+    tried = _tried(records, model, some)
     for name, make in notifiers.items():
         for kept in some:
             before = tried.get((name, kept.entry_id), [])
@@ -93,15 +93,16 @@ def deliveries(records: Records, model: str, number: int) -> list[Delivery]:
 
 def undelivered(records: Records, model: str) -> int:
     """How many messages could not be delivered so far, by any notifier, and have not been given up."""
-    now = records.clock.now()
-    tried = _tried(records, model, now, _told(records, model, now, ""))
+    tried = _tried(records, model, _told(records, model, records.clock.now(), ""))
     return sum(not any(worked for _, worked in tries) for tries in tried.values())
 
 
 def _told(records: Records, model: str, now: int, least: str) -> list[Kept]:
     """What happened that people are to know, in order: lately; and the last of what is open, however long ago."""
-    entries = records.ledger.entries(kind=INCIDENT)
-    every = [Kept.of(one) for one in entries if one.subject.startswith(f"{model}/")]
+    alive = [one for one in incidents(records, model) if one.incident.state == OPEN or now - one.at <= KEEP]
+    every = sorted(
+        (step for one in alive for step in timeline(records, model, one.incident.number)), key=lambda one: one.entry_id
+    )
     told = [one for one in every if one.incident.event in TOLD]
     newest = {one.incident.number: one for one in told}
     present = {one.incident.number: one.incident for one in every}
@@ -115,16 +116,14 @@ def _told(records: Records, model: str, now: int, least: str) -> list[Kept]:
     return [one for one in some if not least or rung(one.incident.severity) >= rung(least)]
 
 
-def _tried(
-    records: Records, model: str, now: int, told: Sequence[Kept]
-) -> dict[tuple[str, int], list[tuple[int, bool]]]:  # fmt: skip
-    """By notifier and entry, when it was tried and whether it worked: of what is told still, and of the last days."""
+def _tried(records: Records, model: str, told: Sequence[Kept]) -> dict[tuple[str, int], list[tuple[int, bool]]]:
+    """By notifier and entry, when it was tried and whether it worked: of what is told still."""
     still = {one.entry_id for one in told}
     out: dict[tuple[str, int], list[tuple[int, bool]]] = {}
-    for one in records.ledger.entries(kind=NOTIFICATION):
-        mine = one.subject.startswith(f"{model}/")
-        if mine and (now - one.at <= KEEP or one.body["entry"] in still):
-            out.setdefault((one.body["notifier"], one.body["entry"]), []).append((one.at, not one.body["error"]))
+    for number in sorted({one.incident.number for one in told}):
+        for one in records.ledger.entries(kind=NOTIFICATION, subject=f"{model}/{number}"):
+            if one.body["entry"] in still:
+                out.setdefault((one.body["notifier"], one.body["entry"]), []).append((one.at, not one.body["error"]))
     return out
 
 

@@ -277,9 +277,10 @@ class Ledger(Protocol):
         ...
 
     def entries(
-        self, *, kind: str | None = None, subject: str | None = None, after: int = 0, until: int | None = None
-    ) -> list[Entry]:
-        """Entries in order, with id > after and at <= until."""
+        self, *, kind: str | None = None, subject: str | None = None, after: int = 0, until: int | None = None,
+        since: int | None = None,
+    ) -> list[Entry]:  # fmt: skip
+        """Entries in order, with id > after and since <= at <= until."""
         ...
 
     def last(self, kind: str, subject: str, *, as_of: int | None = None) -> Entry | None:

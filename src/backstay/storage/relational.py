@@ -87,8 +87,9 @@ class RelationalLedger(ABC):
         return entry
 
     def entries(
-        self, *, kind: str | None = None, subject: str | None = None, after: int = 0, until: int | None = None
-    ) -> list[Entry]:
+        self, *, kind: str | None = None, subject: str | None = None, after: int = 0, until: int | None = None,
+        since: int | None = None,
+    ) -> list[Entry]:  # fmt: skip
         query = sa.select(TABLE).where(_C.id > after).order_by(_C.id)
         if kind is not None:
             query = query.where(_C.kind == kind)
@@ -96,6 +97,8 @@ class RelationalLedger(ABC):
             query = query.where(_C.subject == subject)
         if until is not None:
             query = query.where(_C.at <= until)
+        if since is not None:
+            query = query.where(_C.at >= since)
         with self._transaction() as connection:
             return [_entry(row) for row in connection.execute(query)]
 

@@ -108,8 +108,7 @@ def monitor_tick(records: Records, model: Model) -> Watched:
 
 def looks(records: Records, model: Model, *, after: int = 0) -> list[Looked]:
     """All that was looked at of a model, in order; with `after`, what was written down behind that entry."""
-    entries = records.ledger.entries(kind=MONITOR, subject=model.name)
-    return [looked(entry) for entry in entries if entry.id > after]
+    return [looked(entry) for entry in records.ledger.entries(kind=MONITOR, subject=model.name, after=after)]
 
 
 def looked(entry: Entry) -> Looked:

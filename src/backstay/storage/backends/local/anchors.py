@@ -60,9 +60,10 @@ class Anchored:
         return entry
 
     def entries(
-        self, *, kind: str | None = None, subject: str | None = None, after: int = 0, until: int | None = None
-    ) -> list[Entry]:
-        return self._ledger.entries(kind=kind, subject=subject, after=after, until=until)
+        self, *, kind: str | None = None, subject: str | None = None, after: int = 0, until: int | None = None,
+        since: int | None = None,
+    ) -> list[Entry]:  # fmt: skip
+        return self._ledger.entries(kind=kind, subject=subject, after=after, until=until, since=since)
 
     def last(self, kind: str, subject: str, *, as_of: int | None = None) -> Entry | None:
         return self._ledger.last(kind, subject, as_of=as_of)

@@ -38,14 +38,16 @@ class MemoryLedger:
         return deepcopy(entry)
 
     def entries(
-        self, *, kind: str | None = None, subject: str | None = None, after: int = 0, until: int | None = None
-    ) -> list[Entry]:
+        self, *, kind: str | None = None, subject: str | None = None, after: int = 0, until: int | None = None,
+        since: int | None = None,
+    ) -> list[Entry]:  # fmt: skip
         return [
             deepcopy(entry)
             for entry in self._entries[max(after, 0) :]
             if (kind is None or entry.kind == kind)
             and (subject is None or entry.subject == subject)
             and (until is None or entry.at <= until)
+            and (since is None or entry.at >= since)
         ]
 
     def last(self, kind: str, subject: str, *, as_of: int | None = None) -> Entry | None:
