@@ -293,3 +293,14 @@ def test_windows_of_hours_are_looked_at_one_by_one(days: Days) -> None:
     assert [one.window.end - one.window.start for one in seen] == [DAY // 4] * 4
     assert sum(one.rows for one in seen) == 300
     assert all(one.signals == () for one in seen)
+
+
+def test_outcomes_count_once_for_whoever_answered_whether_or_not_there_are_requests_now(days: Days) -> None:
+    for number in (1, 2, 1):  # what one answered becomes mature while the other answers; there is no baseline of v2
+        days.serve(200, number=number)
+        days.pass_day()
+    silent = [days.pass_day().looks[0] for _ in range(3)]
+    assert [one.rows for one in silent] == [0, 0, 0]
+    assert silent[0].states[REALISED_LOSS] == {"OK": 1}
+    told = days.project.services.ledger.last(MONITOR, "late").body["carried"]["detectors"]  # type: ignore[union-attr]
+    assert sum(one["detector"]["rows"] for one in told.values()) == 6 * 300 + 2 * 200

@@ -25,6 +25,8 @@ VOLUMES = 168
 SILENT = 30
 """Windows after which what no window could tell of any more is forgotten."""
 _WORST = 5
+_FIRST = (State.NO_DATA, State.OK, State.UNDERPOWERED, State.DRIFT)
+"""Of findings about one thing, the later: where a part of it cannot be told, it is not in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _persistence(kind: str, monitor: Monitor, recent: tuple[tuple[int, bool], ..
 
 
 def _by_key(found: Iterable[Found]) -> dict[str, Found]:
-    """Findings by what they are about; of two about one thing, the one that drifts, or is the larger."""
+    """Findings by what they are about; of two about one thing, the one that drifts, or tells more, or is larger."""
     out: dict[str, Found] = {}
     for one in found:
         key = f"{one.kind} {one.what}"
@@ -154,8 +156,8 @@ def _by_key(found: Iterable[Found]) -> dict[str, Found]:
     return out
 
 
-def _weight(one: Found) -> tuple[bool, float]:
-    return one.state is State.DRIFT, (one.effect or 0.0) / (one.threshold or 1.0)
+def _weight(one: Found) -> tuple[int, float]:
+    return _FIRST.index(one.state), (one.effect or 0.0) / (one.threshold or 1.0)
 
 
 def _told(found: Sequence[Found], rows: int) -> set[str]:

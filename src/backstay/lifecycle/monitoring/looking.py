@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from backstay.core.errors import BackstayError
 from backstay.core.times import DAY
 from backstay.definitions import Model, Monitor
 from backstay.evaluation.states import State
 from backstay.lifecycle.monitoring.counting import Answerer, Counted, Counting
-from backstay.lifecycle.monitoring.losses import calibration, realised
+from backstay.lifecycle.monitoring.losses import calibration, matured, realised
 from backstay.lifecycle.monitoring.skew import parity
 from backstay.lifecycle.records import Records
 from backstay.monitoring import data
@@ -46,7 +46,7 @@ def look(
     rows = sum(tally.rows for tally in counted.values())
     who = most(counted)
     version = None if who is None else counting.version(who.digest)
-    found, detectors = list(quality(records, model, monitor, window, rows, before)), dict(before.detectors)
+    found = list(quality(records, model, monitor, window, rows, before))
     if who is not None and version is not None:
         known = counting.known(who)
         if who in counting.problems:
@@ -57,20 +57,42 @@ def look(
             found += _guarded(found, INPUT_DRIFT, partial(of_columns, known, who, latest, monitor, window)) or []
         again = _guarded(found, SKEW, lambda: parity(records, model, monitor, window, rows)) or []
         found = [*_explained(found, again), *again]
-        told = _guarded(
-            found, REALISED_LOSS,
-            lambda: realised(records, model, monitor, window, who, version, before.detectors),
-        )  # fmt: skip
-        if told is not None:
-            found += told[0]
-            detectors = told[1]
-            expected = None if known is None else known.expected
-            drifted = _guarded(found, SCORE_DRIFT, lambda: calibration(records, model, monitor, window, who, expected))
-            found += [] if drifted is None else [drifted]
+    detectors = outcomes(counting, window, who, before, found)
     carried, signals = after(before, window, found, monitor, rows=rows, detectors=detectors)
     mine = 0 if who is None else counted[who].rows
     number = None if version is None else version.number
     return Look(window, number, rows, mine, tuple(found), signals), carried
+
+
+def outcomes(
+    counting: Counting, window: Window, who: Answerer | None, before: Carried, found: list[Found]
+) -> Mapping[str, Mapping[str, Any]]:  # fmt: skip
+    """Add what the outcomes say that became known: of all who answered these rows, whoever answers now, if anybody.
+
+    who: the one that answers most now, of whom it is said that there are no outcomes yet
+
+    The states of the detectors are what is returned.
+    """
+    records, model, monitor, detectors = counting.records, counting.model, counting.monitor, before.detectors
+    rows = _guarded(found, REALISED_LOSS, partial(matured, records, model, window))
+    if rows is None:
+        return detectors
+    for one in [each for each in rows if len(rows[each].at)] or ([] if who is None else [who]):
+        version = counting.version(one.digest)
+        if version is None:
+            continue
+        told = _guarded(
+            found, REALISED_LOSS, partial(realised, records, model, monitor, window, one, version, detectors)
+        )  # fmt: skip
+        if told is None:
+            continue
+        found += told[0]
+        detectors = told[1]
+        known = counting.known(one)
+        expected = None if known is None else known.expected
+        drifted = _guarded(found, SCORE_DRIFT, partial(calibration, records, model, monitor, window, one, expected))
+        found += [] if drifted is None else [drifted]
+    return detectors
 
 
 def _explained(found: list[Found], again: list[Found]) -> list[Found]:

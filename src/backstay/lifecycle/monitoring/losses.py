@@ -1,8 +1,9 @@
 """Realised quality, window by window: of the rows that have become mature, is the loss higher than it was?
 
-Each row counts once, in the window in which it becomes mature: what has arrived early is another kind of row. Losses
-are held against those of rows that the version had not learned from, by a detector that may be looked at every window
-for years (`evaluation.detectors.HarmDetector`); an estimate with its interval stands beside it.
+Each row counts once, in the window in which it becomes mature, for whoever answered it then, whether or not they answer
+still: what has arrived early is another kind of row. Losses are held against those of rows that the version had not
+learned from, by a detector that may be looked at every window for years (`evaluation.detectors.HarmDetector`); an
+estimate with its interval stands beside it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from backstay.lifecycle.monitoring.counting import Answerer
 from backstay.lifecycle.records import Records
 from backstay.monitoring.assess import Found
 from backstay.monitoring.estimates import BOUNDS, Expected, losses
+from backstay.monitoring.looks import SILENT
 from backstay.monitoring.report import CALIBRATION
 from backstay.monitoring.rows import answered
 from backstay.monitoring.signals import REALISED_LOSS, SCORE_DRIFT
@@ -36,8 +38,8 @@ from backstay.monitoring.windows import Window
 from backstay.registry.versions import ModelVersion
 from backstay.storage.predictions import Prediction
 
-_DETECTORS = 3
-"""States that are carried on: those of the versions that answered last."""
+_IDLE = 14 * DAY
+"""How long the state of a detector is carried on that nothing is told of; `SILENT` windows where that is longer."""
 _WEEK = 7
 """Windows whose rows say whether scores still mean what they meant: with more it would be told later."""
 Floats = npt.NDArray[np.float64]
@@ -52,16 +54,23 @@ def realised(
     before: those states before, by who answers: each version and rule has its own, and during a canary they take turns
     """
     key = f"{who.digest} {who.rule}"
+    idle = max(_IDLE, SILENT * monitor.width)
+    others = {name: one for name, one in before.items() if name != key and not _idle(one, window.start - idle)}
     detector = _detector(records, model, monitor, who, version, before.get(key))
     if isinstance(detector, str):
-        return [Found(REALISED_LOSS, monitor.metric, State.NO_DATA, None, monitor.margin, detector)], dict(before)
-    rows = mature_rows(records, model, window, who)
+        return [Found(REALISED_LOSS, monitor.metric, State.NO_DATA, None, monitor.margin, detector)], others
+    rows = matured(records, model, window).get(who, _NONE)
     lost = losses(monitor.metric, rows.outcome, rows.score)
     if detector.at is None or window.start > detector.at:
         detector = detector.update(lost, window.start)
     told = {"metric": monitor.metric, "margin": monitor.margin, "detector": detector.as_dict()}
-    others = {name: one for name, one in before.items() if name != key}
-    return [_found(monitor, detector, lost)], dict([*others.items(), (key, told)][-_DETECTORS:])
+    return [_found(monitor, detector, lost)], {**others, key: told}
+
+
+def _idle(told: Mapping[str, Any], since: int) -> bool:
+    """Whether nothing has been told of a detector since."""
+    at = told["detector"]["at"]
+    return at is not None and int(at) < since
 
 
 def _found(monitor: Monitor, detector: HarmDetector, lost: Floats) -> Found:
@@ -109,7 +118,7 @@ def calibration(
     """Whether scores still mean what they meant, by the rows that became mature in the last windows together."""
     width = monitor.width
     latest = [
-        mature_rows(records, model, Window(window.start - back * width, window.end - back * width), who)
+        matured(records, model, Window(window.start - back * width, window.end - back * width)).get(who, _NONE)
         for back in range(min(monitor.together, _WEEK))
     ]
     outcome, score, at = (np.concatenate([getattr(one, name) for one in latest]) for name in ("outcome", "score", "at"))
@@ -135,25 +144,33 @@ class Mature:
     outcome: npt.NDArray[np.int8]
 
 
-def mature_rows(records: Records, model: Model, window: Window, who: Answerer) -> Mature:
-    """The rows of an answerer that become mature in a window, as of its end, and are not void."""
-    key = digest_of(["mature", model.name, window.start, window.end, *who])
+_NONE = Mature(np.array([], np.int64), np.array([], np.float64), np.array([], np.int8))
+
+
+def matured(records: Records, model: Model, window: Window) -> Mapping[Answerer, Mature]:
+    """The rows that become mature in a window, as of its end, and are not void, by who answered them."""
+    key = digest_of(["mature", model.name, window.start, window.end])
     if records.kept is not None and (found := records.kept.recall(key)) is not None:
-        told: Mature = found
+        told: Mapping[Answerer, Mature] = found
         return told
     label = model.label
     since, until = window.start - label.maturity, window.end - label.maturity
-    logged = records.predictions.scan(model=model.name, since=since, until=until)
-    mine = [one for one in answered(logged) if (one.version, one.rule) == who and label.key in one.keys]
-    joined = join_labels(
-        scored_frame(model, mine), label, Recent(records.events, label.source.name, since), as_of=window.end
-    )
-    rows = joined.filter(pl.col("label").is_not_null() & pl.col("score").is_finite()).sort("at")
-    outcome = rows.get_column("label").cast(pl.Int8).to_numpy()
-    out = Mature(rows.get_column("at").to_numpy(), rows.get_column("score").to_numpy(), outcome)
+    mine: dict[Answerer, list[Prediction]] = {}
+    for one in answered(records.predictions.scan(model=model.name, since=since, until=until)):
+        if label.key in one.keys:
+            mine.setdefault(Answerer(one.version, one.rule), []).append(one)
+    events = Recent(records.events, label.source.name, since)
+    out = {who: _mature(model, mine[who], events, window.end) for who in sorted(mine)}
     if records.kept is not None and records.clock.now() >= window.end:
         records.kept.remember(key, out)
     return out
+
+
+def _mature(model: Model, predictions: Sequence[Prediction], events: EventReader, as_of: int) -> Mature:
+    joined = join_labels(scored_frame(model, predictions), model.label, events, as_of=as_of)
+    rows = joined.filter(pl.col("label").is_not_null() & pl.col("score").is_finite()).sort("at")
+    outcome = rows.get_column("label").cast(pl.Int8).to_numpy()
+    return Mature(rows.get_column("at").to_numpy(), rows.get_column("score").to_numpy(), outcome)
 
 
 def scored_frame(model: Model, predictions: Sequence[Prediction]) -> pl.DataFrame:
