@@ -304,3 +304,20 @@ def test_outcomes_count_once_for_whoever_answered_whether_or_not_there_are_reque
     assert silent[0].states[REALISED_LOSS] == {"OK": 1}
     told = days.project.services.ledger.last(MONITOR, "late").body["carried"]["detectors"]  # type: ignore[union-attr]
     assert sum(one["detector"]["rows"] for one in told.values()) == 6 * 300 + 2 * 200
+
+
+def test_a_source_that_cannot_be_read_once_is_no_bad_data(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source, *_) = days.project.model("late").features.sources
+    monkeypatch.setattr(source, "freshness", 400 * DAY, raising=False)
+    store = type(days.project.services.events)
+    read = store.read
+
+    def slow(self: Any, name: str, **more: Any) -> Any:
+        if more.get("columns") == ["known_time"]:
+            raise OSError("the disk is slow")
+        return read(self, name, **more)
+
+    monkeypatch.setattr(store, "read", slow)
+    (watched,) = days.live(1)
+    assert watched.signals == ()
+    assert watched.looks[0].states[DATA_QUALITY]["NO_DATA"] >= 1

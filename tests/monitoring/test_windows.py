@@ -13,7 +13,7 @@ from backstay.core.times import DAY, HOUR
 from backstay.evaluation.drift import Counted, References
 from backstay.evaluation.states import State
 from backstay.monitoring.assess import Found, drifts
-from backstay.monitoring.data import volumes
+from backstay.monitoring.data import columns, freshness, volumes
 from backstay.monitoring.estimates import estimated, grid, joined, scores_of
 from backstay.monitoring.kept import Kept
 from backstay.monitoring.looks import Carried, after
@@ -139,7 +139,7 @@ def test_what_a_window_cannot_tell_begins_nothing_and_ends_nothing() -> None:
     assert carried.active == {}  # nobody could tell for two months
 
 
-def test_broken_data_is_a_signal_at_once_and_ends_where_it_is_told_of_no_more() -> None:
+def test_broken_data_is_a_signal_at_once_and_ends_where_its_own_rows_show_it() -> None:
     carried, signals = look(Carried(), 0, found(State.DRIFT, kind=DATA_QUALITY))
     assert [one.kind for one in signals] == [DATA_QUALITY]
     carried, signals = look(carried, 1, rows=0)
@@ -147,8 +147,14 @@ def test_broken_data_is_a_signal_at_once_and_ends_where_it_is_told_of_no_more() 
     again = Carried.from_dict(carried.as_dict(), POLICY)
     _, signals = look(again, 2, found(State.DRIFT, kind=DATA_QUALITY))
     assert [one.since for one in signals] == [0]
-    carried, signals = look(carried, 2)
-    assert [(one.kind, one.state) for one in signals] == [(DATA_QUALITY, "OK")]
+    for number in range(2, 40):  # three rows a day, or none that could be read: it cannot be told, and is not forgotten
+        told = [found(State.UNDERPOWERED, None, DATA_QUALITY)] if number % 2 else []
+        carried, signals = look(carried, number, *told)
+        assert signals == ()
+    _, signals = look(carried, 40, found(State.OK, None, DATA_QUALITY))
+    assert [(one.kind, one.state, one.since) for one in signals] == [(DATA_QUALITY, "OK", 0)]
+    _, signals = look(carried, 40, found(State.OK, None, DATA_QUALITY, "y"))  # x is not watched any more
+    assert [(one.what, one.state) for one in signals] == [("x", "OK")]
     carried, signals = look(Carried(), 0, found(State.DRIFT, 0.2, SKEW, "x"), found(State.DRIFT, 0.2, SKEW, "parity"))
     assert len(signals) == 2
     carried, signals = look(carried, 1, found(State.NO_DATA, None, SKEW, "parity"))
@@ -202,3 +208,30 @@ def test_a_signal_is_what_was_written_down() -> None:
     assert "input drift: x 0.4" in str(one)
     with pytest.raises(Exception, match="kind"):
         Signal("mood", "x", "DRIFT", 0.4, 0.1, 0, (0, DAY))
+
+
+def test_a_column_is_in_order_only_where_its_rows_could_have_shown_that_it_is_not() -> None:
+    references = References.of({"x": np.arange(2000.0), "word": np.array(["a", "b"] * 1000, object)})
+
+    def states(rows: int, **more: Any) -> dict[str, State]:
+        told = {"x": np.arange(rows) * 2000.0 / max(rows, 1), "word": np.array(["a"] * rows, object), **more}
+        tally = Tally(rows, references.count(told, at=np.arange(rows)))
+        return {one.what: one.state for one in columns(references, tally, POLICY)}
+
+    assert states(400) == {"x": State.OK, "word": State.OK}
+    assert states(3) == {"x": State.UNDERPOWERED, "word": State.UNDERPOWERED}
+    assert states(400, x=np.full(400, np.nan)) == {"x": State.DRIFT, "word": State.OK}
+    unread = columns(references, Tally(400), POLICY)
+    assert {one.state for one in unread} == {State.NO_DATA}
+
+
+def test_a_source_that_is_silent_is_late_by_all_that_was_looked_back_and_one_that_cannot_be_read_is_not() -> None:
+    (late,) = freshness({"weather": (None, 3 * HOUR)}, POLICY.data)
+    assert (late.state, late.effect) == (State.DRIFT, 8.0)  # a day
+    carried, _ = look(Carried(), 0, late)
+    for number, state in ((1, State.NO_DATA), (2, State.DRIFT)):
+        volume = found(State.OK, 1.0, DATA_QUALITY, "volume")
+        carried, signals = look(carried, number, volume, found(state, None, DATA_QUALITY, late.what))
+        assert [(one.state, one.since) for one in signals] == ([] if state is State.NO_DATA else [("DRIFT", 0)])
+    _, signals = look(carried, 3, found(State.OK, 1.0, DATA_QUALITY, "volume"))  # it is no source of the model any more
+    assert [(one.what, one.state) for one in signals] == [(late.what, "OK")]

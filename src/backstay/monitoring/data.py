@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from backstay.core.times import DAY, duration_text
 from backstay.definitions import DataRules, Monitor
@@ -27,6 +28,9 @@ from backstay.monitoring.signals import DATA_QUALITY
 from backstay.monitoring.tally import Tally
 
 VOLUME = "volume"
+FRESHNESS = "freshness of"
+_BACK = 4
+"""How many times its freshness a source is looked back for its last event."""
 _SAID = {
     "nulls": "of the rows have no value", "mistyped": "of the rows hold something of another type",
     "unseen": "of the rows have a word that no training row had", "defaults": "of the values stand in for another",
@@ -37,20 +41,34 @@ few rows, a late source, or a stand-in that only a request got: those open an in
 
 
 def columns(references: References, tally: Tally, monitor: Monitor) -> list[Found]:
-    """What is wrong with single columns: only what is; the rest is in order."""
+    """What is wrong with single columns; of the others, whether they are in order or it cannot be told.
+
+    Each column is told of, since what has been wrong with it ends only where its own rows show that it is in order.
+    """
     rule = _rule(monitor, len(references))
     out: list[Found] = []
-    for name, reference in references.items():
+    for name in dict.fromkeys([*references, *sorted(tally.standins)]):
         if name in tally.features.failed:
             why = f"it could not be counted: {tally.features.failed[name]}"
             out.append(Found(DATA_QUALITY, name, State.DRIFT, 1.0, 0.0, why, {"rule": "failed"}))
-        elif name in tally.features:
-            out += _column(name, reference, tally.features[name], rule, monitor)
-    for name, count in sorted(tally.standins.items()):
-        out += _wrong(name, {"defaults": defaults(count, tally.rows, 0.0, rule)}, tally.rows)
+            continue
+        found: list[Found] = []
+        if name in references and name in tally.features:
+            found += _column(name, references[name], tally.features[name], rule, monitor)
+        if name in tally.standins:
+            found += _told(name, {"defaults": defaults(tally.standins[name], tally.rows, 0.0, rule)}, tally.rows)
+        out += [one for one in found if one.state is State.DRIFT] or [_whole(name, found)]
     # Of several findings about a column one is told: that another of them corrupts it must not be lost with it.
-    corrupt = {one.what for one in out if one.evidence["rule"] in CORRUPTING}
+    corrupt = {one.what for one in out if one.state is State.DRIFT and one.evidence.get("rule") in CORRUPTING}
     return [replace(one, evidence={**one.evidence, "corrupts": one.what in corrupt}) for one in out]
+
+
+def _whole(name: str, found: Sequence[Found]) -> Found:
+    """What is to be said of a column that nothing is wrong with, as far as its rows show: one finding."""
+    if not found:
+        return Found(DATA_QUALITY, name, State.NO_DATA, None, 0.0, "its values were not counted in this window")
+    unable = next((one for one in found if one.state is not State.OK), None)
+    return unable or Found(DATA_QUALITY, name, State.OK, None, 0.0, "in order")
 
 
 def _rule(monitor: Monitor, among: int) -> QualityRule:
@@ -62,31 +80,31 @@ def _rule(monitor: Monitor, among: int) -> QualityRule:
 
 
 def _column(name: str, reference: Reference, counts: Counts, rule: QualityRule, monitor: Monitor) -> Iterator[Found]:
-    if _suspect(reference, counts, rule):
-        yield from _wrong(name, quality(reference, counts, rule), counts.rows)
+    yield from _told(name, quality(reference, counts, rule), counts.rows)
     mean, low, high = counts.moments.mean, reference.least, reference.greatest
-    if mean is None or low is None or high is None or counts.rows < monitor.minimum_rows or high <= low:
+    if low is None or high is None or high <= low:
+        return
+    limit, evidence = monitor.data.outside, dict[str, Any](rows=counts.rows)
+    if mean is None or counts.rows < monitor.minimum_rows:
+        why = f"unit: {counts.rows:,} rows, and their mean says something from {monitor.minimum_rows:,} on"
+        yield Found(DATA_QUALITY, name, State.UNDERPOWERED, None, limit, why, evidence)
         return
     beyond = max(low - mean, mean - high) / (high - low)
-    if beyond > monitor.data.outside:
-        why = f"unit: the mean is {mean:.6g}, and training rows were from {low:.6g} to {high:.6g}"
-        evidence = {"rule": "unit", "rows": counts.rows}
-        yield Found(DATA_QUALITY, name, State.DRIFT, beyond, monitor.data.outside, why, evidence)
+    why = f"unit: the mean is {mean:.6g}, and training rows were from {low:.6g} to {high:.6g}"
+    evidence["rule"] = "unit"
+    if beyond > limit:
+        yield Found(DATA_QUALITY, name, State.DRIFT, beyond, limit, why, evidence)
+    else:
+        yield Found(DATA_QUALITY, name, State.OK, None, limit, why, evidence)
 
 
-def _suspect(reference: Reference, counts: Counts, rule: QualityRule) -> bool:
-    """Whether any share is beyond its limit: without that there is nothing that evidence could be asked for."""
-    was = reference.counts.missing / max(reference.n, 1)
-    more = counts.missing / max(counts.rows, 1) - was > rule.nulls
-    return more or counts.unseen > rule.unseen * counts.rows or counts.mistyped > rule.mistyped * counts.rows
-
-
-def _wrong(name: str, findings: Mapping[str, Finding], rows: int) -> Iterator[Found]:
+def _told(name: str, findings: Mapping[str, Finding], rows: int) -> Iterator[Found]:
     for what, one in findings.items():
-        if one.state is State.DRIFT and what in _SAID:
+        if what in _SAID:
             why = f"{what}: {one.why}; {_SAID[what]}"
+            effect = one.effect if one.state is State.DRIFT else None
             evidence = {"rule": what, "rows": rows, "least": one.least}
-            yield Found(DATA_QUALITY, name, State.DRIFT, one.effect, one.limit, why, evidence)
+            yield Found(DATA_QUALITY, name, one.state, effect, one.limit, why, evidence)
 
 
 def volumes(rows: int, before: Sequence[int], monitor: Monitor) -> Found:
@@ -107,20 +125,25 @@ def volumes(rows: int, before: Sequence[int], monitor: Monitor) -> Found:
     )  # fmt: skip
 
 
+def looked_back(allowed: int) -> int:
+    """How far a source is looked back for its last event; microseconds."""
+    return max(_BACK * allowed, DAY)
+
+
 def freshness(ages: Mapping[str, tuple[int | None, int]], rules: DataRules) -> list[Found]:
     """Sources that keep their freshness, and those that do not.
 
     ages: by source, how long before the window's end its last event became known (None: longer than is looked back),
-          and the freshness that it declares; in microseconds
+          and the freshness that it declares; in microseconds. What could not be read is not in it: it is not late
     """
     out = []
     for name, (age, allowed) in ages.items() if rules.freshness else ():
         late = age is None or age > allowed
-        known = "nothing became known for a long time" if age is None else f"the last event is {_span(age)} old"
+        effect = (looked_back(allowed) if age is None else age) / max(allowed, 1)
+        known = f"the last event is {_span(age)} old" if age is not None else f"nothing in more than {effect:.3g} times"
         why = f"{known}; the source declares {duration_text(allowed)}"
-        effect = None if age is None else age / max(allowed, 1)
         state = State.DRIFT if late else State.OK
-        out.append(Found(DATA_QUALITY, f"freshness of {name}", state, effect, 1.0, why, {"corrupts": False}))
+        out.append(Found(DATA_QUALITY, f"{FRESHNESS} {name}", state, effect, 1.0, why, {"corrupts": False}))
     return out
 
 

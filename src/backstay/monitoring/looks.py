@@ -15,6 +15,7 @@ from backstay.definitions import Monitor
 from backstay.evaluation.drift import Persistence
 from backstay.evaluation.states import State
 from backstay.monitoring.assess import Found
+from backstay.monitoring.data import FRESHNESS, VOLUME
 from backstay.monitoring.signals import DATA_QUALITY, ESTIMATED_LOSS, INPUT_DRIFT, SCORE_DRIFT, SKEW, Signal
 from backstay.monitoring.windows import Window
 
@@ -109,7 +110,8 @@ def after(
 ) -> tuple[Carried, tuple[Signal, ...]]:  # fmt: skip
     """What is carried on after a window, and its signals: those that are on, and those that have ended with it.
 
-    What a window cannot tell (UNDERPOWERED, NO_DATA) ends no signal and begins none.
+    What a window cannot tell (UNDERPOWERED, NO_DATA) ends no signal and begins none. A signal of bad data ends where
+    its own column, source or volume is OK, or is not watched any more.
     """
     lasting = dict(before.lasting)
     active: dict[str, int] = dict(before.active)
@@ -128,16 +130,22 @@ def after(
         elif began is not None and one.state is State.OK:
             del active[key]
             signals.append(_signal(one, State.OK, began, window))
-    told = _told(found, rows)
+    told = _told(found)
     for key in [key for key in active if key not in _by_key(found)]:
-        if key.partition(" ")[0] in told:
+        if _part(*key.partition(" ")[::2]) in told:
             signals.append(_gone(key, active.pop(key), window))
             lasting.pop(key, None)
-    for key in [key for key, one in lasting.items() if window.start - one.recent[-1][0] > SILENT * monitor.width]:
+    for key in _forgotten(lasting, active, window.start - SILENT * monitor.width):
         lasting.pop(key)
         active.pop(key, None)
     volumes = (*before.volumes, rows)[-VOLUMES:]
     return replace(before, lasting=lasting, active=active, volumes=volumes, detectors=detectors), tuple(signals)
+
+
+def _forgotten(lasting: Mapping[str, Persistence], active: Mapping[str, int], since: int) -> list[str]:
+    """What no window could tell of since. Bad data are not forgotten: they end where they are shown to be sound."""
+    kept = {key for key in active if key.startswith(f"{DATA_QUALITY} ")}
+    return [key for key, one in lasting.items() if one.recent[-1][0] < since and key not in kept]
 
 
 def _persistence(kind: str, monitor: Monitor, recent: tuple[tuple[int, bool], ...] = ()) -> Persistence:
@@ -160,10 +168,18 @@ def _weight(one: Found) -> tuple[int, float]:
     return _FIRST.index(one.state), (one.effect or 0.0) / (one.threshold or 1.0)
 
 
-def _told(found: Sequence[Found], rows: int) -> set[str]:
-    """The kinds of which only what is wrong is told, and which were looked at: what is not told of is in order."""
-    looked = {DATA_QUALITY} if rows else set()
-    return looked | {one.kind for one in found if one.kind == SKEW and one.state in (State.OK, State.DRIFT)}
+def _told(found: Sequence[Found]) -> set[str]:
+    """What was looked at as a whole: what is not told of then is in order, or is not watched any more."""
+    some = {_part(one.kind, one.what) for one in found if one.state in (State.OK, State.DRIFT)}
+    sources = {FRESHNESS} if any(one.what == VOLUME for one in found) else set()
+    return some & {DATA_QUALITY, SKEW} | sources
+
+
+def _part(kind: str, what: str) -> str:
+    """What is looked at at once: all columns by kind, or all sources; the volume is by itself."""
+    if kind != DATA_QUALITY:
+        return kind
+    return FRESHNESS if what.startswith(FRESHNESS) else VOLUME if what == VOLUME else kind
 
 
 def _gone(key: str, since: int, window: Window) -> Signal:

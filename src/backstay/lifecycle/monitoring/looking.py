@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from backstay.core.errors import BackstayError
-from backstay.core.times import DAY
 from backstay.definitions import Model, Monitor
 from backstay.evaluation.states import State
 from backstay.lifecycle.monitoring.counting import Answerer, Counted, Counting
@@ -26,9 +25,6 @@ from backstay.monitoring.windows import Window
 
 T = TypeVar("T")
 _log = logging.getLogger("backstay.monitoring")
-
-_BACK = 4
-"""How many times its freshness a source is looked back for its last event."""
 
 
 def look(
@@ -142,22 +138,24 @@ def quality(
     ages: dict[str, tuple[int | None, int]] = {}
     for source in model.features.sources if monitor.data.freshness else ():
         if (allowed := source.freshness) is not None:
-            age = _guarded(found, DATA_QUALITY, partial(_age, records, source.name, window, allowed))
-            ages[source.name] = (age, allowed)
+            what = f"{data.FRESHNESS} {source.name}"
+            read = _guarded(found, DATA_QUALITY, partial(_age, records, source.name, window, allowed), what)
+            if read is not None:  # what could not be read is not late: it cannot be told
+                ages[source.name] = (read[0], allowed)
     return found + data.freshness(ages, monitor.data)
 
 
-def _age(records: Records, source: str, window: Window, allowed: int) -> int | None:
-    """How long before a window's end something of a source became known, as far back as it is looked."""
+def _age(records: Records, source: str, window: Window, allowed: int) -> tuple[int | None]:
+    """How long before a window's end something of a source became known; None: longer than is looked back."""
     known = records.events.read(
-        source, columns=["known_time"], known_until=window.end, known_after=window.end - max(_BACK * allowed, DAY)
+        source, columns=["known_time"], known_until=window.end, known_after=window.end - data.looked_back(allowed)
     )  # fmt: skip
     if not known.height:
-        return None
-    return window.end - int(known.get_column("known_time").dt.epoch("us").to_numpy().max())
+        return (None,)
+    return (window.end - int(known.get_column("known_time").dt.epoch("us").to_numpy().max()),)
 
 
-def _guarded(found: list[Found], kind: str, made: Callable[[], T]) -> T | None:
+def _guarded(found: list[Found], kind: str, made: Callable[[], T], what: str = "monitor") -> T | None:
     """What is made; or None, and a finding that says why there is none.
 
     What another's error says may hold a customer's values: its kind is told, and the rest is logged.
@@ -169,5 +167,5 @@ def _guarded(found: list[Found], kind: str, made: Callable[[], T]) -> T | None:
     except Exception as error:  # noqa: BLE001  whatever breaks is said in its place, and breaks nothing else
         _log.exception("a part of a window could not be looked at")
         why = type(error).__name__
-    found.append(Found(kind, "monitor", State.NO_DATA, None, 0.0, f"it cannot be told: {why}"))
+    found.append(Found(kind, what, State.NO_DATA, None, 0.0, f"it cannot be told: {why}"))
     return None
