@@ -321,3 +321,16 @@ def test_a_source_that_cannot_be_read_once_is_no_bad_data(days: Days, monkeypatc
     (watched,) = days.live(1)
     assert watched.signals == ()
     assert watched.looks[0].states[DATA_QUALITY]["NO_DATA"] >= 1
+
+
+def test_what_was_in_hand_when_a_window_ended_is_counted_once_it_is_settled(days: Days) -> None:
+    days.serve(100)
+    assert days.pass_day().looks[0].rows == 100
+    days.day -= 1
+    days.serve(200, route="canary")  # asked yesterday, written after the tick
+    days.day += 1
+    for _ in range(2):  # by the process that has counted it before, and by a fresh one
+        days.project.clock.advance(FIRST + days.day * DAY + 600_000_000)  # type: ignore[attr-defined]
+        report = days.project.monitoring.report("late", since=FIRST + 6 * DAY, deep=False)
+        assert report.rows == 300
+        days.open()

@@ -28,7 +28,7 @@ from backstay.storage.predictions import Prediction
 
 _FORM = 2
 _SETTLED = MINUTE
-"""How long after its end a window's counts are kept: what servers still had in hand is written by then."""
+"""How long after its end a window is counted for good: what servers still had in hand is written by then."""
 
 
 class Answerer(NamedTuple):
@@ -97,8 +97,8 @@ class Counting:
         return None if told is None else Day.from_kept(window, told)
 
     def keep_day(self, day: Day) -> None:
-        """Keep what was found in a window: a report need not find it again."""
-        if self.records.kept is not None and not self.problems:
+        """Keep what was found in a window, once it is settled: a report need not find it again."""
+        if self.records.kept is not None and not self.problems and self._settled(day.window):
             self.records.kept.put(self._said, day.window, self._policy, day.kept())
 
     @property
@@ -124,11 +124,14 @@ class Counting:
         return digest_of([_FORM, self.model.features.hash, list(self.monitor.entity), self.model.gate.embargo])
 
     def _keep(self, kept: Kept, window: Window, tallies: dict[Answerer, Tally]) -> None:
-        """In this process's memory at once; for others once it is settled."""
-        settled = self.records.clock.now() >= window.end + _SETTLED
-        kept.remember(self._key(window), (tallies, settled))
+        """In this process's memory until the clock goes on; for good, and for others, once it is settled."""
+        settled = self._settled(window)
+        kept.remember(self._key(window), (tallies, None if settled else self.records.clock.now()))
         if settled:
             kept.put(self.model.name, window, self._rule, _document(tallies))
+
+    def _settled(self, window: Window) -> bool:
+        return self.records.clock.now() >= window.end + _SETTLED
 
     def _key(self, window: Window) -> str:
         return digest_of([self.model.name, self._rule, window.start, window.end])
@@ -138,15 +141,14 @@ class Counting:
             return None
         tallies: dict[Answerer, Tally]
         if (remembered := self.records.kept.recall(self._key(window))) is not None:
-            tallies, written = remembered
-            if not written:
-                self._keep(self.records.kept, window, tallies)
-            return tallies
+            tallies, counted_at = remembered
+            # What was counted before it was settled is counted again: more may have been written since.
+            return tallies if counted_at in (None, self.records.clock.now()) else None
         told = self.records.kept.get(self.model.name, window, self._rule)
         if told is None:
             return None
         tallies = {Answerer(one["version"], one["rule"]): Tally.from_dict(one["tally"]) for one in told["answered"]}
-        self.records.kept.remember(self._key(window), (tallies, True))
+        self.records.kept.remember(self._key(window), (tallies, None))
         return tallies
 
     def _count(self, windows: Sequence[Window]) -> dict[Window, dict[Answerer, Tally]]:

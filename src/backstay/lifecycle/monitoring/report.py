@@ -108,7 +108,7 @@ def _served(windows: list[Window], counts: dict[Window, Counted]) -> list[Window
 
 
 def _day(counting: Counting, window: Window, counts: Mapping[Window, Counted]) -> Day:
-    """A window as a tick looks at it: with as many before it as it takes to tell. What a tick said is what stands."""
+    """A window as a tick looks at it: with as many before it as it takes to tell. What was kept is what stands."""
     said = counting.day(window)
     if said is not None:
         return said
