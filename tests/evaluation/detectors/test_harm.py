@@ -125,3 +125,30 @@ def test_edges() -> None:
     with pytest.raises(NotEnough):
         HarmDetector.learned([0.0, 1.0], [1, 1])
     assert HarmDetector.against(Interval(0.9, 0.8, 1.2, level=0.95, n=9, clusters=9)).baseline == 1.0
+
+
+def test_days_that_differ_are_borne_whatever_their_number_of_rows() -> None:
+    """Learned from days of 200 rows, and looked at with 5,000 a day: their means vary by days, and not by rows."""
+    alarms, delays = 0, []
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+
+        def day(rows: int, rate: float = 0.15, random: np.random.Generator = random) -> np.ndarray:
+            return (random.random(rows) < rate + random.normal(0, 0.03)).astype(float)
+
+        before = np.concatenate([day(200) for _ in range(28)])
+        learned = HarmDetector.learned(before, np.repeat(np.arange(28), 200), 0.01)
+        assert learned.rho is not None
+        assert 0.002 < learned.rho < 0.04  # 0.03² / (0.15 · 0.85) is 0.007
+        detector = learned
+        for number in range(120):
+            detector = detector.update(day(5_000), at=number)
+        alarms += detector.alarm
+        for number in range(120, 180):
+            detector = detector.update(day(5_000, 0.3), at=number)
+            if detector.alarm:
+                delays.append(number - 120)
+                break
+    assert alarms <= 1
+    assert len(delays) == 8
+    assert np.median(delays) <= 5

@@ -15,7 +15,8 @@ Rows lean on each other, in two ways, and each has an answer:
 
     clusters   rows of one entity in one block count as one value, their mean: valid however they hang together
     design     days that differ by more than their rows do: the logarithm of a bet is divided by the design effect,
-               which makes the bet fair again where a block's sum is about normal
+               which makes the bet fair again where a block's sum is about normal; it is 1 + (n - 1) rho, with n rows
+               of the block and the correlation rho of rows of one day (Kish 1965), so that it fits blocks of any size
 
     ok       losses of rows that are mature, one block a day      what has arrived early is another kind of row
     ok       baseline: the upper limit of the interval of the loss on rows that the model was not trained on
@@ -49,10 +50,13 @@ from backstay.evaluation.clustered import mean_interval
 from backstay.evaluation.influence import Linear, cluster_sums, linear_variance
 from backstay.evaluation.interval import Interval
 from backstay.evaluation.metrics import Floats, as_numbers
+from backstay.evaluation.quantiles import chi2_quantile
 from backstay.evaluation.sequential.rates import ODDS, WEIGHTS
 
 LEVEL = 0.00025
 """One false alarm in at least 4,000 looks on average: eleven years of daily ones."""
+_UNSURE = 0.1
+"""Few days tell little of how much days differ: the upper limit is taken that is too low in one of ten cases."""
 _BEFORE = (-math.inf,) * len(ODDS)
 _NEVER = (-1,) * len(ODDS)
 
@@ -66,6 +70,8 @@ class HarmDetector(Shown):
     level:      one over the average number of looks until a false alarm, at the least
     bounds:     between which losses lie; what is beyond counts as the bound, for the baseline too
     design:     how many rows are worth one, 1 or more: how much more blocks' means vary than independent rows' would
+    rho:        the correlation of rows of one block, 0 to 1; where it is known the design effect is that of each
+                block's rows, and `design` tells what it was of the blocks that it was learned from
     log_values: the logarithm of the value of each bet, by `ODDS`; log_runs: that of the best stake laid so far, and
                 `starts`, when it was laid (microseconds)
     at:         the last block's time; blocks, rows: how many there were; total: the sum of the losses, in [0, 1]
@@ -87,6 +93,7 @@ class HarmDetector(Shown):
     rows: int = 0
     total: float = 0.0
     alarmed_at: int | None = None
+    rho: float | None = None
 
     def __post_init__(self) -> None:
         low, high = self.bounds
@@ -99,6 +106,8 @@ class HarmDetector(Shown):
             raise InputError(f"the level is {self.level}", where="level", expected="between 0 and 1, such as 0.00025")
         if not 1.0 <= self.design < math.inf:
             raise InputError(f"the design effect is {self.design}", where="design", expected="1 or more")
+        if self.rho is not None and not 0.0 <= self.rho <= 1.0:
+            raise InputError(f"the correlation is {self.rho}", where="rho", expected="between 0 and 1")
         if not len(self.log_values) == len(self.log_runs) == len(self.starts) == len(ODDS):
             raise InputError("the state has another number of bets", where="log_values", fix="start the detector anew")
 
@@ -122,9 +131,9 @@ class HarmDetector(Shown):
     ) -> HarmDetector:  # fmt: skip
         """A detector against the losses of rows that the model was not trained on, such as those it was judged on.
 
-        days: one block a row, of about as many rows as the blocks to come. The baseline is the upper limit of the mean
-        loss over days, and the design effect how much more days differ than their rows would make them. `NotEnough`
-        with fewer than two days.
+        days: one block a row; blocks to come may have more rows or fewer. The baseline is the upper limit of the mean
+        loss over days, and the design effect how much more days differ than their rows would make them, from which
+        follows how far rows of a day hang together at the most. `NotEnough` with fewer than two days.
 
         >>> random = np.random.default_rng(0)
         >>> detector = HarmDetector.learned(random.random(6_000) < 0.1, np.arange(6_000) // 200)
@@ -135,10 +144,14 @@ class HarmDetector(Shown):
         x = np.clip(as_numbers(losses, "losses"), low, high)
         measured = mean_interval(x, days)
         gap = (x - measured.estimate) / max(x.size, 1)
-        spread, _, _ = linear_variance(Linear(measured.estimate, gap), days)
+        spread, free, _ = linear_variance(Linear(measured.estimate, gap), days)
         alone = math.fsum(np.square(gap).tolist())
         design = max(spread / alone, 1.0) if alone else 1.0
-        return cls.against(measured, margin, level=level, bounds=bounds, design=design)
+        sizes = np.unique(np.asarray(days), return_counts=True)[1]
+        worth = float(np.square(sizes).sum()) / x.size  # of how many rows a day is, where days differ
+        most = max(spread / alone * free / chi2_quantile(_UNSURE, free), 1.0) if alone else 1.0
+        rho = min((most - 1.0) / (worth - 1.0), 1.0) if worth > 1.0 else 0.0
+        return replace(cls.against(measured, margin, level=level, bounds=bounds, design=design), rho=rho)
 
     @property
     def allowed(self) -> float:
@@ -212,7 +225,7 @@ class HarmDetector(Shown):
             "alarm": self.alarm, "since": self.since, "value": self.value, "mean": self.mean,
             "baseline": self.baseline, "margin": self.margin, "level": self.level, "bounds": list(self.bounds),
             "design": self.design, "at": self.at, "blocks": self.blocks, "rows": self.rows, "total": self.total,
-            "alarmed_at": self.alarmed_at, "starts": list(self.starts),
+            "alarmed_at": self.alarmed_at, "starts": list(self.starts), "rho": self.rho,
         }  # fmt: skip
         for name in ("log_values", "log_runs"):  # JSON knows no infinity: None is the value of no bet
             told[name] = [None if math.isinf(one) else one for one in getattr(self, name)]
@@ -227,7 +240,7 @@ class HarmDetector(Shown):
         return cls(
             told["baseline"], told["margin"], told["level"], (told["bounds"][0], told["bounds"][1]), told["design"],
             values, runs, tuple(told["starts"]), told["at"], told["blocks"], told["rows"], told["total"],
-            told["alarmed_at"],
+            told["alarmed_at"], told.get("rho"),
         )  # fmt: skip
 
     def _scaled(self, losses: ArrayLike) -> Floats:
@@ -243,7 +256,8 @@ class HarmDetector(Shown):
         more = np.array(ODDS) - 1.0
         different, counts = np.unique(values, return_counts=True)  # errors are 0 or 1: two logarithms and not a million
         won = np.log1p(np.multiply.outer(more, different)) @ counts - values.size * np.log1p(self.allowed * more)
-        return np.asarray(won / self.design, np.float64)
+        design = self.design if self.rho is None else 1.0 + (values.size - 1) * self.rho
+        return np.asarray(won / design, np.float64)
 
     def _best(self) -> int:
         return int(np.argmax(np.array(self.log_runs) + np.log(WEIGHTS)))

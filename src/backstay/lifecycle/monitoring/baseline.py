@@ -31,9 +31,9 @@ from backstay.monitoring.tally import DECISION, SCORE, Known
 from backstay.monitoring.windows import Window
 from backstay.registry.versions import ModelVersion
 
-_FORM = 1
+_FORM = 2
 _ROWS = 20_000
-"""Of more rows, the last ones: they are the nearest to what it is asked."""
+"""Of more rows, every second or so, over all of their time: how days differ is told by days, and not by rows."""
 _EVER = Window(0, 0)
 
 
@@ -96,7 +96,7 @@ def _made(records: Records, model: Model, version: ModelVersion, since: int) -> 
         except InputError:
             pass  # no row may judge it: what it says of a sample of its training rows is what is left
         else:
-            order = np.argsort(rows.labelled.at, kind="stable")[-_ROWS:]
+            order = thinned(np.argsort(rows.labelled.at, kind="stable"))
             return Baseline(rows.labelled.at[order], rows.raw[order], rows.labelled.outcome[order])
     if REFERENCE not in version.manifest.files:
         return None
@@ -104,6 +104,15 @@ def _made(records: Records, model: Model, version: ModelVersion, since: int) -> 
     vector = np.column_stack([sample[name] for name in version.manifest.feature_set.vector])
     raw = records.scorer(model, version).score(np.ascontiguousarray(vector))
     return Baseline(np.array([], np.int64), raw, np.array([], np.int8))
+
+
+def thinned(order: npt.NDArray[np.intp], most: int = _ROWS) -> npt.NDArray[np.intp]:
+    """Of more rows than are wanted, as many as are, evenly over all.
+
+    >>> thinned(np.arange(10), 4).tolist()
+    [0, 2, 5, 7]
+    """
+    return order if len(order) <= most else order[np.arange(most) * len(order) // most]
 
 
 def known(records: Records, model: Model, version: ModelVersion, rule: str) -> Known:
