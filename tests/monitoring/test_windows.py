@@ -12,9 +12,10 @@ from backstay import Count, Entity, EventSource, FeatureSet, Monitor, Request, W
 from backstay.core.times import DAY, HOUR
 from backstay.evaluation.drift import Counted, References
 from backstay.evaluation.states import State
+from backstay.evaluation.unlabelled import ScoredReference
 from backstay.monitoring.assess import Found, drifts
 from backstay.monitoring.data import columns, freshness, volumes
-from backstay.monitoring.estimates import estimated, grid, joined, scores_of
+from backstay.monitoring.estimates import Expected, estimated, grid, joined, losses, scores_of
 from backstay.monitoring.kept import Kept
 from backstay.monitoring.looks import Carried, after
 from backstay.monitoring.rows import rows_of, watched_features
@@ -235,3 +236,21 @@ def test_a_source_that_is_silent_is_late_by_all_that_was_looked_back_and_one_tha
         assert [(one.state, one.since) for one in signals] == ([] if state is State.NO_DATA else [("DRIFT", 0)])
     _, signals = look(carried, 3, found(State.OK, 1.0, DATA_QUALITY, "volume"))  # it is no source of the model any more
     assert [(one.what, one.state) for one in signals] == [(late.what, "OK")]
+
+
+def test_what_an_estimated_loss_costs_is_of_a_day_whatever_the_windows() -> None:
+    random = np.random.default_rng(0)
+    score = random.beta(2, 8, 5_000)
+    outcome = (random.random(5_000) < score).astype(np.int8)
+    reference = ScoredReference.of(outcome, score, clusters=np.arange(5_000) // 100)
+    known = Expected(reference, float(losses("log_loss", outcome, score).mean()))
+    of_hour = grid(random.beta(4, 5, 100))
+    of_day = tuple(24 * count for count in of_hour)
+    by_day = estimated(known, [of_day], Monitor(cost=1.0)).evidence["cost"]
+    assert estimated(known, [of_hour], Monitor(window="1h", cost=1.0)).evidence["cost"] == pytest.approx(by_day)
+    little, nearer = grid(random.beta(2, 8, 30)), Expected(reference, known.base - 0.05)
+    together = estimated(nearer, [little] * 24, Monitor(cost=1.0, margin=0.001))  # one says too little by itself
+    assert together.evidence["rows"] == 720
+    assert together.effect is not None
+    assert together.evidence["cost"] == pytest.approx(30 * max(together.effect, 0.0))
+    assert together.evidence["cost"] > 0

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from backstay.core.times import DAY
 from backstay.definitions import Monitor
 from backstay.evaluation.states import State
 from backstay.evaluation.unlabelled import ScoredReference, estimate
@@ -86,15 +87,16 @@ def estimated(expected: Expected | None, windows: Sequence[Sequence[int]], monit
     """What the loss will be, beside what it was: the finding drifts where even its lower limit is above.
 
     windows: the grids of the last windows, the last one last; the earlier ones are taken with it where its rows alone
-             could not show a loss of a few margins
+             could not show a loss of a few margins. What it costs is of the last one's rows, as of a day
     """
-    found = _estimated(expected, windows[-1] if windows else (), monitor)
+    rows = sum(windows[-1]) if windows else 0
+    found = _estimated(expected, windows[-1] if windows else (), monitor, rows)
     if found.state is State.UNDERPOWERED and len(windows) > 1:
-        return _estimated(expected, reduce(joined, windows), monitor)
+        return _estimated(expected, reduce(joined, windows), monitor, rows)
     return found
 
 
-def _estimated(expected: Expected | None, counted: Sequence[int], monitor: Monitor) -> Found:
+def _estimated(expected: Expected | None, counted: Sequence[int], monitor: Monitor, rows: int) -> Found:
     metric = monitor.metric
     if expected is None or not counted or not sum(counted):
         why = "there are no rows" if expected else "there are no rows with labels that tell what its scores mean"
@@ -106,7 +108,7 @@ def _estimated(expected: Expected | None, counted: Sequence[int], monitor: Monit
     low, high, excess = told.interval.low, told.interval.high, told.value - expected.base
     evidence |= {"estimate": told.value, "low": low, "high": high}
     if monitor.cost is not None:
-        evidence["cost"] = max(excess, 0.0) * sum(counted) * monitor.cost
+        evidence["cost"] = max(excess, 0.0) * rows * monitor.cost * DAY / monitor.width
     why = f"{metric.replace('_', ' ')} {told.value:.4f} [{low:.4f}, {high:.4f}] is to be expected, if {told.assumes}"
     state = State.DRIFT if low > expected.base + monitor.margin else State.OK
     if state is State.OK and told.value - low > _SHOWN * max(monitor.margin, 1e-9):
