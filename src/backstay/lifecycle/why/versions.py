@@ -19,6 +19,7 @@ from backstay.lifecycle.experiments.rows import numbered
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.verify import asked_frame
 from backstay.lifecycle.why.rows import business
+from backstay.registry.routing import ROUTE
 from backstay.storage.predictions import SHADOW, Prediction
 
 Floats = npt.NDArray[np.float64]
@@ -36,18 +37,42 @@ def past(
     no outcome that pays is declared."""
     if model.business is None and not (online.chance < 1.0).any():
         return None
-    groups: dict[str, list[Prediction]] = {}
-    for one in records.predictions.scan(model=model.name, until=until):
-        if one.route != SHADOW and not one.error and one.feature_set == model.features.hash:
-            groups.setdefault(one.version, []).append(one)
+    groups = _answers(records, model, until)
     if len(groups) < 2:
         return None
-    numbers = {records.registry.by_digest(digest).number: found for digest, found in groups.items()}
-    chosen = dict(sorted(numbers.items())[-VERSIONS:])
+    chosen = dict(sorted(groups.items())[-VERSIONS:])
     thinned = {number: found[:: -(-len(found) // ROWS)] for number, found in chosen.items()}
     version, items = _chosen(model, thinned)
     known, metric, mean, error, days, together = _paid(records, model, thinned, offline, as_of, sources)
     return Past(version, items, known, metric, mean, error, days, together)
+
+
+def _answers(records: Records, model: Model, until: int) -> dict[int, list[Prediction]]:
+    """The answers of each version; of many every second, or fourth, or so, and none from before the newest versions.
+
+    A version is trained before it answers: nothing older than the first cutoff of the newest that served is read.
+    """
+    known = {one.number: one for one in records.registry.versions(model.name)}
+    served = {move.to for move in records.registry.history(model.name, "champion") if move.at < until}
+    for entry in records.ledger.entries(kind=ROUTE, subject=model.name):
+        served |= {part["version"] for part in entry.body["parts"] if not part["shadow"] and entry.at < until}
+    newest = sorted(one for one in served if known[one].manifest.feature_set.hash == model.features.hash)[-VERSIONS:]
+    since = min(known[one].manifest.cutoff for one in newest) if len(newest) == VERSIONS else None
+    numbers = {one.digest: one.number for one in reversed(known.values())}
+    step, seen = dict[int, int](), dict[int, int]()
+    groups: dict[int, list[Prediction]] = {}
+    for one in records.predictions.scan(model=model.name, since=since, until=until):
+        if one.route == SHADOW or one.error or one.feature_set != model.features.hash:
+            continue
+        number = numbers[one.version]
+        found, place = groups.setdefault(number, []), seen.get(number, 0)
+        seen[number] = place + 1
+        if place % step.setdefault(number, 1) == 0:
+            found.append(one)
+        if len(found) > 2 * ROWS:  # what is kept in memory has a bound
+            del found[1::2]
+            step[number] *= 2
+    return groups
 
 
 def _chosen(model: Model, groups: dict[int, list[Prediction]]) -> tuple[Ints, Ints]:
