@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backstay.core.show import Shown
-from backstay.core.times import duration, duration_text, instant_text
+from backstay.core.times import DAY, duration, duration_text, instant_text
 from backstay.definitions.retraining import CADENCE, ESTIMATED, PSI, REALISED, REASONS, VOLUME, RetrainPolicy
 from backstay.monitoring.incidents import DRIFTS, Incident
 from backstay.monitoring.signals import ESTIMATED_LOSS, INPUT_DRIFT, REALISED_LOSS, Signal
 
+SOUND = 3 * DAY
+"""How long values must have been sound, before they are learned from."""
 _KINDS = {REALISED: REALISED_LOSS, ESTIMATED: ESTIMATED_LOSS, PSI: INPUT_DRIFT}
 
 
@@ -93,11 +95,15 @@ def due(policy: RetrainPolicy, seen: Evidence) -> Trigger | Blocked | None:
 
 
 def _corrupt(incident: Incident) -> bool:
-    """Whether an incident has data in it whose values were wrong, until it is over.
+    """Whether an incident has data in it whose values were wrong, until they have been sound for three days.
 
-    One window in order is not enough: it may be one that can tell little, and a training reads many days of data.
+    One window in order is not enough: it may be one that can tell little. But what else the incident is about, a drift
+    that came later, does not make them wrong again.
     """
-    return any(one.corrupts and one.accepted is None for one in incident.members)
+    return any(
+        one.corrupts and one.accepted is None and not (one.clean and incident.seen - one.last >= SOUND)
+        for one in incident.members
+    )
 
 
 def _cadence(policy: RetrainPolicy, seen: Evidence) -> Trigger | None:
