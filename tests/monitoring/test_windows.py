@@ -190,6 +190,10 @@ def test_volume_is_held_against_the_same_day_of_earlier_weeks() -> None:
     assert (broken.state, broken.what) == (State.DRIFT, "volume")
     assert volumes(9_000, weeks, Monitor()).state is State.DRIFT
     assert volumes(310, weeks[:10], Monitor()).state is State.NO_DATA
+    pairs = [weeks[place] + weeks[place + 1] for place in range(0, 42, 2)] * 2  # seven in two weeks
+    other = Monitor(window="2d")
+    assert volumes(700, pairs, other).state is State.DRIFT  # a Monday and a Tuesday
+    assert volumes(700, pairs[:34], other).state is State.NO_DATA
 
 
 def test_a_grid_stands_for_the_scores_and_adds_up() -> None:

@@ -6,6 +6,7 @@ while it lasts. Values above all that training rows had are no corruption, summe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -108,12 +109,13 @@ def _told(name: str, findings: Mapping[str, Finding], rows: int) -> Iterator[Fou
 
 
 def volumes(rows: int, before: Sequence[int], monitor: Monitor) -> Found:
-    """The rows of a window beside those of earlier ones at the same place in the week (or the day, of hours).
+    """The rows of a window beside those of earlier ones at the same place in the week, or of hours in the day.
 
-    before: the rows of the windows before it, the last one last
+    before: the rows of the windows before it, the last one last. Windows that fill no week (or day) are at the same
+            place again after several: of two days, after two weeks
     """
     rules, width = monitor.data, monitor.width
-    step = DAY // width if width < DAY else max(7 * DAY // width, 1)
+    step = math.lcm(DAY if width < DAY else 7 * DAY, width) // width
     alike = [before[place] for place in range(len(before) - step, -1, -step)]
     many = volume(rows, alike, QualityRule(volume=rules.volume_above, level=monitor.level))
     few = volume(rows, alike, QualityRule(volume=1.0 / max(rules.volume, 1e-9), level=monitor.level))

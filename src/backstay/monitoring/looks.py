@@ -22,7 +22,7 @@ from backstay.monitoring.windows import Window
 LASTING = (INPUT_DRIFT, SCORE_DRIFT, ESTIMATED_LOSS)
 """Kinds that are a signal only where they last; the others are one at once: they go by hard limits, or over time."""
 VOLUMES = 168
-"""Windows whose rows are carried on: four weeks of days, a week of hours."""
+"""Windows whose rows are carried on: 24 weeks of days, a week of hours."""
 SILENT = 30
 """Windows after which what no window could tell of any more is forgotten."""
 _WORST = 5

@@ -10,6 +10,7 @@ from backstay.core.errors import InputError
 from backstay.core.times import DAY, instant_text
 from backstay.definitions import Model, Monitor
 from backstay.evaluation.drift import Domain, domain_classifier
+from backstay.evaluation.states import State
 from backstay.lifecycle.monitoring.counting import Answerer, Counted, Counting
 from backstay.lifecycle.monitoring.looking import most, of_columns
 from backstay.lifecycle.monitoring.losses import scored_frame
@@ -21,7 +22,7 @@ from backstay.monitoring.assess import Found
 from backstay.monitoring.labels import LabelReport, label_report
 from backstay.monitoring.report import Day, Report
 from backstay.monitoring.rows import answered, rows_of
-from backstay.monitoring.signals import Signal
+from backstay.monitoring.signals import DATA_QUALITY, Signal
 from backstay.monitoring.tally import Tally
 from backstay.monitoring.windows import Window, closed
 from backstay.storage.predictions import Prediction
@@ -139,6 +140,7 @@ def _whole(
             summed[other] = summed.get(other, Tally()) + tally
     span = Window(windows[0].start, windows[-1].end)
     found = of_columns(known, who, [summed], counting.monitor, span)
+    found = [one for one in found if one.kind != DATA_QUALITY or one.state is not State.OK]  # what stands out
     domain = None
     if deep:
         found += parity(counting.records, counting.model, counting.monitor, span, summed[who].rows)
