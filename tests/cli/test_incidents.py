@@ -51,7 +51,7 @@ def test_from_the_tick_that_opens_it_to_its_resolution(cli: Cli, path: Path) -> 
     listed = cli("incidents", *at)
     assert ("score drift" in listed.out, "desk" in listed.out) == (True, True)
     assert f"next: backstay incidents show 1 --model late --project {path}" in listed.err
-    assert "1 open: input drift from orders" in cli("status", *at).out
+    assert "#1, open: input drift from orders" in cli("status", *at).out
     shown = cli("incidents", "show", 1, *at)
     for said in ("https://wiki/late", "ledger entry 1", "Timeline", "In the day before it began", "Who was told"):
         assert said in shown.out

@@ -114,7 +114,7 @@ def test_only_values_that_are_wrong_stop_a_training() -> None:
 
     def block(channel: list[str | None], size: list[float]) -> bool:
         counted = Tally(len(channel), trained.count({"channel": channel, "size": size}))
-        (found,) = columns(trained, counted, rule)
+        (found,) = [one for one in columns(trained, counted, rule) if one.state is State.DRIFT]
         return isinstance(due(EVERY, asked(now=40, more=[opened(rows_of(found))])), Blocked)
 
     sizes = [1.0, 2.0] * 200
