@@ -99,10 +99,10 @@ class Model:
         self.data = data or DataPolicy()
         self.tuning, self.objective, self.stakes = tuning, objective, stakes
         self.incidents = IncidentPolicy() if incidents is None else incidents
+        self._check_promised()
         self.slices = checked_slices(slices, {*features.keys, *(one.name for one in features)}, self.where)
         self.fairness, self.rollout = fairness, checked_rollout(rollout, self.keys, self.where)
         self.monitor = checked_monitor(monitor, self.keys, [one.name for one in features], self.where)
-        self._check_promised()
         if fairness is not None:
             fairness.check(self.keys, self.where)
         self.position, self.business = position, business
@@ -120,6 +120,11 @@ class Model:
                 f"incidents={self.incidents!r} is no policy", where=self.where, expected="IncidentPolicy(...)",
                 fix='write IncidentPolicy(owner="risk desk")',
             )  # fmt: skip
+        if self.stakes not in ("low", "high"):
+            raise DefinitionError(f"stakes={self.stakes!r}", where=self.where, expected='"low" or "high"')
+
+    def _check_explained(self) -> None:
+        """`DefinitionError` unless what `backstay why` is told of is there, and what trainings wait for is watched."""
         signalled = {"psi", "realised", "estimated"} & set(self.retrain.retrain_on)
         if self.monitor is None and signalled == set(self.retrain.retrain_on):
             raise DefinitionError(
@@ -127,11 +132,6 @@ class Model:
                 expected='"cadence" or "volume" where monitor=None: the others are what a monitor says',
                 fix="leave monitor=None out",
             )  # fmt: skip
-        if self.stakes not in ("low", "high"):
-            raise DefinitionError(f"stakes={self.stakes!r}", where=self.where, expected='"low" or "high"')
-
-    def _check_explained(self) -> None:
-        """`DefinitionError` unless what `backstay why` is told of is there."""
         numbers = [name for name, kind in self.ask.source.schema.items() if kind.is_numeric()]
         if self.position is not None and self.position not in numbers:
             raise DefinitionError(
