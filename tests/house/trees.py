@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,10 +33,10 @@ def modules() -> list[Path]:
     return sorted(SOURCE.rglob("*.py"))
 
 
-def parsed() -> Iterator[tuple[str, ast.Module]]:
-    """Every module of the package, by its path as a message would name it."""
-    for path in modules():
-        yield shown(path), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def parsed() -> list[tuple[str, ast.Module]]:
+    """Every module of the package, by its path as a message would name it; read once, since several rules ask."""
+    return [(shown(path), ast.parse(path.read_text(encoding="utf-8"))) for path in modules()]
 
 
 def shown(path: Path) -> str:
