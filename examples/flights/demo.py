@@ -182,10 +182,11 @@ def show(summary: dict[str, Any], out: Path) -> None:
     figures.add_row("shadows", shadows)
     figures.add_row("champions", " → ".join(f"v{one['version']}" for one in summary["promotions"]))
     watched = summary["watched"] or {"windows": 0, "incidents": []}
-    figures.add_row("watched", f"{watched['windows']} days, {len(watched['incidents'])} incidents")
+    found = len(watched["incidents"])
+    figures.add_row("watched", f"{watched['windows']} days, {found} incident{'' if found == 1 else 's'}")
     if worst := summary["why"]:
-        found = [one["cause"] for one in worst["causes"] if one["verdict"] == "found"] or ["no cause found"]
-        figures.add_row("why", f"{worst['since'][:10]} to {worst['until'][:10]}: {worst['text']}; {', '.join(found)}")
+        causes = [one["cause"] for one in worst["causes"] if one["verdict"] == "found"] or ["no cause found"]
+        figures.add_row("why", f"{worst['since'][:10]} to {worst['until'][:10]}: {worst['text']}; {', '.join(causes)}")
     figures.add_row("void", f"{summary['rows_void']:,} flights cancelled or diverted, out of the denominator")
     figures.add_row("time", ", ".join(f"{step} {seconds:.0f} s" for step, seconds in summary["seconds"].items()))
     figures.add_row("report", os.path.relpath(out / "report.html"))

@@ -53,7 +53,7 @@ def mixed_units(before: Floats, now: Floats) -> Mixed | None:
     if min(old.size, int(np.count_nonzero(there))) < LEAST_ROWS or not old.std() > 0.0:
         return None
     new = np.log(now[there])
-    density = _density(old)
+    density = _Density(old)
     some = new[np.linspace(0, new.size - 1, min(_SAMPLE, new.size)).astype(np.int64)]
     move, share, gain = _greatest(density, some)
     if share < LEAST_SHARE or gain * new.size / some.size < GAIN:
@@ -73,7 +73,7 @@ def _logs(values: Floats) -> Floats:
     return np.asarray(np.log(values[np.isfinite(values) & (values > 0.0)]), np.float64)
 
 
-class _density:  # noqa: N801  a function that remembers
+class _Density:
     """A smoothed histogram of some values, with a floor far away from them."""
 
     def __init__(self, values: Floats) -> None:
@@ -91,7 +91,7 @@ class _density:  # noqa: N801  a function that remembers
         return np.interp(x, self.at, self.values, left=0.0, right=0.0) + _FLOOR
 
 
-def _greatest(density: _density, values: Floats) -> tuple[float, float, float]:
+def _greatest(density: _Density, values: Floats) -> tuple[float, float, float]:
     """The move and the share of greatest likelihood, and by how much it lies above that of no share."""
     alone = density(values)
     reach = np.arange(math.log(LEAST_FACTOR), math.log(MOST_FACTOR), 2 * _GRID)

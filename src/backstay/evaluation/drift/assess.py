@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import TypedDict
 
-from backstay.core.errors import InputError
+from backstay.core.errors import InputError, told
 from backstay.core.show import Shown
 from backstay.evaluation.drift.counts import Counted, Counts
 from backstay.evaluation.drift.distances import index, smoothed
@@ -197,7 +197,7 @@ def _latest(
                 continue  # not one of 1, 2, 4, ...: to ask each time costs more, and is hardly sooner
             found, power = _measured(reference, taken, rule, level)
         except Exception as error:  # noqa: BLE001  counts of other cells, say: told of, and the other columns go on
-            why = f"not compared: {type(error).__name__}: {error}"
+            why = f"not compared: {told(error)}"
             return Drift(State.NO_DATA, n=window[name].rows, reference_n=reference.n, why=why), 0.0
         if power >= ENOUGH:
             break

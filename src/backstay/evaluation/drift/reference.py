@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backstay.core.errors import InputError
+from backstay.core.errors import InputError, told
 from backstay.evaluation.drift.cells import Cells
 from backstay.evaluation.drift.counts import Counted, Counts, blocks_of, ordered, taken
 from backstay.evaluation.drift.read import KINDS
@@ -190,7 +190,7 @@ class References(Mapping[str, Reference]):
                 )  # fmt: skip
 
             except Exception as error:  # noqa: BLE001  one bad column is told of, and never breaks the others
-                failed[name] = f"{type(error).__name__}: {error}"
+                failed[name] = told(error)  # it may come to stand in the ledger: another's words hold values of rows
         return Counted(rows, counted, failed)
 
     def __getitem__(self, name: str) -> Reference:
