@@ -1,7 +1,7 @@
 """Environments of clients that nobody here wrote: each is made from its lock, once, and kept.
 
 As a program (`python -m tests.serving.environments`) it makes all of them, the slowest first: `make test` begins so,
-and checks style and types meanwhile.
+and checks style and types meanwhile. What is no Python comes out of Debian's packages, unpacked beside them.
 """
 
 from __future__ import annotations
@@ -54,6 +54,36 @@ def python(name: str, clients: Path = CLIENTS, *, behind: bool = False) -> Path:
     return folder / "bin" / "python"
 
 
+def promtool() -> Path | None:
+    """What Prometheus reads rules with: of this machine, or out of Debian's package; None where neither can be had."""
+    if installed := shutil.which("promtool"):
+        return Path(installed)
+    folder = ROOT / ".venv-clients" / "promtool"
+    program = folder / "usr" / "bin" / "promtool"
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / "promtool.held").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not program.is_file() and shutil.which("apt-get") and shutil.which("dpkg-deb"):
+            _unpacked("prometheus", folder)
+    return program if program.is_file() else None
+
+
+def _unpacked(package: str, folder: Path) -> None:
+    """A Debian package's files, in a folder of ours: nothing is installed, and nobody's settings change."""
+    shutil.rmtree(folder, ignore_errors=True)
+    fetched = folder.with_suffix(".fetched")
+    shutil.rmtree(fetched, ignore_errors=True)
+    fetched.mkdir()
+    fetch = ["apt-get", "-qq", "download", package]
+    if subprocess.run(fetch, cwd=fetched, capture_output=True, check=False).returncode:  # a new machine has no lists
+        subprocess.run(["apt-get", "-qq", "update"], capture_output=True, check=False)
+        subprocess.run(fetch, cwd=fetched, capture_output=True, check=False)
+    for archive in fetched.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "-x", archive, fetched / "files"], check=True)
+        (fetched / "files").rename(folder)
+    shutil.rmtree(fetched)
+
+
 def compiling() -> dict[str, str]:
     """The surroundings of a process that keeps what it compiles, so that the next one need not."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")}
@@ -70,3 +100,4 @@ def run(environment: str, script: str, *arguments: str, clients: Path = CLIENTS,
 if __name__ == "__main__":
     for one, where, over in EVERY:
         python(one, where, behind=over)
+    promtool()

@@ -134,6 +134,7 @@ def test_threads_read_while_the_map_grows(tmp_path: Path) -> None:
 
 
 def test_a_path_opened_twice_shares_one_environment(tmp_path: Path) -> None:
+    others = dict(module._OPEN)  # of tests before this one, whose stores nobody has let go of yet
     (tmp_path / "link").symlink_to(tmp_path / "real")
     (tmp_path / "real").mkdir()
     first = LocalOnline(tmp_path / "real")
@@ -153,7 +154,7 @@ def test_a_path_opened_twice_shares_one_environment(tmp_path: Path) -> None:
     assert reader.read([b"a"]) == [b"3"]
     reader.close()
     again.close()
-    assert module._OPEN == {}
+    assert module._OPEN.keys() <= others.keys()
 
 
 def test_a_directory_made_anew_is_another_environment(tmp_path: Path) -> None:
