@@ -87,7 +87,8 @@ def found(kind: str, change: str, count: int, reference: int, times: int) -> dic
     """How often it is called drifted in one window, and after how many an alarm comes."""
     import numpy as np
 
-    from backstay.evaluation.drift import Reference, References, State, assess_all
+    from backstay.evaluation.drift import Reference, References, assess_all
+    from backstay.evaluation.states import State
 
     random = np.random.default_rng(1)
     others, entity = rows("iid", random, REFERENCE, FEATURES - 1)
@@ -114,7 +115,8 @@ def together(kind: str, times: int) -> dict[str, Any]:
     """How often it is found in the latest of some windows put together, of 2,000 rows each."""
     import numpy as np
 
-    from backstay.evaluation.drift import Counted, Reference, References, State, assess_latest
+    from backstay.evaluation.drift import Counted, Reference, References, assess_latest
+    from backstay.evaluation.states import State
 
     random = np.random.default_rng(2)
     trained, entity = before(kind, random, int(REFERENCE / WORTH[kind]), "mean")

@@ -61,7 +61,8 @@ def report(count: int, entities: int = 0) -> dict[str, float]:
     """Our side: counts, effective sizes, tests, states."""
     import numpy as np
 
-    from backstay.evaluation.drift import References, State, assess_all
+    from backstay.evaluation.drift import References, assess_all
+    from backstay.evaluation.states import State
 
     references = References.of(columns(scaled(ROWS, 20_000), COLUMNS, 0))
     window = columns(count, COLUMNS, 1)
@@ -76,7 +77,8 @@ def report(count: int, entities: int = 0) -> dict[str, float]:
 
 def large(count: int) -> dict[str, float]:
     """A window that comes in parts, each counted and forgotten; making the rows is in nobody's time."""
-    from backstay.evaluation.drift import Counted, References, State, assess_all
+    from backstay.evaluation.drift import Counted, References, assess_all
+    from backstay.evaluation.states import State
 
     references = References.of(columns(PART, WIDE, 0))
     whole, seconds = Counted(), 0.0

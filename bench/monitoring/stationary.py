@@ -44,7 +44,8 @@ def year(kind: str, days: int, years: int) -> dict[str, Any]:
     """Our side."""
     import numpy as np
 
-    from backstay.evaluation.drift import References, State, assess_all
+    from backstay.evaluation.drift import References, assess_all
+    from backstay.evaluation.states import State
 
     opened, called, seconds = 0.0, 0.0, []
     for seed in range(years):

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 _AT_ONCE = 8_192
 """Rows that BLAS sums at once: it keeps to one thread then."""
+_SQUARABLE = 1e150
+"""The squares of a few ten thousand numbers below this are finite, and so is their sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +69,40 @@ class Summing:
     """Sums rows, stretch by stretch, in double precision: a column of millions is never copied whole."""
 
     def __init__(self) -> None:
-        self.moments = Moments()
-        self._wide, self._ones = np.empty(4 * _AT_ONCE), np.ones(_AT_ONCE)
+        self._n, self._sum, self._squares, self._infinite = 0, 0.0, 0.0, 0
+        self._least, self._greatest = math.inf, -math.inf
+        self._wide = np.empty(4 * _AT_ONCE)
+
+    @property
+    def moments(self) -> Moments:
+        """Of what was taken so far."""
+        return Moments(self._n, self._sum, self._squares, self._least, self._greatest, self._infinite)
 
     def take(self, rows: NDArray[Any]) -> tuple[float, float] | None:
         """Add these rows, a few ten thousand of them; the least and the greatest where all are finite, or else None."""
         if not len(rows):
             return None
-        low, high = np.minimum.reduce(rows), np.maximum.reduce(rows)
-        finite, infinite = math.isfinite(low) and math.isfinite(high), 0
+        low, high = float(np.minimum.reduce(rows)), float(np.maximum.reduce(rows))
+        finite = math.isfinite(low) and math.isfinite(high)
         if not finite:
-            infinite = int(np.isinf(rows).sum())
+            self._infinite += int(np.isinf(rows).sum())
             rows = rows[np.isfinite(rows)]
-            low, high = (rows.min(), rows.max()) if len(rows) else (math.inf, -math.inf)
-        total = squares = 0.0
-        with np.errstate(over="ignore"):  # the squares of huge numbers are infinite, and then no spread is told
-            for start in range(0, len(rows), len(self._wide)):
-                part = rows[start : start + len(self._wide)]
-                whole = -(-len(part) // _AT_ONCE) * _AT_ONCE
-                self._wide[: len(part)], self._wide[len(part) : whole] = part, 0.0
-                exact = self._wide[:whole].reshape(-1, _AT_ONCE)
-                total += float((exact @ self._ones).sum())
-                squares += float(np.vecdot(exact, exact).sum())
-        self.moments += Moments(len(rows), total, squares, float(low), float(high), infinite)
+            low, high = (float(rows.min()), float(rows.max())) if len(rows) else (math.inf, -math.inf)
+        if max(-low, high) < _SQUARABLE:
+            self._add(rows)
+        else:
+            with np.errstate(over="ignore"):  # the squares of huge numbers are infinite, and then no spread is told
+                self._add(rows)
+        self._n += len(rows)
+        self._least, self._greatest = min(self._least, low), max(self._greatest, high)
         return (low, high) if finite else None
+
+    def _add(self, rows: NDArray[Any]) -> None:
+        for start in range(0, len(rows), len(self._wide)):
+            part = rows[start : start + len(self._wide)]
+            whole = -(-len(part) // _AT_ONCE) * _AT_ONCE
+            self._wide[: len(part)], self._wide[len(part) : whole] = part, 0.0
+            exact = self._wide[:whole]
+            self._sum += float(np.add.reduce(exact))  # in pairs
+            rowwise = exact.reshape(-1, _AT_ONCE)
+            self._squares += float(np.add.reduce(np.vecdot(rowwise, rowwise)))
