@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backstay.core.settings import SETTINGS
+from backstay.evaluation.unlabelled import METHODS
 from tests.cli.conftest import AS_OF, Life, Run, write_project
 
 Cli = Callable[..., Run]
@@ -66,8 +67,24 @@ def test_quality_of_labels(cli: Cli, life: Life) -> None:
     assert early["mature"] < early["rows"] < 100
 
 
+def test_quality_before_the_labels(cli: Cli, life: Life) -> None:
+    answer = cli("quality", "--estimated", "--project", life.project, "--json").json
+    (week,) = answer["weeks"]
+    assert (week["week"], week["served"], week["rows"], week["version"], week["maturity"]) == (AS_OF, 100, 100, 1, 1.0)
+    assert {method: week["estimates"][method]["auc"]["rows"] for method in METHODS} == dict.fromkeys(METHODS, 100)
+    assert week["why"] == ""
+    assert {told["windows"] + told["left_out"] for by in answer["backtests"].values() for told in by.values()} == {1}
+    assert cli("quality", "--estimated", "--weeks", "0", "--project", life.project).code == 2
+    shown = cli("quality", "--estimated", "--project", life.project).out
+    for told in ("AUC, week of", "log loss, week of", "label shift", AS_OF):
+        assert told in shown
+    assert "weeks" in cli("quality", "--help").out
+
+
 def test_no_quality(cli: Cli, tmp_path: Path) -> None:
-    assert cli("quality", "--project", write_project(tmp_path)).out == "nothing has been served yet\n"
+    project = write_project(tmp_path)
+    assert cli("quality", "--project", project).out == "nothing has been served yet\n"
+    assert cli("quality", "--estimated", "--project", project).out == "nothing has been served yet\n"
 
 
 def test_settings(cli: Cli, life: Life) -> None:

@@ -101,6 +101,13 @@ def quality(
     labels: Annotated[
         bool, typer.Option("--labels", help="also how labels come: at what age, what is wrong with them, calibration")
     ] = False,
+    estimated: Annotated[
+        bool,
+        typer.Option(
+            "--estimated", help="of the last weeks, what quality will be, before labels tell; and how well that went"
+        ),
+    ] = False,
+    weeks: Annotated[int, typer.Option("--weeks", min=1, help="how many weeks are estimated", metavar="N")] = 8,
     project: ProjectOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -112,6 +119,9 @@ def quality(
     with Shell(ctx, project, home, as_json) as shell:
         if labels:
             _labels(shell, model, as_of)
+            return
+        if estimated:
+            _estimated(shell, model, as_of, weeks)
             return
         with shell.working("joining labels"):
             name = shell.project.model(model).name
@@ -155,6 +165,53 @@ def _labels(shell: Shell, model: str | None, as_of: str | None) -> None:
         block(_calibration(found["calibration"]), title="calibration"),
     )
     shell.next("tick" if rows else "serve", model=model if rows else None)
+
+
+SHOWN = {"auc": "AUC", "log_loss": "log loss"}
+"""The metrics that people are shown; a program gets all."""
+
+
+def _estimated(shell: Shell, model: str | None, as_of: str | None, weeks: int) -> None:
+    """Weeks before their labels, by every method; and of weeks whose labels have come, how well that went."""
+    from backstay.evaluation.unlabelled import ASSUMES, METHODS
+
+    with shell.working("estimating"):
+        name = shell.project.model(model).name
+        found = shell.project.labels.estimated(model, as_of=as_of, weeks=weeks).as_dict()
+    ways = [one.replace("_", " ") for one in METHODS]
+    parts: list[Any] = []
+    for metric, title in SHOWN.items():
+        rows = [
+            (one["week"], one["version"], count(one["rows"]), share(one["maturity"]),
+             _came(one["realised"].get(metric)), *(_said(one["estimates"].get(way), metric) for way in METHODS))
+            for one in found["weeks"]
+        ]  # fmt: skip
+        columns = (f"{title}, week of", ">version", ">rows", ">mature", "realised", *ways)
+        parts += [table(columns, rows), ""]
+    tested = [
+        (way.replace("_", " "), title, count(told["windows"]), real(told["mean_error"]), real(told["sampling_error"]),
+         real(told["bias"]), share(told["coverage"]), ASSUMES[way])
+        for way, by in found["backtests"].items() for metric, title in SHOWN.items()
+        if (told := by[metric])["windows"]
+    ]  # fmt: skip
+    columns = ("backtest", "of", ">weeks", ">mean error", ">sampling error", ">bias", ">covered", "assumes")
+    why = {one["week"]: one["why"] for one in found["weeks"] if one["why"]}
+    parts.append(table(columns, tested, empty="no week is wholly mature yet: nothing to test estimates against"))
+    parts.append(block(why, title="not estimated") if why else None)
+    shell.show({"model": name, **found}, *(parts if found["weeks"] else ["nothing has been served yet"]))
+    shell.next("quality" if found["weeks"] else "serve", model=model if found["weeks"] else None)
+
+
+def _came(told: dict[str, Any] | None) -> str | None:
+    return None if told is None or "insufficient" in told else interval(told)
+
+
+def _said(told: dict[str, Any] | None, metric: str) -> str | None:
+    """An estimate with its limits; where there is none, in which state it is."""
+    if told is None:
+        return None
+    one = told[metric]
+    return str(one["state"]) if one["interval"] is None else interval(one["interval"])
 
 
 def _ages(maturity: dict[str, Any]) -> dict[str, object]:

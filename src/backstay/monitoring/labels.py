@@ -212,14 +212,14 @@ def _cohort(
     start: int, rows: pl.DataFrame, known: pl.DataFrame, curves: tuple[Maturity, Maturity] | None, as_of: int
 ) -> LabelledCohort:
     ripe, mature = known.filter("mature"), int(rows.get_column("mature").sum())
-    realised = _realised(ripe)
-    told = not isinstance(realised["log_loss"], Insufficient)
+    came = realised(ripe)
+    told = not isinstance(came["log_loss"], Insufficient)
     early: dict[str, Early] = {}
     if curves is not None and mature < rows.height and known.height:
         outcome, score = _outcome(known), known.get_column("score").to_numpy()
         ages = (as_of - known.get_column("at")).cast(pl.Float64).to_numpy()
         days = known.get_column("_day").to_numpy()
-        early = {name: early_quality(outcome, score, ages, curves, name, days) for name in realised}
+        early = {name: early_quality(outcome, score, ages, curves, name, days) for name in came}
     return LabelledCohort(
         start=start,
         state=State.OK if told else State.UNDERPOWERED if mature else State.NO_DATA,
@@ -228,12 +228,13 @@ def _cohort(
         void=int(rows.get_column("void").sum()),
         labelled=ripe.height,
         positives=int(np.sum(_outcome(ripe))),
-        realised=realised,
+        realised=came,
         early=early,
     )
 
 
-def _realised(ripe: pl.DataFrame) -> dict[str, Estimate]:
+def realised(ripe: pl.DataFrame) -> dict[str, Estimate]:
+    """By metric, of mature rows: columns `label`, `score` (a probability) and `_day`, the day they lean on."""
     outcome, score = _outcome(ripe), ripe.get_column("score").to_numpy()
     days = ripe.get_column("_day").to_numpy()
 

@@ -69,7 +69,7 @@ class Baseline:
 def baseline(records: Records, model: Model, version: ModelVersion) -> Baseline | None:
     """The baseline of a version; None where there is neither a row that may judge it nor a sample of its training."""
     name = f"{model.name}/v{version.number}"
-    since = _became(records, model, version)
+    since = became(records, model, version)
     rule = digest_of([_FORM, version.digest, since, model.gate.embargo, model.features.hash])
     if records.kept is not None and (told := records.kept.get(name, _EVER, rule)) is not None:
         return Baseline.from_dict(told)
@@ -79,7 +79,7 @@ def baseline(records: Records, model: Model, version: ModelVersion) -> Baseline 
     return found
 
 
-def _became(records: Records, model: Model, version: ModelVersion) -> int:
+def became(records: Records, model: Model, version: ModelVersion) -> int:
     """When it first became champion; of one that never was, as of when its gate answered last, or it was registered."""
     moves = records.registry.history(model.name, "champion")
     moved = next((move.at for move in moves if move.to == version.number), None)
