@@ -11,19 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
-from bench.harness import Measured, Result, limited
+from bench.harness import Result, limited
+from bench.monitoring.sides import ours, scaled
 
 RUNS, DAYS, SOURCES, FEATURES, FIRST_SEED = 300, 120, 5, 10, 90_000
 _DAY = 86_400_000_000
 
 
 def run() -> list[Result]:
-    versions = {"backstay": version("backstay")}
-    apart: Measured = {**simulated(RUNS, 8), "versions": versions}
-    near: Measured = {**simulated(RUNS, 0), "versions": versions}
+    apart = ours("a week apart", "incidents", "simulated", runs=scaled(RUNS, 10), apart=8).run()
+    near = ours("at any distance", "incidents", "simulated", runs=scaled(RUNS, 10), apart=0).run()
     return [
         limited("incidents: as many as causes, a week apart", [apart], "exact", "share", least=0.95),
         limited("incidents: a cause, a week apart", [apart], "each", "x", most=1.05),
