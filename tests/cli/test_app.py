@@ -68,6 +68,8 @@ def test_every_verb_teaches(cli: Cli, words: tuple[str, ...], command: Any) -> N
     example = command.epilog.removeprefix("Example:  [bold]backstay ").removesuffix("[/]").split()
     assert tuple(example[: len(words)]) == words
     command.make_context(words[-1], example[len(words) :])  # it parses
+    told = command.help or ""
+    assert "\n" not in told.replace("\n\n", ""), "a terminal is as wide as it is: only paragraphs end lines"
 
 
 def test_version(cli: Cli) -> None:

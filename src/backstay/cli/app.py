@@ -144,7 +144,12 @@ def backstay(
 
 
 def _add(to: typer.Typer, name: str, verb: Callable[..., None], panel: str | None, example: str) -> None:
-    to.command(name, rich_help_panel=panel, epilog=f"Example:  [bold]backstay {example}[/]")(verb)
+    to.command(name, help=_flowing(verb), rich_help_panel=panel, epilog=f"Example:  [bold]backstay {example}[/]")(verb)
+
+
+def _flowing(verb: Callable[..., None]) -> str:
+    """What a verb says of itself, with no line end within a paragraph: a terminal is as wide as it is."""
+    return "\n\n".join(" ".join(part.split()) for part in (verb.__doc__ or "").split("\n\n"))
 
 
 _features = typer.Typer(
