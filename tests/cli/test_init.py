@@ -16,12 +16,13 @@ import typer
 
 from backstay import Project
 from backstay.cli.app import app
+from backstay.cli.init import ROUND
 from tests.cli.conftest import HERE, Run
 
 Cli = Callable[..., Run]
 
 
-def test_a_new_project_runs(cli: Cli, tmp_path: Path) -> None:
+def test_a_new_project_runs(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "my shop"
     made = cli("init", folder, "--ci", "github", "--json")
     assert made.code == 0
@@ -34,10 +35,11 @@ def test_a_new_project_runs(cli: Cli, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(HERE / "src")}
     tests = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert tests.returncode == 0, tests.stdout
-    for verb in (("ingest",), ("train", "--holdout", "14d"), ("check", "latest", "--tests", folder / "tests.xml")):
-        run = cli(*verb, "--project", folder)
+    monkeypatch.chdir(folder)
+    for line in ROUND[2:-1]:  # as a newcomer types it
+        run = cli(*line.split()[1:])
         assert run.code == 0, (run.out, run.err)
-    assert "feature_tests" in run.out
+    assert "champion  version 1" in run.out
 
 
 def test_nothing_is_overwritten(cli: Cli, tmp_path: Path) -> None:
@@ -48,7 +50,9 @@ def test_nothing_is_overwritten(cli: Cli, tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["models.py"]
     assert (tmp_path / "models.py").read_text() == "mine"
     new = tmp_path / "new"
-    assert cli("init", new).code == 0
+    made = cli("init", new)
+    assert made.code == 0
+    assert made.err.splitlines()[1:] == ["  " + line.format(new) for line in ROUND]
     assert cli("init", new).code == 2
     before = (new / "models.py").read_bytes()
     assert cli("init", new, "--ci", "gitlab").code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,13 @@ from backstay.core.errors import InputError
 CiOption = Annotated[
     str | None, typer.Option("--ci", metavar="NAME", help="Also write CI: github or gitlab.", show_default=False)
 ]
+
+
+ROUND = (
+    "cd {}", "python -m pytest --junitxml=tests.xml", "backstay ingest", "backstay train --holdout 14d",
+    "backstay check latest --tests tests.xml", "backstay promote 1", "backstay serve",
+)  # fmt: skip
+"""What a new project is taken through, as it is typed. The gate asks for a run of the feature tests."""
 
 
 def init(
@@ -40,4 +48,5 @@ def init(
         made = scaffold(folder or project or Path.cwd(), ci)
         shell.show(made.as_dict(), block({"project": made.folder, "written": "\n".join(made.written)}))
         if made.made:
-            shell.note("a first round: backstay ingest, train --holdout 14d, check latest, promote 1, serve")
+            lines = [line.format(shlex.quote(made.folder)) for line in ROUND]
+            shell.note("\n  ".join(["a first round:", *lines]))
