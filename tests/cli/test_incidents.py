@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from backstay.core.times import DAY
+from backstay.core.times import DAY, instant
 from backstay.lifecycle.incidents import MONITOR
 from backstay.monitoring.signals import Signal
 from backstay.project import Project
@@ -67,6 +67,27 @@ def test_from_the_tick_that_opens_it_to_its_resolution(cli: Cli, path: Path) -> 
     steps = cli("incidents", "show", 1, *at, "--json").json["timeline"]
     assert [step["event"] for step in steps] == ["opened", "acknowledged", "owned", "snoozed", "resolved"]
     assert steps[1]["why"] == "on it"
+
+
+def test_moments_are_text_in_utc_wherever_json_tells_of_them(cli: Cli, path: Path) -> None:
+    at = ("--project", path, "--json")
+    ticked = cli("tick", *at).json
+    shown, (listed,) = cli("incidents", "show", 1, *at).json, cli("incidents", *at).json["incidents"]
+    for told in (shown, listed, *ticked["incidents"]):
+        for member in told["members"]:
+            assert (member["since"], member["last"]) == (told["onset"], told["seen"])
+        assert instant(told["seen"]) - instant(told["onset"]) == DAY
+        assert _moments(told) == []
+    assert _moments(ticked) == []
+
+
+def _moments(value: object, name: str = "") -> list[str]:
+    """Under which names a number stands that can only be microseconds."""
+    if isinstance(value, dict):
+        return [bad for key, one in value.items() for bad in _moments(one, key)]
+    if isinstance(value, list):
+        return [bad for one in value for bad in _moments(one, name)]
+    return [name] if isinstance(value, int | float) and abs(value) > 1e12 else []
 
 
 def test_what_cannot_be_done_is_told(cli: Cli, path: Path) -> None:

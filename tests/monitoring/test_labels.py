@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backstay.core.times import DAY, HOUR
+from backstay.core.times import DAY, HOUR, SECOND, duration
 from backstay.definitions import EventSource, Label
 from backstay.evaluation import Insufficient, Interval
 from backstay.evaluation.maturity import Maturity
@@ -90,7 +90,11 @@ def test_a_month_of_late_labels() -> None:
     assert isinstance(truth, Interval)
     assert weighted.low <= truth.estimate <= weighted.high
     assert abs(weighted.estimate - truth.estimate) < abs(naive - truth.estimate)  # type: ignore[operator]
-    json.dumps(told.as_dict(), allow_nan=False)
+    plain = told.as_dict()
+    json.dumps(plain, allow_nan=False)
+    assert duration(plain["maturity"]["reached"][0]["age"]) == pytest.approx(told.maturity.reached[0].age, abs=SECOND)
+    assert duration(plain["maturity"]["longest"]) == pytest.approx(told.maturity.longest, abs=SECOND)
+    assert plain["maturity"]["curve"][-1]["age"].endswith(("s", "m", "h", "d"))
     assert "maturity" in str(told)
 
 

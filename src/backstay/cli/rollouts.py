@@ -231,6 +231,7 @@ def _ticked(shell: Shell, model: str, before: tuple[str, ...]) -> tuple[str, ...
 
 def answer(ticked: Ticked) -> dict[str, Any]:
     """What a tick did, as plain data."""
+    from backstay.project import incidents
     from backstay.project.rollouts import told
 
     return {
@@ -240,7 +241,7 @@ def answer(ticked: Ticked) -> dict[str, Any]:
         "promoted": [plain.move(one) for one in ticked.promoted],
         "trained": [plain.version(one) for one in ticked.trained],
         "trigger": None if ticked.trigger is None else ticked.trigger.as_dict(),
-        "incidents": [one.as_dict() for one in ticked.incidents],
+        "incidents": [incidents.told(one) for one in ticked.incidents],
         "notified": [one.as_dict() for one in ticked.notified],
         "watched": [one.as_dict() for one in ticked.watched.looks],
         "waiting": list(ticked.waiting),

@@ -10,7 +10,6 @@ from rich.text import Text
 from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, ProjectOption
 from backstay.cli.shell import Shell
 from backstay.cli.tables import age, block, count, day_after, interval, minute, real, share, table, when_text
-from backstay.core.times import age_text
 
 
 def status(
@@ -219,7 +218,7 @@ def _ages(maturity: dict[str, Any]) -> dict[str, object]:
         return {"not yet": maturity["insufficient"]}
     return {
         f"{one['share']:.0%}": "not by the highest age seen" if one["age"] is None
-        else f"{age_text(round(one['age']))} after it was asked"
+        else f"{age(one['age'])} after it was asked"
         for one in maturity["reached"]
     }  # fmt: skip
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
+
+from backstay.core.times import instant_text
 
 
 class Shown:
@@ -32,6 +35,16 @@ class Shown:
 
     def _repr_html_(self) -> str:
         return _html(self.as_dict())
+
+
+def dated(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Plain data with the moments under these names as text, in UTC; one that is None, or not there, stays so.
+
+    >>> dated({"since": 0, "until": None, "rows": 3}, "since", "until", "at")
+    {'since': '1970-01-01T00:00:00Z', 'until': None, 'rows': 3}
+    """
+    times = {name: instant_text(data[name]) for name in names if data.get(name) is not None}
+    return {**data, **times}
 
 
 def plain(value: Any) -> Any:

@@ -74,6 +74,16 @@ def duration_text(micros: int) -> str:
     return f"{micros}us"
 
 
+def seconds_text(micros: float) -> str:
+    """A duration to the second, as `duration` takes it and results show it.
+
+    >>> seconds_text(1.4 * SECOND), seconds_text(26 * HOUR), seconds_text(0)
+    ('1s', '26h', '0s')
+    """
+    whole = round(micros / SECOND) * SECOND
+    return duration_text(whole) if whole else "0s"
+
+
 def instant(value: str | datetime | int, *, where: str = "", zone: str | None = None) -> int:
     """Microseconds since the epoch of an ISO 8601 instant, an aware `datetime`, or already microseconds.
 

@@ -13,7 +13,7 @@ from operator import add
 from typing import Any
 
 from backstay.core.errors import InputError
-from backstay.core.show import Shown
+from backstay.core.show import Shown, dated
 from backstay.core.times import DAY, HOUR
 from backstay.definitions import Monitor
 from backstay.evaluation.drift import (
@@ -54,7 +54,7 @@ class Found(Shown):
     def as_dict(self) -> dict[str, Any]:
         return {
             "kind": self.kind, "what": self.what, "state": self.state.value, "effect": self.effect,
-            "threshold": self.threshold, "why": self.why, "evidence": dict(self.evidence),
+            "threshold": self.threshold, "why": self.why, "evidence": dated(self.evidence, "since"),
         }  # fmt: skip
 
 

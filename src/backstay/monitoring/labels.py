@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from backstay.core.show import Shown, plain
-from backstay.core.times import DAY, instant_text
+from backstay.core.times import DAY, instant_text, seconds_text
 from backstay.definitions import Label
 from backstay.evaluation import (
     Estimate,
@@ -100,7 +100,7 @@ class LabelledCohort(Shown):
 
 @dataclass(frozen=True, slots=True)
 class LabelReport(Shown):
-    """How the labels of a model's predictions come, as of a moment; ages are in microseconds."""
+    """How the labels of a model's predictions come, as of a moment; ages are in microseconds, in `as_dict` text."""
 
     as_of: int
     rows: int
@@ -114,9 +114,23 @@ class LabelReport(Shown):
     def as_dict(self) -> dict[str, Any]:
         return {
             "as_of": instant_text(self.as_of), "rows": self.rows, "mature": self.mature, "void": self.void,
-            "maturity": self.maturity.as_dict(), "faults": self.faults.as_dict(),
+            "maturity": _aged(self.maturity), "faults": self.faults.as_dict(),
             "cohorts": [one.as_dict() for one in self.cohorts], "calibration": self.calibration.as_dict(),
         }  # fmt: skip
+
+
+def _aged(found: Maturity | Insufficient) -> dict[str, Any]:
+    """A curve as plain data, its ages as text: it has them in microseconds here."""
+    if isinstance(found, Insufficient):
+        return found.as_dict()
+    data: dict[str, Any] = found.as_dict()
+    curve = [{**one, "age": seconds_text(one["age"])} for one in data["curve"]]
+    ages = ("age", "low", "high")
+    reached = [
+        {**one, **{name: None if one[name] is None else seconds_text(one[name]) for name in ages}}
+        for one in data["reached"]
+    ]
+    return {**data, "longest": seconds_text(found.longest), "curve": curve, "reached": reached}
 
 
 def label_report(

@@ -115,7 +115,7 @@ class Report(Shown):
             "domain": None if self.domain is None else self.domain.as_dict(),
             "labels": None if self.labels is None else self.labels.as_dict(),
             "windows": [one.as_dict() for one in self.days],
-            "signals": [one.as_dict() for one in self.signals],
+            "signals": [one.told() for one in self.signals],
         }  # fmt: skip
 
     def heat_map(self, most: int = 40) -> str:

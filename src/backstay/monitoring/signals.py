@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backstay.core.errors import InputError
-from backstay.core.show import Shown
+from backstay.core.show import Shown, dated
 from backstay.core.times import instant_text
 
 DATA_QUALITY, SKEW, SCORE_DRIFT, INPUT_DRIFT = "data_quality", "skew", "score_drift", "input_drift"
@@ -71,6 +71,11 @@ class Signal(Shown):
             "threshold": self.threshold, "since": self.since, "window": list(self.window),
             "evidence": dict(self.evidence), "cost": self.cost,
         }  # fmt: skip
+
+    def told(self) -> dict[str, Any]:
+        """The same for whoever asks: moments as text. `as_dict` is what the ledger keeps."""
+        window = [instant_text(at) for at in self.window]
+        return {**dated(self.as_dict(), "since"), "window": window, "evidence": dated(self.evidence, "since")}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Signal:

@@ -110,7 +110,7 @@ def _cadence(policy: RetrainPolicy, seen: Evidence) -> Trigger | None:
     age = seen.now - seen.newest
     if age < duration(policy.every):
         return None
-    return Trigger(CADENCE, f"every {policy.every}", {"newest": seen.newest, "every": policy.every})
+    return Trigger(CADENCE, f"every {policy.every}", {"newest": instant_text(seen.newest), "every": policy.every})
 
 
 def _signalled(name: str) -> Callable[[RetrainPolicy, Evidence], Trigger | None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from backstay.core.errors import InputError
 from backstay.core.settings import NOTIFY, SETTINGS, expanded
-from backstay.core.show import Shown
+from backstay.core.show import Shown, dated
 from backstay.core.times import duration, instant, instant_text
 from backstay.definitions import Model
 from backstay.lifecycle import incidents as kept
@@ -59,11 +59,12 @@ class Story(Shown):
 
 def told(one: Kept) -> dict[str, Any]:
     """An incident as plain data, its times as text."""
-    whole = one.incident
-    times = {name: getattr(whole, name) for name in ("onset", "first", "seen", "until", "ended")}
-    before = [{**change, "at": instant_text(change["at"])} for change in whole.before]
-    shown = {name: None if time is None else instant_text(time) for name, time in times.items()}
-    return {**one.as_dict(), **shown, "at": instant_text(one.at), "before": before}
+    data = one.as_dict()
+    members = [dated(member, "since", "last") for member in data["members"]]
+    before = [dated(change, "at") for change in data["before"]]
+    return {
+        **dated(data, "onset", "first", "seen", "until", "ended", "at"), "members": members, "before": before,
+    }  # fmt: skip
 
 
 class Incidents:

@@ -59,7 +59,7 @@ class Looked(Shown):
         return {
             "window": str(self.window), "version": self.version, "rows": self.rows,
             "states": {kind: dict(told) for kind, told in self.states.items()},
-            "worst": [dict(one) for one in self.worst], "signals": [one.as_dict() for one in self.signals],
+            "worst": [dict(one) for one in self.worst], "signals": [one.told() for one in self.signals],
             "entry": self.entry_id,
         }  # fmt: skip
 
