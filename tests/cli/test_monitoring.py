@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from backstay.core.times import DAY, instant
 from tests.cli.conftest import AS_OF, Life, Run, write_project
 
 Cli = Callable[..., Run]
@@ -16,6 +17,7 @@ def test_what_was_served_is_told_by_effect_and_evidence(cli: Cli, life: Life, tm
     run = cli(*asked, "--html", page, "--json")
     answer = run.json
     assert (answer["model"], answer["rows"], answer["versions"]) == ("late", 100, {"1": 100})
+    assert answer["open"] is None  # the span ends long before it
     assert answer["states"]["input_drift"].keys() <= {"OK", "DRIFT", "UNDERPOWERED"}
     assert answer["windows"][0]["start"].startswith(AS_OF)
     skew = [one for one in answer["found"] if one["kind"] == "skew"]
@@ -31,7 +33,12 @@ def test_what_was_served_is_told_by_effect_and_evidence(cli: Cli, life: Life, tm
 
 def test_nothing_served_and_a_span_without_a_window(cli: Cli, tmp_path: Path) -> None:
     project = write_project(tmp_path)
-    assert cli("monitor", "--project", project, "--json").json["rows"] == 0
+    answer = cli("monitor", "--project", project, "--json").json
+    assert (answer["rows"], answer["open"]["rows"]) == (0, 0)
+    assert instant(answer["open"]["end"]) - instant(answer["open"]["start"]) == DAY
+    shown = cli("monitor", "--project", project)
+    assert f"until {answer['open']['end']}, 0 rows so far; the first tick after that looks at it" in shown.out
+    assert shown.err.startswith(f"next: backstay serve --project {project}")
     refused = cli("monitor", "--since", "2999-01-01", "--project", project)
     assert refused.code == 2
     assert "no window is closed" in refused.err

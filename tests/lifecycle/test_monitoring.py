@@ -334,3 +334,21 @@ def test_what_was_in_hand_when_a_window_ended_is_counted_once_it_is_settled(days
         report = days.project.monitoring.report("late", since=FIRST + 6 * DAY, deep=False)
         assert report.rows == 300
         days.open()
+
+
+def test_a_report_names_the_window_that_is_open_and_counts_the_first_ones_rows(base: Path, tmp_path: Path) -> None:
+    days = Days(shop.copied(base, tmp_path / "new"))
+    days.serve()
+    days.serve(20, route=SHADOW)
+    days.project.clock.advance(FIRST + DAY // 2)  # type: ignore[attr-defined]
+    first = days.project.monitoring.report("late", deep=False)
+    assert first.rows == 0
+    assert first.open is not None
+    assert (first.open.window.start, first.open.window.end, first.open.rows) == (FIRST, FIRST + DAY, 300)
+    assert days.tick().looks == ()
+    days.pass_day()
+    later = days.project.monitoring.report("late", deep=False)
+    assert later.rows == 300
+    assert later.open is not None
+    assert (later.open.window.start, later.open.rows) == (FIRST + DAY, None)  # not read: there is more to tell
+    assert days.project.monitoring.report("late", until=FIRST + DAY, deep=False).open is None

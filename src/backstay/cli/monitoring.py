@@ -63,7 +63,8 @@ def monitor(
         shell.show(told, block(_head(found), title=f"model {found.model}"), "", *_parts(found))
         if html is not None:
             shell.note(f"written: {html}")
-        shell.next("tick" if not found.signals else "quality", model=model)
+        nothing = not found.rows and found.open is not None and not found.open.rows
+        shell.next("serve" if nothing else "tick" if not found.signals else "quality", model=None if nothing else model)
 
 
 def _head(found: Report) -> dict[str, object]:
@@ -71,6 +72,7 @@ def _head(found: Report) -> dict[str, object]:
     return {
         "windows": f"{len(found.days)}, from {when(found.since)} to {when(found.until)}",
         "rows": f"{count(found.rows)} ({answered})" if answered else count(found.rows),
+        "open": None if found.open is None else found.open.line,
         "about": None if found.version is None else f"version {found.version}, which answered last",
         "all inputs at once": None if found.domain is None else _domain(found.domain.auc),
     }

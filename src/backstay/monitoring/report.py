@@ -63,6 +63,26 @@ class Day(Shown):
 
 
 @dataclass(frozen=True, slots=True)
+class Open(Shown):
+    """The window that is not over yet: nothing is said of it, and the first tick after its end looks at it.
+
+    rows: that were answered in it so far; None where they were not counted, since closed windows have some
+    """
+
+    window: Window
+    rows: int | None
+
+    @property
+    def line(self) -> str:
+        """The window in a line."""
+        so_far = "" if self.rows is None else f", {self.rows:,} rows so far"
+        return f"{self.window} until {instant_text(self.window.end)}{so_far}; the first tick after that looks at it"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"start": instant_text(self.window.start), "end": instant_text(self.window.end), "rows": self.rows}
+
+
+@dataclass(frozen=True, slots=True)
 class Report(Shown):
     """What monitors say of a model in a span.
 
@@ -74,6 +94,7 @@ class Report(Shown):
     signals: those that are on, by the last window that a tick has looked at, if it is in the span
     labels:  how labels come, what is wrong with them, and how good it turned out; None where that was not asked
     moves:   when which version became champion, in microseconds: for the heat map
+    open:    the window that is not over yet; None where the span ends before it
     """
 
     model: str
@@ -90,6 +111,7 @@ class Report(Shown):
     moves: tuple[tuple[int, str], ...] = ()
     effect: float = 0.1
     severe: float = 0.2
+    open: Open | None = None
 
     @property
     def states(self) -> dict[str, dict[str, int]]:
@@ -116,6 +138,7 @@ class Report(Shown):
             "labels": None if self.labels is None else self.labels.as_dict(),
             "windows": [one.as_dict() for one in self.days],
             "signals": [one.told() for one in self.signals],
+            "open": None if self.open is None else self.open.as_dict(),
         }  # fmt: skip
 
     def heat_map(self, most: int = 40) -> str:

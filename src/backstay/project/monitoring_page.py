@@ -58,6 +58,7 @@ def _head(found: Report) -> dict[str, str | None]:
     return {
         "rows": f"{found.rows:,} in {len(found.days)} windows", "answered by": answered or "nobody",
         "about": None if found.version is None else f"v{found.version}, which answered last",
+        "open": None if found.open is None else found.open.line,
         "drifting": ", ".join(found.drifting) or "nothing that these rows can show",
     }  # fmt: skip
 

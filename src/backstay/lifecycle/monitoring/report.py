@@ -20,7 +20,7 @@ from backstay.lifecycle.records import Records
 from backstay.lifecycle.references import REFERENCE, reference_sample
 from backstay.monitoring.assess import Found
 from backstay.monitoring.labels import LabelReport, label_report
-from backstay.monitoring.report import Day, Report
+from backstay.monitoring.report import Day, Open, Report
 from backstay.monitoring.rows import answered, rows_of
 from backstay.monitoring.signals import DATA_QUALITY, Signal
 from backstay.monitoring.tally import Tally
@@ -58,7 +58,7 @@ def report(
         _versions(counting, [counts[one] for one in windows]), sum(day.rows for day in days), found, domain, days,
         _signals(records, model, windows), labels,
         tuple((move.at, f"v{move.to}") for move in moves if windows[0].start <= move.at < windows[-1].end),
-        monitor.effect, monitor.severe,
+        monitor.effect, monitor.severe, _open(records, model, monitor, until, counted=any(day.rows for day in days)),
     )  # fmt: skip
 
 
@@ -100,6 +100,18 @@ def _asked(
             fix=f"ask for a longer span, or wait until {instant_text(end // width * width + width)}",
         )  # fmt: skip
     return monitor, windows
+
+
+def _open(records: Records, model: Model, monitor: Monitor, until: int | None, *, counted: bool) -> Open | None:
+    """The window that is not over yet, if the span goes on; its rows are read only where there are no others to tell
+    of: then these are the first, and at most one window of them."""
+    window = Window.of(records.clock.now(), monitor.width)
+    if until is not None and until <= window.start:
+        return None
+    if counted:
+        return Open(window, None)
+    logged = records.predictions.scan(model=model.name, since=window.start, until=window.end)
+    return Open(window, sum(1 for _ in answered(logged)))
 
 
 def _served(windows: list[Window], counts: dict[Window, Counted]) -> list[Window]:
