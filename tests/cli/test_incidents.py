@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from backstay.core.times import DAY, instant
 from backstay.lifecycle.incidents import MONITOR
 from backstay.monitoring.signals import Signal
 from backstay.project import Project
-from tests.cli.conftest import MODELS, TOML, Run, write_project
+from tests.cli.conftest import MODELS, TOML, Life, Run, write_project
 from tests.monitoring.web_server import listening
 
 Cli = Callable[..., Run]
@@ -30,12 +31,16 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def with_window(path: Path) -> None:
+DRIFTS = (("input_drift", "shop_late_1d"), ("input_drift", "size"), ("score_drift", "score"))
+
+
+def with_window(path: Path, *signals: tuple[str, str], apart: bool = False) -> None:
+    """A window with these signals; apart: that began long after each other."""
     project = Project(path)
     end = project.clock.now() // DAY * DAY
     told = [
-        Signal(kind, what, "DRIFT", 0.31, 0.1, end - DAY, (end - DAY, end), cost=3.5)
-        for kind, what in (("input_drift", "shop_late_1d"), ("input_drift", "size"), ("score_drift", "score"))
+        Signal(kind, what, "DRIFT", 0.31, 0.1, end - (1 + 99 * place * apart) * DAY, (end - DAY, end), cost=3.5)
+        for place, (kind, what) in enumerate(signals or DRIFTS)
     ]
     body = {"window": [end - DAY, end], "rows": 900, "signals": [one.as_dict() for one in told]}
     project.records.ledger.append(MONITOR, "late", body, at=end, actor="monitor")
@@ -88,6 +93,20 @@ def _moments(value: object, name: str = "") -> list[str]:
     if isinstance(value, list):
         return [bad for one in value for bad in _moments(one, name)]
     return [name] if isinstance(value, int | float) and abs(value) > 1e12 else []
+
+
+def test_a_training_that_waits_names_every_incident_and_how_to_get_there(
+    cli: Cli, life: Life, tmp_path: Path
+) -> None:  # fmt: skip
+    path = Path(shutil.copytree(life.project, tmp_path / "shop"))
+    with_window(path, ("data_quality", "size"), ("data_quality", "shop_late_1d"), apart=True)
+    at = ("--project", path)
+    run = cli("tick", *at)
+    assert "nothing is learned while data are bad: incident" in " ".join(run.out.split())
+    for number in (1, 2):
+        assert f"next: backstay incidents show {number} --model late --project {path}" in run.err
+    assert cli("incidents", "show", 2, "--model", "late", "--project", path).code == 0
+    assert cli("tick", *at, "--json").json["blocked"]["incidents"] in ([1, 2], [2, 1])
 
 
 def test_what_cannot_be_done_is_told(cli: Cli, path: Path) -> None:

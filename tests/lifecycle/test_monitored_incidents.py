@@ -49,7 +49,7 @@ def test_a_unit_error_is_one_incident_that_stops_trainings_and_ends_by_itself(da
     assert (one.incident.cause, one.incident.origins) == ("data_quality", {"the caller"})
     blocked = due(days)
     assert isinstance(blocked, Blocked)
-    assert "incident 1 is open, of bad data" in blocked.why
+    assert "while data are bad: incident 1 (" in blocked.why
     assert lived(days, 6) == ["1 ended"]
     assert isinstance(due(days), Trigger)
 

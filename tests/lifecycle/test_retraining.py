@@ -162,7 +162,7 @@ def test_a_tick_trains_by_a_trigger_and_keeps_why(project: Project) -> None:
     _close(project, ("realised_loss", "log_loss", "DRIFT"), ("data_quality", "items", "DRIFT"))
     first = tick(records, model, project.environment)
     assert (first.trained, first.trigger, [one.incident.event for one in first.incidents]) == ((), None, ["opened"])
-    assert any("bad data" in one for one in first.waiting)
+    assert any("data are bad" in one for one in first.waiting)
     project.clock.advance(project.clock.now() + DAY)  # type: ignore[attr-defined]
     _close(project, ("realised_loss", "log_loss", "DRIFT"), ("data_quality", "items", "OK"))
     assert tick(records, model, project.environment).trained == ()  # one window in order does not end it

@@ -84,8 +84,8 @@ def test_nothing_is_learned_from_corrupt_data() -> None:
         for seen in (asked(now=40, more=[each]), asked(signal("realised_loss"), more=[each])):
             found = due(EVERY, seen)
             assert isinstance(found, Blocked)
-            assert "incident 1 is open, of bad data" in found.why
-            assert "backstay incidents resolve 1" in found.why
+            assert f"while data are bad: incident 1 ({each.text}). It goes on once it is over" in found.why
+            assert found.incidents == (1,)
     assert due(EVERY, asked(more=[bad])) is None  # nothing is due
     assert reason(EVERY, asked(now=40, more=[resolve(bad, "ann", 10 * DAY, "mended")])) == "cadence"
     # One window is in order, and may have been one that tells little: until the incident is over nothing is learned.
@@ -101,6 +101,19 @@ def test_nothing_is_learned_from_corrupt_data() -> None:
     assert (again.active, len(again.members)) == (True, 3)
     assert reason(EVERY, asked(now=40, more=[again])) == "cadence"
     assert reason(EVERY, asked(now=40, more=[opened(signal("input_drift"))])) == "cadence"
+
+
+def test_all_incidents_that_forbid_a_training_are_told_the_dearest_first() -> None:
+    costs = (1.0, None, 7.0, 2.0, 3.0)
+    several = [
+        replace(opened(replace(signal("data_quality"), cost=cost)), number=number)
+        for number, cost in enumerate(costs, 1)
+    ]
+    found = due(EVERY, asked(now=40, more=several))
+    assert isinstance(found, Blocked)
+    assert found.incidents == (3, 5, 4, 1, 2)
+    assert [f"incident {number} (" in found.why for number in found.incidents] == [True, True, True, False, False]
+    assert ") and 2 more. It goes on once all are over" in found.why
 
 
 def rows_of(found: Found) -> Signal:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from backstay.lifecycle.judge import Judgement
+    from backstay.lifecycle.tick import Ticked
     from backstay.registry.versions import AliasMove, ModelVersion
 
 
@@ -280,6 +281,7 @@ def tick(
             with shell.working("doing what is due"):
                 ticked = shell.project.tick(model)
             shell.show(rollouts.answer(ticked), table(_DONE, rollouts.done(ticked), empty="nothing is due"))
+            rollouts.blocked(shell, model or models[0], ticked)
         shell.next("status")
 
 
@@ -293,6 +295,7 @@ def _all_ticked(shell: Shell, models: list[str]) -> None:
     answer: dict[str, dict[str, Any]] = {}
     rows: list[tuple[str, str, int | None, str]] = []
     failed: list[BackstayError] = []
+    all_ticked: dict[str, Ticked] = {}
     for name in models:
         try:
             with shell.working(f"doing what is due of {name}"):
@@ -302,8 +305,10 @@ def _all_ticked(shell: Shell, models: list[str]) -> None:
             rows.append((name, "failed", None, str(error)))
             answer[name] = {"error": str(error)}
             continue
-        answer[name] = rollouts.answer(ticked)
+        all_ticked[name], answer[name] = ticked, rollouts.answer(ticked)
         rows += [(name, *one) for one in rollouts.done(ticked)]
     shell.show(answer, table(("model", *_DONE), rows, empty="nothing is due"))
+    for name, ticked in all_ticked.items():
+        rollouts.blocked(shell, name, ticked)
     if failed:
         raise failed[0]

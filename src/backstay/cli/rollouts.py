@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 WhyOption = Annotated[
     str, typer.Option("--why", metavar="TEXT", help="The reason, for the ledger.", show_default=False)
 ]
+_NAMED = 3
+"""Incidents that are gone to from what waits, at the most."""
 
 
 def onward(shell: Shell, number: int, model: str | None, as_of: str | None = None) -> None:
@@ -226,7 +228,15 @@ def _ticked(shell: Shell, model: str, before: tuple[str, ...]) -> tuple[str, ...
     for what, number, came in lines:
         if what != "waits" or came not in before:
             shell.write(f"{at} {model}: {what}{'' if number is None else f' {number}'}: {came}\n")
+    if ticked.blocked is not None and ticked.blocked.why not in before:
+        blocked(shell, model, ticked)
     return ticked.waiting
+
+
+def blocked(shell: Shell, model: str, ticked: Ticked) -> None:
+    """Say how to see to what forbids a training that is due."""
+    for number in () if ticked.blocked is None else ticked.blocked.incidents[:_NAMED]:
+        shell.next("incidents", "show", number, model=model)
 
 
 def answer(ticked: Ticked) -> dict[str, Any]:
@@ -245,6 +255,7 @@ def answer(ticked: Ticked) -> dict[str, Any]:
         "notified": [one.as_dict() for one in ticked.notified],
         "watched": [one.as_dict() for one in ticked.watched.looks],
         "waiting": list(ticked.waiting),
+        "blocked": None if ticked.blocked is None else ticked.blocked.as_dict(),
         "compacted": ticked.compacted.predictions,
     }
 

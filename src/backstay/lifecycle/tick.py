@@ -24,7 +24,7 @@ from backstay.lifecycle.overrides import reopened
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.retraining import retrain, trigger
 from backstay.lifecycle.rollouts import Turn, carry_on, history, last, running, start
-from backstay.monitoring.triggers import Trigger
+from backstay.monitoring.triggers import Blocked, Trigger
 from backstay.registry.environment import Environment
 from backstay.registry.versions import AliasMove, ModelVersion
 from backstay.rollout import Verdict
@@ -54,6 +54,8 @@ class Ticked(Shown):
     """what the windows said that were closed since the last tick"""
     notified: tuple[Delivery, ...] = ()
     """what was sent to people, and what could not be"""
+    blocked: Blocked | None = None
+    """a training that is due and must not be, with the incidents that forbid it"""
 
 
 def tick(records: Records, model: Model, environment: Environment, *, strict: bool = False) -> Ticked:
@@ -81,6 +83,7 @@ def tick(records: Records, model: Model, environment: Environment, *, strict: bo
     return Ticked(
         tuple(judged), tuple(promoted), tuple(trained), compact(records), tuple(waiting), tuple(turns), turned,
         watched=watched, incidents=tuple(opened), trigger=by if isinstance(by, Trigger) and trained else None,
+        blocked=by if isinstance(by, Blocked) else None,
     )  # fmt: skip
 
 

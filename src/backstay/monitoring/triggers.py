@@ -15,11 +15,13 @@ from typing import Any
 from backstay.core.show import Shown
 from backstay.core.times import DAY, duration, duration_text, instant_text
 from backstay.definitions.retraining import CADENCE, ESTIMATED, PSI, REALISED, REASONS, VOLUME, RetrainPolicy
-from backstay.monitoring.incidents import DRIFTS, Incident
+from backstay.monitoring.incidents import DRIFTS, Incident, ranked
 from backstay.monitoring.signals import ESTIMATED_LOSS, INPUT_DRIFT, REALISED_LOSS, Signal
 
 SOUND = 3 * DAY
 """How long values must have been sound, before they are learned from."""
+_NAMED = 3
+"""Incidents that are named by what they are, of those that forbid a training."""
 _KINDS = {REALISED: REALISED_LOSS, ESTIMATED: ESTIMATED_LOSS, PSI: INPUT_DRIFT}
 
 
@@ -38,10 +40,11 @@ class Trigger(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Blocked(Shown):
-    """A training is due, and must not be: why."""
+    """A training is due, and must not be: why, and the numbers of the incidents that forbid it, the dearest first."""
 
     reason: str
     why: str
+    incidents: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +85,22 @@ def due(policy: RetrainPolicy, seen: Evidence) -> Trigger | Blocked | None:
     if not found:
         return None
     first, also = found[0], tuple(one.reason for one in found[1:])
-    corrupt = [one for one in seen.incidents if one.active and _corrupt(one)]
+    corrupt = ranked([one for one in seen.incidents if one.active and _corrupt(one)])
     if corrupt:
-        number = corrupt[0].number
-        why = (
-            f"a training is due ({first.said}), and incident {number} is open, of bad data: {corrupt[0].text}; "
-            f'nothing is learned from such data. Once they are sound: backstay incidents resolve {number} --why "..."; '
-            "with --accept if they are right as they are"
-        )
-        return Blocked(first.reason, why)
+        return Blocked(first.reason, _blocked(first, corrupt), tuple(one.number for one in corrupt))
     return Trigger(first.reason, first.said, first.evidence, also)
+
+
+def _blocked(due_by: Trigger, corrupt: Sequence[Incident]) -> str:
+    """Why nothing is learned, in a sentence: the first incidents by what they are, the others counted."""
+    named = ", ".join(f"incident {one.number} ({one.text})" for one in corrupt[:_NAMED])
+    more = f" and {len(corrupt) - _NAMED} more" if len(corrupt) > _NAMED else ""
+    them = "it is" if len(corrupt) == 1 else "all are"
+    return (
+        f"a training is due ({due_by.said}), and nothing is learned while data are bad: {named}{more}. It goes on once "
+        f"{them} over: by itself, when the data are sound, or resolved by a person (--accept if they are right as they "
+        "are)"
+    )
 
 
 def _corrupt(incident: Incident) -> bool:
