@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +21,7 @@ from backstay.core.times import SECOND, duration
 if TYPE_CHECKING:
     from types import FrameType
 
+    from backstay.lifecycle.monitoring import Looked
     from backstay.lifecycle.notifying import Delivery
     from backstay.lifecycle.rollouts import Turn
     from backstay.lifecycle.tick import Ticked
@@ -271,6 +274,17 @@ def told_to(one: Delivery) -> str:
     return what if one.ok else f"{what}: failed, try {one.attempt}: {one.error}"
 
 
+def watched(looks: Sequence[Looked]) -> list[tuple[int | None, str]]:
+    """What windows said, by version: a line for those in a row that say the same, as after a pause."""
+    out: list[tuple[int | None, str]] = []
+    for (version, said), some in groupby(looks, key=lambda one: (one.version, one.said)):
+        alike = [*some]
+        first, last, rows = alike[0].window, alike[-1].window, sum(one.rows for one in alike)
+        when = str(first) if len(alike) == 1 else f"{first} to {last}, {len(alike)} windows"
+        out.append((version, f"{when}: {count(rows)} rows, {said}"))
+    return out
+
+
 def done(ticked: Ticked) -> list[tuple[str, int | None, str]]:
     """What a tick did, a line each: what, of which version, and what came of it."""
     rows: list[tuple[str, int | None, str]] = [
@@ -281,7 +295,7 @@ def done(ticked: Ticked) -> list[tuple[str, int | None, str]]:
     rows += [("promoted", one.to, "it is champion now") for one in ticked.promoted]
     rows += [("incident", None, told_incident(one.incident)) for one in ticked.incidents]
     rows += [("told", None, told_to(one)) for one in ticked.notified]
-    rows += [("watched", one.version, one.line) for one in ticked.watched.looks]
+    rows += [("watched", version, line) for version, line in watched(ticked.watched.looks)]
     rows += [("waits", None, one) for one in ticked.waiting]
     by = "" if ticked.trigger is None else f", due by {ticked.trigger.said}"
     rows += [("trained", one.number, f"on {count(one.manifest.dataset.rows)} rows{by}") for one in ticked.trained]

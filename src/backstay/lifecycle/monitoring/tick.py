@@ -51,9 +51,14 @@ class Looked(Shown):
     @property
     def line(self) -> str:
         """The window in a line."""
+        return f"{self.window}: {self.rows:,} rows, {self.said}"
+
+    @property
+    def said(self) -> str:
+        """Its signals in a line."""
         said = ", ".join(f"{one.kind.replace('_', ' ')} of {one.what}" for one in running(self.signals)[:3])
         more = f" and {len(running(self.signals)) - 3} more" if len(running(self.signals)) > 3 else ""
-        return f"{self.window}: {self.rows:,} rows, {said or 'no signal'}{more}"
+        return f"{said or 'no signal'}{more}"
 
     def as_dict(self) -> dict[str, Any]:
         return {
