@@ -69,7 +69,21 @@ def test_from_the_tick_that_opens_it_to_its_resolution(cli: Cli, path: Path) -> 
     assert (one["state"], one["severity"], one["cause"], one["cost"]) == (
         "resolved", "score_drift", "input_drift", 3.5,
     )  # fmt: skip
-    steps = cli("incidents", "show", 1, *at, "--json").json["timeline"]
+    whole = cli("incidents", "show", 1, *at, "--json").json
+    first, *_, last = steps = whole["timeline"]
+    then = ("--as-of", first["at"], *at, "--json")
+    (as_it_was,) = cli("incidents", *then).json["incidents"]
+    assert (as_it_was["state"], as_it_was["owner"], as_it_was["at"]) == ("open", "desk", first["at"])
+    shown = cli("incidents", "show", 1, *then).json
+    assert (shown["state"], [step["event"] for step in shown["timeline"]]) == ("open", ["opened"])
+    assert shown["so_far"] <= whole["so_far"]
+    assert (cli("incidents", "--as-of", first["at"], *at).err, last["event"]) == (
+        f"next: backstay incidents show 1 --model late --as-of {first['at']} --project {path}\n", "resolved",
+    )  # fmt: skip
+    assert "next: " not in cli("incidents", "show", 1, "--as-of", first["at"], *at).err
+    assert cli("incidents", "--as-of", "2001-01-01", *at, "--json").json["incidents"] == []
+    refused = cli("incidents", "show", 1, "--as-of", "2001-01-01", *at)
+    assert (refused.code, "there is no incident 1 as of 2001-01-01T00:00:00Z" in refused.err) == (2, True)
     assert [step["event"] for step in steps] == ["opened", "acknowledged", "owned", "snoozed", "resolved"]
     assert steps[1]["why"] == "on it"
 

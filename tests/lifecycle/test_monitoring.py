@@ -344,7 +344,7 @@ def test_a_report_names_the_window_that_is_open_and_counts_the_first_ones_rows(b
     first = days.project.monitoring.report("late", deep=False)
     assert first.rows == 0
     assert first.open is not None
-    assert (first.open.window.start, first.open.window.end, first.open.rows) == (FIRST, FIRST + DAY, 300)
+    assert (first.open.window.start, first.open.window.end, first.open.rows) == (FIRST, FIRST + DAY, 150)
     assert days.tick().looks == ()
     days.pass_day()
     later = days.project.monitoring.report("late", deep=False)
@@ -352,3 +352,19 @@ def test_a_report_names_the_window_that_is_open_and_counts_the_first_ones_rows(b
     assert later.open is not None
     assert (later.open.window.start, later.open.rows) == (FIRST + DAY, None)  # not read: there is more to tell
     assert days.project.monitoring.report("late", until=FIRST + DAY, deep=False).open is None
+
+
+def test_a_report_as_of_a_moment_is_what_it_was_then(days: Days) -> None:
+    days.live(3, change=larger)
+    monitoring = days.project.monitoring
+    now, then = monitoring.report("late"), FIRST + 8 * DAY + DAY // 2
+    while_on = monitoring.report("late", as_of=then)
+    assert [one.what for one in while_on.signals] == ["size"]
+    assert (while_on.until, now.until) == (FIRST + 8 * DAY, FIRST + 9 * DAY)
+    assert monitoring.report("late", as_of=FIRST + 7 * DAY, deep=False).signals == ()  # it had not lasted
+    assert monitoring.report("late", until=FIRST + 8 * DAY, as_of=then).as_dict() == {
+        **while_on.as_dict(), "open": None,
+    }  # fmt: skip
+    assert while_on.labels is not None
+    assert while_on.labels.as_of == then
+    assert monitoring.report("late", as_of=FIRST + 99 * DAY).as_dict() == now.as_dict()  # what is to come is not known

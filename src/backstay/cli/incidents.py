@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backstay.cli.failures import NO
-from backstay.cli.options import HomeOption, JsonOption, MetricsOption, ModelOption, ProjectOption
+from backstay.cli.options import AsOfOption, HomeOption, JsonOption, MetricsOption, ModelOption, ProjectOption
 from backstay.cli.shell import Shell
 from backstay.cli.tables import block, real, table, when, when_text
 from backstay.core.errors import InputError
@@ -31,6 +31,7 @@ def listed(
     ctx: typer.Context,
     all: Annotated[bool, typer.Option("--all", metavar="", help="Also those that are over.")] = False,
     model: ModelOption = None,
+    as_of: AsOfOption = None,
     project: ProjectOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -41,7 +42,7 @@ def listed(
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("looking"):
-            found = shell.project.incidents.list(model, all=all)
+            found = shell.project.incidents.list(model, all=all, as_of=as_of)
         from backstay.project.incidents import told
 
         rows = [
@@ -55,13 +56,14 @@ def listed(
         empty = "none" if all else "none is open"
         shell.show({"incidents": [told(one) for one in found]}, table(columns, rows, empty=empty))
         if found:
-            shell.next("incidents", "show", found[0].incident.number, model=found[0].incident.model)
+            shell.next("incidents", "show", found[0].incident.number, model=found[0].incident.model, as_of=as_of)
 
 
 def show(
     ctx: typer.Context,
     number: IncidentArgument,
     model: ModelOption = None,
+    as_of: AsOfOption = None,
     project: ProjectOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -72,9 +74,11 @@ def show(
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("looking"):
-            story = shell.project.incidents.show(number, model)
+            story = shell.project.incidents.show(number, model, as_of=as_of)
         shell.show(story.as_dict(), *_story(story))
         one = story.now.incident
+        if as_of is not None:
+            return  # what can be done is done to it as it is now
         if one.state == "open":
             shell.next("incidents", "ack", number, model=one.model)
         elif one.active:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from backstay.cli.options import HomeOption, JsonOption, ModelOption, ProjectOption
+from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, ProjectOption
 from backstay.cli.shell import Shell
 from backstay.cli.tables import block, count, table, when
 
@@ -33,6 +33,7 @@ def monitor(
     model: ModelOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
+    as_of: AsOfOption = None,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -50,11 +51,11 @@ def monitor(
     """Show what drifts: inputs, scores, data quality and skew of what was served, by effect and evidence.
 
     It reads closed windows, by default the last thirty, and decides nothing. `tick` looks at each window once, and
-    makes signals of what lasts.
+    makes signals of what lasts. --as-of shows what was closed, looked at and known of labels then.
     """
     with Shell(ctx, project, home, as_json) as shell:
         with shell.working("counting what is not counted yet"):
-            found = shell.project.monitoring.report(model, since=since, until=until, deep=not quick)
+            found = shell.project.monitoring.report(model, since=since, until=until, as_of=as_of, deep=not quick)
         if html is not None:
             from backstay.project.monitoring_page import render
 
@@ -63,6 +64,8 @@ def monitor(
         shell.show(told, block(_head(found), title=f"model {found.model}"), "", *_parts(found))
         if html is not None:
             shell.note(f"written: {html}")
+        if as_of is not None:
+            return
         nothing = not found.rows and found.open is not None and not found.open.rows
         shell.next("serve" if nothing else "tick" if not found.signals else "quality", model=None if nothing else model)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from backstay.core.errors import ConflictError, NotFoundError
 from backstay.core.show import Shown
+from backstay.core.times import instant_text
 from backstay.definitions import Model
 from backstay.definitions.lineage import origins
 from backstay.lifecycle.changes import BEFORE, changes
@@ -68,20 +69,24 @@ def incidents(records: Records, model: str, *, as_of: int | None = None) -> list
     return out
 
 
-def incident(records: Records, model: str, number: int) -> Kept:
-    """One incident as it stands now; `NotFoundError` if there is none of this number."""
-    entry = records.ledger.last(INCIDENT, f"{model}/{number}")
+def incident(records: Records, model: str, number: int, *, as_of: int | None = None) -> Kept:
+    """One incident as it stands now, or stood at a moment; `NotFoundError` if there is none of this number."""
+    entry = records.ledger.last(INCIDENT, f"{model}/{number}", as_of=as_of)
     if entry is None:
+        then = "" if as_of is None else f" as of {instant_text(as_of)}"
         raise NotFoundError(
-            f"there is no incident {number}", where=f"model {model!r}", fix=f"see: backstay incidents --model {model}"
+            f"there is no incident {number}{then}",
+            where=f"model {model!r}",
+            fix=f"see: backstay incidents --model {model}",
         )
     return Kept.of(entry)
 
 
-def timeline(records: Records, model: str, number: int) -> list[Kept]:
-    """What happened to an incident, in order."""
-    incident(records, model, number)
-    return [Kept.of(one) for one in records.ledger.entries(kind=INCIDENT, subject=f"{model}/{number}")]
+def timeline(records: Records, model: str, number: int, *, as_of: int | None = None) -> list[Kept]:
+    """What happened to an incident, in order; what had until a moment."""
+    incident(records, model, number, as_of=as_of)
+    entries = records.ledger.entries(kind=INCIDENT, subject=f"{model}/{number}", until=as_of)
+    return [Kept.of(one) for one in entries]
 
 
 def looked(records: Records, model: str, after: int = 0) -> list[Looked]:

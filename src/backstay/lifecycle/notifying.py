@@ -85,9 +85,9 @@ def deliver(
     return out
 
 
-def deliveries(records: Records, model: str, number: int) -> list[Delivery]:
-    """Every try to deliver something about an incident, in order."""
-    entries = records.ledger.entries(kind=NOTIFICATION, subject=f"{model}/{number}")
+def deliveries(records: Records, model: str, number: int, *, as_of: int | None = None) -> list[Delivery]:
+    """Every try to deliver something about an incident, in order; those until a moment."""
+    entries = records.ledger.entries(kind=NOTIFICATION, subject=f"{model}/{number}", until=as_of)
     return [Delivery(**{name: one.body[name] for name in Delivery.__slots__}) for one in entries]
 
 

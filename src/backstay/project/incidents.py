@@ -81,26 +81,30 @@ class Incidents:
         self._records, self._definitions, self._permits = records, definitions, permits
         self._settings, self._name = settings, name
 
-    def list(self, model: str | None = None, *, all: bool = False) -> list[Kept]:
+    def list(self, model: str | None = None, *, all: bool = False, as_of: str | int | None = None) -> list[Kept]:
         """What is wrong with the models, or the one that is named: what costs most comes first.
 
-        all: also what is over
+        all:   also what is over
+        as_of: as the ledger had it then; by default now
         """
+        moment = None if as_of is None else instant(as_of, where="as_of")
         names = [self._definitions.model(model).name] if model is not None else [*self._definitions.models]
         found: dict[tuple[str, int], Kept] = {}
         for name in names:
             self._permits.model(self._definitions.model(name), "look at incidents of", "read_offline")
-            found |= {(name, one.incident.number): one for one in kept.incidents(self._records, name)}
+            found |= {(name, one.incident.number): one for one in kept.incidents(self._records, name, as_of=moment)}
         order = ranked([one.incident for one in found.values() if all or one.incident.active])
         return [found[one.model, one.number] for one in order]
 
-    def show(self, number: int, model: str | None = None) -> Story:
-        """One incident: as it is, what changed before it, its timeline, whom it was told to."""
-        one = self._model(model, "look at incidents of", act=False)
-        now = kept.incident(self._records, one.name, number)
+    def show(self, number: int, model: str | None = None, *, as_of: str | int | None = None) -> Story:
+        """One incident: as it is, what changed before it, its timeline, whom it was told to; or as it was then."""
+        one, records = self._model(model, "look at incidents of", act=False), self._records
+        moment = None if as_of is None else instant(as_of, where="as_of")
+        now = kept.incident(records, one.name, number, as_of=moment)
         return Story(
-            now, tuple(kept.timeline(self._records, one.name, number)),
-            tuple(deliveries(self._records, one.name, number)), spent(now.incident, self._records.clock.now()),
+            now, tuple(kept.timeline(records, one.name, number, as_of=moment)),
+            tuple(deliveries(records, one.name, number, as_of=moment)),
+            spent(now.incident, records.clock.now() if moment is None else moment),
         )  # fmt: skip
 
     def acknowledge(self, number: int, model: str | None = None, *, why: str = "") -> Kept:

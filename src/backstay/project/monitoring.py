@@ -25,14 +25,16 @@ class Monitoring:
 
     def report(
         self, model: str | None = None, *, since: str | int | None = None, until: str | int | None = None,
-        deep: bool = True,
+        as_of: str | int | None = None, deep: bool = True,
     ) -> Report:  # fmt: skip
         """The report of a span of closed windows; by default of the last thirty.
 
+        as_of: as it was then: windows that were closed and looked at, labels that were known; by default now
         deep: also compute a share of the rows again, and tell rows from training rows by all columns at once
         """
         begin, end = (None if one is None else instant(one, where="since, until") for one in (since, until))
-        return report(self._records, self._model(model), since=begin, until=end, deep=deep)
+        moment = None if as_of is None else instant(as_of, where="as_of")
+        return report(self._records, self._model(model), since=begin, until=end, as_of=moment, deep=deep)
 
     def days(
         self, model: str | None = None, *, since: str | int | None = None, until: str | int | None = None

@@ -36,35 +36,39 @@ _ROWS = 5_000
 
 
 def report(
-    records: Records, model: Model, *, since: int | None = None, until: int | None = None, deep: bool = True
-) -> Report:
+    records: Records, model: Model, *, since: int | None = None, until: int | None = None, as_of: int | None = None,
+    deep: bool = True,
+) -> Report:  # fmt: skip
     """The report of the closed windows that begin at or after `since` and are over by `until`.
 
-    since, until: microseconds; by default the last 30 windows, until now
+    since, until: microseconds; by default the last 30 windows, until `as_of`
+    as_of: what was closed, looked at and known of labels by then; by default, and at the latest, now
     deep: also compute rows again (parity) and tell rows from training rows by all columns at once, which takes seconds
     Raises `InputError` where the model has no monitor, or no window is closed in that span.
     """
-    monitor, windows = _asked(records, model, since, until)
+    now = records.clock.now() if as_of is None else min(as_of, records.clock.now())
+    monitor, windows = _asked(model, since, until, now)
     counting = Counting(records, model, monitor)
     counts = counting.windows(together(monitor, windows))
     windows = _served(windows, counts)
     days = tuple(_day(counting, one, upto(counts, one, monitor)) for one in windows)
     found, domain, who = _whole(counting, windows, counts, deep=deep)
-    labels = _labels(counting, who, windows) if deep and who is not None else None
+    labels = _labels(counting, who, windows, now) if deep and who is not None else None
     version = None if who is None else counting.version(who.digest)
     moves = records.registry.history(model.name, "champion")
     return Report(
         model.name, windows[0].start, windows[-1].end, None if version is None else version.number,
         _versions(counting, [counts[one] for one in windows]), sum(day.rows for day in days), found, domain, days,
-        _signals(records, model, windows), labels,
+        _signals(records, model, windows, now), labels,
         tuple((move.at, f"v{move.to}") for move in moves if windows[0].start <= move.at < windows[-1].end),
-        monitor.effect, monitor.severe, _open(records, model, monitor, until, counted=any(day.rows for day in days)),
+        monitor.effect, monitor.severe,
+        _open(records, model, monitor, until, now, counted=any(day.rows for day in days)),
     )  # fmt: skip
 
 
 def days(records: Records, model: Model, *, since: int | None = None, until: int | None = None) -> list[Day]:
     """The windows of a span one by one, as `report` has them: read from what was said of them, where that is kept."""
-    monitor, windows = _asked(records, model, since, until)
+    monitor, windows = _asked(model, since, until, records.clock.now())
     counting = Counting(records, model, monitor)
     said = {one: found for one in windows if (found := counting.day(one)) is not None}
     missing = [one for one in windows if one not in said]
@@ -75,14 +79,12 @@ def days(records: Records, model: Model, *, since: int | None = None, until: int
     return [said[one] for one in windows]
 
 
-def _asked(
-    records: Records, model: Model, since: int | None, until: int | None
-) -> tuple[Monitor, list[Window]]:  # fmt: skip
-    """The model's monitor, and the closed windows of a span."""
+def _asked(model: Model, since: int | None, until: int | None, now: int) -> tuple[Monitor, list[Window]]:
+    """The model's monitor, and the windows of a span that are closed by now."""
     monitor = model.monitor
     if monitor is None:
         raise InputError("it is not monitored", where=f"model {model.name!r}", fix="declare monitor=Monitor()")
-    width, end = monitor.width, min(records.clock.now() if until is None else until, records.clock.now())
+    width, end = monitor.width, now if until is None else min(until, now)
     if since is not None and until is not None and since >= until:
         raise InputError(
             f"it begins at {instant_text(since)}, and ends at {instant_text(until)}", where="since, until",
@@ -102,15 +104,17 @@ def _asked(
     return monitor, windows
 
 
-def _open(records: Records, model: Model, monitor: Monitor, until: int | None, *, counted: bool) -> Open | None:
+def _open(
+    records: Records, model: Model, monitor: Monitor, until: int | None, now: int, *, counted: bool
+) -> Open | None:  # fmt: skip
     """The window that is not over yet, if the span goes on; its rows are read only where there are no others to tell
     of: then these are the first, and at most one window of them."""
-    window = Window.of(records.clock.now(), monitor.width)
+    window = Window.of(now, monitor.width)
     if until is not None and until <= window.start:
         return None
     if counted:
         return Open(window, None)
-    logged = records.predictions.scan(model=model.name, since=window.start, until=window.end)
+    logged = records.predictions.scan(model=model.name, since=window.start, until=now)
     return Open(window, sum(1 for _ in answered(logged)))
 
 
@@ -184,14 +188,14 @@ def _domain(records: Records, model: Model, monitor: Monitor, who: Answerer, win
     )
 
 
-def _labels(counting: Counting, who: Answerer, windows: list[Window]) -> LabelReport:
-    """What the labels known by now say of the version that answered last, of what it was asked in the span."""
+def _labels(counting: Counting, who: Answerer, windows: list[Window], now: int) -> LabelReport:
+    """What the labels known by then say of the version that answered last, of what it was asked in the span."""
     records, model, known = counting.records, counting.model, counting.known(who)
     logged = records.predictions.scan(model=model.name, since=windows[0].start, until=windows[-1].end)
     mine = [one for one in answered(logged) if one.version == who.digest and model.label.key in one.keys]
     reference = None if known is None or known.expected is None else known.expected.reference
     return label_report(
-        scored_frame(model, mine), model.label, records.events, as_of=records.clock.now(), start=windows[0].start,
+        scored_frame(model, mine), model.label, records.events, as_of=now, start=windows[0].start,
         reference=reference,
     )  # fmt: skip
 
@@ -207,7 +211,8 @@ def _versions(counting: Counting, counted: list[Counted]) -> dict[int, int]:
     return dict(sorted(out.items()))
 
 
-def _signals(records: Records, model: Model, windows: list[Window]) -> tuple[Signal, ...]:
-    """Those that are on after the last of these windows that a tick has looked at."""
-    found = [one for one in looks(records, model) if windows[0].start <= one.window.start <= windows[-1].start]
+def _signals(records: Records, model: Model, windows: list[Window], now: int) -> tuple[Signal, ...]:
+    """Those that are on after the last of these windows that a tick had looked at by then."""
+    some = [one for one in looks(records, model) if one.at <= now]
+    found = [one for one in some if windows[0].start <= one.window.start <= windows[-1].start]
     return tuple(one for one in found[-1].signals if one.state != "OK") if found else ()
