@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from backstay import IncidentPolicy
+from backstay import Ask, EventSource, IncidentPolicy
 from backstay.core.times import DAY, HOUR, MINUTE, instant, instant_datetime
 from backstay.definitions import Model, RetrainPolicy
 from backstay.lifecycle import retraining
@@ -82,6 +84,39 @@ def test_volume_counts_rows_whose_labels_are_mature() -> None:
     found = trigger(one.records, one.model)
     assert isinstance(found, Trigger)
     assert found.evidence == {"rows": 3, "least": 3}
+
+
+@pytest.mark.parametrize("known", [None, "known"])
+def test_volume_reads_what_became_known_since_where_nothing_is_known_ahead(known: str | None) -> None:
+    one, read = life(retrain_on="volume", rows=1), list[int | None]()
+    one.window({})
+    one.window({})
+    source = one.model.ask.source
+    timetable = EventSource("asked", schema=source.schema, event_time="at", known_time=known)
+    one.model.ask = Ask(timetable)
+    at = [START + hours * HOUR for hours in (-800, 1, 2, 3, 30)]
+    # What is imported with known times of its own may be known long before; live events by a few minutes, at the most.
+    ahead = 4 * MINUTE if known is None else 100 * DAY
+    times = {"event_time": at, "known_time": [time - ahead for time in at]}
+    rows = pl.DataFrame(
+        {name: pl.Series(of).cast(pl.Datetime("us", "UTC")) for name, of in times.items()}
+        | {"trip": list("abcde"), "place": ["x"] * 5, "miles": [1.0] * 5}
+    )
+    one.records.events.append("asked", rows)
+    events = one.records.events
+
+    class Noted:
+        def __getattr__(self, name: str) -> object:
+            return getattr(events, name)
+
+        def read(self, source: str, **given: Any) -> pl.DataFrame:
+            read.append(given.get("known_after"))
+            return events.read(source, **given)
+
+    found = trigger(replace(one.records, events=Noted()), one.model)  # type: ignore[arg-type]
+    assert isinstance(found, Trigger)
+    assert found.evidence["rows"] == 3
+    assert [after is None for after in read] == [known is not None]
 
 
 def test_a_training_that_takes_hours_is_not_begun_again_beside_itself(monkeypatch: pytest.MonkeyPatch) -> None:

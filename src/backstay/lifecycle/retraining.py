@@ -14,6 +14,7 @@ import polars as pl
 from backstay.core.errors import ConflictError
 from backstay.core.times import HOUR, MINUTE, instant_datetime, instant_text
 from backstay.definitions import Model
+from backstay.features.contracts import LIVE_AHEAD
 from backstay.lifecycle.candidates import train_candidate
 from backstay.lifecycle.data_checks import DATA, DataRefused
 from backstay.lifecycle.incidents import last_looked, standing
@@ -58,12 +59,17 @@ def trigger(records: Records, model: Model) -> Trigger | Blocked | None:
 
 def _asked(records: Records, model: Model, since: int, until: int) -> int:
     """How many rows were asked in [since, until), by what is known: their labels are mature, but for void ones."""
-    source, before = model.ask.source.name, model.ask.before
-    if not records.events.last_sequence(source):
+    source, low, high = model.ask.source, since + model.ask.before, until + model.ask.before
+    if not records.events.last_sequence(source.name):
         return 0
-    read = records.events.read(source, columns=["event_time"], known_until=records.clock.now())
-    low, high = instant_datetime(since + before), instant_datetime(until + before)
-    return read.filter((pl.col("event_time") >= low) & (pl.col("event_time") < high)).height
+    # What happened since then became known since then, and older files are passed over; but an import that brings its
+    # own known times may know long before what is to happen: a timetable does.
+    after = low - LIVE_AHEAD - 1 if source.known_time is None else None
+    read = records.events.read(
+        source.name, columns=["event_time"], known_until=records.clock.now(), known_after=after
+    )  # fmt: skip
+    at = pl.col("event_time")
+    return read.filter((at >= instant_datetime(low)) & (at < instant_datetime(high))).height
 
 
 def retrain(
