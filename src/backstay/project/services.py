@@ -21,6 +21,7 @@ from backstay.storage.backends.local import (
     LocalPredictions,
     LocalRuns,
 )
+from backstay.storage.backends.local.files import failures
 from backstay.storage.ports import Artifacts, CountLog, EventStore, Ledger, OnlineState, PredictionLog, RunLog
 
 
@@ -124,5 +125,6 @@ class Services:
 
     def _folder(self, name: str = "") -> Path:
         folder = self.home / name
-        folder.mkdir(parents=True, exist_ok=True)
+        with failures(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         return folder

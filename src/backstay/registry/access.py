@@ -19,7 +19,7 @@ from time import monotonic
 from typing import Any
 
 from backstay.core.clock import Clock
-from backstay.core.errors import AccessError, ConflictError, InputError, NotFoundError
+from backstay.core.errors import AccessError, BackstayError, ConflictError, InputError, NotFoundError
 from backstay.core.identity import sha256
 from backstay.core.show import Shown
 from backstay.definitions.roles import Access, Grant, Role, check_principal, checked_grant, scope
@@ -204,7 +204,10 @@ class Authority:
             self._refuse(Denial(self.actor, "admin", (None,), what))
 
     def _refuse(self, denial: Denial) -> None:
-        self.record(denial)
+        try:
+            self.record(denial)
+        except BackstayError as error:  # where nothing can be written, who may not still may not
+            raise denial.error() from error
         raise denial.error()
 
     def _decide(self, principal: str, action: str, **body: Any) -> Access:

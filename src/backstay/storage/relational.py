@@ -131,29 +131,43 @@ class RelationalLedger(ABC):
         """Let go of the database. A ledger that is garbage-collected does so by itself."""
         self._engine.dispose()
 
+    def check(self) -> None:
+        """Refuse a table that is not of this form, where it may only be read."""
+        if (found := self._form()) != len(self.migrations):
+            raise self._other(found) if found > len(self.migrations) else BackstayError(
+                f"the ledger has form {found}, and is only read here", where=self.where,
+                expected=f"form {len(self.migrations)}",
+                fix="open it once as who may write it: any verb of backstay brings it up to date",
+            )  # fmt: skip
+
     def prepare(self) -> None:
         """Make the table, or bring it up to date. Any number of processes may do so at once: they take turns."""
-        with self._transaction() as connection:
-            numbered = sa.inspect(connection).has_table(_FORM.name, schema=self.schema)
-            if numbered and connection.execute(_FOUND).scalar_one() == len(self.migrations):
-                return
+        if self._form() == len(self.migrations):
+            return
         with self._transaction(writes=True) as connection:
             self._place(connection)
             _FORM.create(connection, checkfirst=True)
             found = connection.execute(_FOUND).scalar_one()
             if found > len(self.migrations):
-                raise BackstayError(
-                    f"the ledger has form {found}",
-                    where=self.where,
-                    expected=f"form {len(self.migrations)} or an older one",
-                    fix="open it with the version of backstay that made it, or a later one",
-                )
+                raise self._other(found)
             for number, statements in enumerate(self.migrations[found:], found + 1):
                 if number == 1:
                     TABLE.create(connection, checkfirst=True)
                 for statement in statements:
                     connection.exec_driver_sql(statement)
                 connection.execute(_FORM.insert(), {"version": number})
+
+    def _form(self) -> int:
+        """The form that the table has; 0 where there is none."""
+        with self._transaction() as connection:
+            numbered = sa.inspect(connection).has_table(_FORM.name, schema=self.schema)
+            return int(connection.execute(_FOUND).scalar_one()) if numbered else 0
+
+    def _other(self, found: int) -> BackstayError:
+        return BackstayError(
+            f"the ledger has form {found}", where=self.where, expected=f"form {len(self.migrations)} or an older one",
+            fix="open it with the version of backstay that made it, or a later one",
+        )  # fmt: skip
 
     def _page(self, after: int) -> list[Row[Any]]:
         with self._transaction() as connection:

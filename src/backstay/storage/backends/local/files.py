@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -10,6 +11,12 @@ from pathlib import Path
 
 from backstay.core.errors import BackstayError
 
+_MAY = "mend the permissions, or run it as a user who may do that"
+_FIXES = {
+    errno.EACCES: _MAY, errno.EPERM: _MAY, errno.ENOSPC: "free space, then retry",
+    errno.EROFS: "mount it writable; verbs that only show need not write",
+}  # fmt: skip
+
 
 @contextmanager
 def failures(where: object) -> Iterator[None]:
@@ -17,9 +24,8 @@ def failures(where: object) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BackstayError(
-            error.strerror or str(error), where=str(where), fix="free space or mend permissions, then retry"
-        ) from error
+        fix = _FIXES.get(error.errno or 0, "free space or mend permissions, then retry")
+        raise BackstayError(error.strerror or str(error), where=str(where), fix=fix) from error
 
 
 @contextmanager
