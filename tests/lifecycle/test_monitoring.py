@@ -13,9 +13,12 @@ import pytest
 from backstay.core.errors import InputError
 from backstay.core.times import DAY
 from backstay.lifecycle.monitoring import MONITOR, looks
+from backstay.lifecycle.monitoring.counting import Answerer
 from backstay.lifecycle.monitoring.looking import look
+from backstay.lifecycle.monitoring.losses import realised
 from backstay.lifecycle.references import REFERENCES, trained_references
 from backstay.monitoring.signals import DATA_QUALITY, ESTIMATED_LOSS, INPUT_DRIFT, REALISED_LOSS, SCORE_DRIFT
+from backstay.monitoring.windows import Window
 from backstay.storage.predictions import SHADOW
 from tests.lifecycle.watched import FIRST, POLICY, Days
 from tests.serving import shop
@@ -368,3 +371,21 @@ def test_a_report_as_of_a_moment_is_what_it_was_then(days: Days) -> None:
     assert while_on.labels is not None
     assert while_on.labels.as_of == then
     assert monitoring.report("late", as_of=FIRST + 99 * DAY).as_dict() == now.as_dict()  # what is to come is not known
+
+
+def test_a_loss_that_has_not_risen_is_in_order_only_where_its_baseline_could_show_it(quiet: Days) -> None:
+    records, model = quiet.project.records, quiet.project.model("late")
+    last = quiet.project.services.ledger.last(MONITOR, "late")
+    assert last is not None
+    ((key, told),) = last.body["carried"]["detectors"].items()
+    who, window = Answerer(*key.split(" ", 1)), Window(FIRST + 5 * DAY, FIRST + 6 * DAY)
+    version = records.registry.by_digest(who.digest)
+
+    def state(unsure: float, *, alarm: bool = False) -> str:
+        before = {**told["detector"], "unsure": unsure, "at": None}
+        if alarm:  # it was on, and the evidence is gone
+            before |= {"alarmed_at": FIRST, "log_values": [-9.0] * len(before["log_values"])}
+        (found,), _ = realised(records, model, POLICY, window, who, version, {key: {**told, "detector": before}})
+        return found.state.value
+
+    assert [state(0.04), state(0.05), state(0.05, alarm=True)] == ["OK", "UNDERPOWERED", "OK"]

@@ -15,7 +15,7 @@ from backstay.evaluation.states import State
 from backstay.evaluation.unlabelled import ScoredReference
 from backstay.monitoring.assess import Found, drifts
 from backstay.monitoring.data import columns, freshness, volumes
-from backstay.monitoring.estimates import Expected, estimated, grid, joined, losses, scores_of
+from backstay.monitoring.estimates import Expected, estimated, grid, joined, losses, scores_of, vague
 from backstay.monitoring.kept import Kept
 from backstay.monitoring.looks import Carried, after
 from backstay.monitoring.rows import rows_of, watched_features
@@ -258,3 +258,18 @@ def test_what_an_estimated_loss_costs_is_of_a_day_whatever_the_windows() -> None
     assert together.effect is not None
     assert together.evidence["cost"] == pytest.approx(30 * max(together.effect, 0.0))
     assert together.evidence["cost"] > 0
+
+
+def test_against_a_baseline_that_knows_little_nothing_is_called_in_order() -> None:
+    random = np.random.default_rng(0)
+    score = random.beta(2, 8, 5_000)
+    outcome = (random.random(5_000) < score).astype(np.int8)
+    reference = ScoredReference.of(outcome, score, clusters=np.arange(5_000) // 100)
+    base, counted = float(losses("log_loss", outcome, score).mean()), [grid(random.beta(2, 8, 5_000))]
+    for unsure, state in ((0.04, State.OK), (0.041, State.UNDERPOWERED)):
+        told = estimated(Expected(reference, base + unsure, unsure), counted, Monitor(margin=0.01))
+        assert told.state is state
+    assert "up to 0.051 higher than theirs" in told.why
+    moved = [grid(random.beta(4, 5, 5_000))]
+    assert estimated(Expected(reference, base + 0.05, 0.05), moved, Monitor(margin=0.01)).state is State.DRIFT
+    assert vague(9.0, Monitor(margin=0.0)) == ""

@@ -41,10 +41,12 @@ class Expected:
 
     reference: what its scores mean
     base:      the upper limit of its loss on these rows: what is not known about it is no harm
+    unsure:    how far that lies above the loss itself
     """
 
     reference: ScoredReference
     base: float
+    unsure: float = 0.0
 
 
 def losses(metric: str, outcome: npt.NDArray[np.int8], score: Floats) -> Floats:
@@ -83,6 +85,19 @@ def scores_of(counted: Sequence[int]) -> Floats:
     return np.repeat(1 / (1 + np.exp(-middles)), counts)
 
 
+def vague(unsure: float, monitor: Monitor) -> str:
+    """Why a baseline is of too little to say that a loss has not risen, in a sentence; "" where it is not.
+
+    unsure: how far its upper limit lies above what was measured. Where no margin is put up with, none is too far
+    """
+    if not monitor.margin or unsure <= _SHOWN * monitor.margin:
+        return ""
+    return (
+        f"the rows it is held against are of too few windows: a {monitor.metric.replace('_', ' ')} that is up to "
+        f"{unsure + monitor.margin:.3g} higher than theirs would not be told from it"
+    )
+
+
 def estimated(expected: Expected | None, windows: Sequence[Sequence[int]], monitor: Monitor) -> Found:
     """What the loss will be, beside what it was: the finding drifts where even its lower limit is above.
 
@@ -113,4 +128,6 @@ def _estimated(expected: Expected | None, counted: Sequence[int], monitor: Monit
     state = State.DRIFT if low > expected.base + monitor.margin else State.OK
     if state is State.OK and told.value - low > _SHOWN * max(monitor.margin, 1e-9):
         state = State.UNDERPOWERED
+    if state is State.OK and (said := vague(expected.unsure, monitor)):
+        state, why = State.UNDERPOWERED, said
     return Found(ESTIMATED_LOSS, metric, state, excess, monitor.margin, why, evidence)

@@ -90,10 +90,28 @@ def test_days_that_differ_are_borne_by_the_design_effect() -> None:
     assert cried  # days taken for so many independent rows
 
 
+def test_a_baseline_of_few_days_cries_no_more_and_tells_how_little_it_knows() -> None:
+    """Two days are valid and blind: what is not known about the baseline is no harm, and `unsure` is how much."""
+    seen: dict[int, list[float]] = {}
+    found: dict[int, int] = {}
+    for count in (2, 7, 28):
+        seen[count], found[count] = [], 0
+        for seed in range(20):
+            random = np.random.default_rng(seed)
+            errors = random.random(count * 300) < 0.1
+            learned = HarmDetector.learned(errors, np.repeat(np.arange(count), 300), 0.01)
+            assert learned.unsure == pytest.approx(learned.baseline - errors.mean())
+            seen[count].append(learned.unsure)
+            assert not days(learned, random, np.full(60, 0.1), rows=300).alarm
+            found[count] += days(learned, random, np.full(60, 0.16), rows=300).alarm
+    assert np.median(seen[2]) > 0.04 > np.median(seen[7]) > np.median(seen[28])
+    assert found[2] < 10 < 17 <= found[28]
+
+
 def test_its_state_is_plain_and_goes_on_bit_for_bit() -> None:
     random = np.random.default_rng(5)
     detector = days(HarmDetector(0.1, 0.01), random, np.full(5, 0.1))
-    for one in (HarmDetector(0.1), detector, days(detector, random, np.full(5, 0.9))):
+    for one in (HarmDetector(0.1), HarmDetector(0.1, unsure=0.02), detector, days(detector, random, np.full(5, 0.9))):
         kept = HarmDetector.from_dict(json.loads(json.dumps(one.as_dict(), allow_nan=False)))
         assert kept == one
         later = one.at + DAY if one.at is not None else 0

@@ -76,6 +76,8 @@ class HarmDetector(Shown):
                 `starts`, when it was laid (microseconds)
     at:         the last block's time; blocks, rows: how many there were; total: the sum of the losses, in [0, 1]
     alarmed_at: when the alarm that is on began; None: there is none
+    unsure:     how far the baseline lies above the loss that was measured, in the unit of the losses: harm up to so
+                much and the margin is not seen. It is wide where few days were measured: two tell next to nothing
 
     Raises `InputError` for a baseline outside the bounds, a margin below 0, or a level outside (0, 1).
     """
@@ -94,6 +96,7 @@ class HarmDetector(Shown):
     total: float = 0.0
     alarmed_at: int | None = None
     rho: float | None = None
+    unsure: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.bounds
@@ -122,7 +125,8 @@ class HarmDetector(Shown):
         >>> HarmDetector.against(Interval(0.10, 0.09, 0.11, level=0.95, n=3_500, clusters=30)).baseline
         0.11
         """
-        return cls(min(max(measured.high, bounds[0]), bounds[1]), margin, level, bounds, design)
+        base, unsure = min(max(measured.high, bounds[0]), bounds[1]), measured.high - measured.estimate
+        return cls(base, margin, level, bounds, design, unsure=unsure)
 
     @classmethod
     def learned(
@@ -225,7 +229,7 @@ class HarmDetector(Shown):
             "alarm": self.alarm, "since": self.since, "value": self.value, "mean": self.mean,
             "baseline": self.baseline, "margin": self.margin, "level": self.level, "bounds": list(self.bounds),
             "design": self.design, "at": self.at, "blocks": self.blocks, "rows": self.rows, "total": self.total,
-            "alarmed_at": self.alarmed_at, "starts": list(self.starts), "rho": self.rho,
+            "alarmed_at": self.alarmed_at, "starts": list(self.starts), "rho": self.rho, "unsure": self.unsure,
         }  # fmt: skip
         for name in ("log_values", "log_runs"):  # JSON knows no infinity: None is the value of no bet
             told[name] = [None if math.isinf(one) else one for one in getattr(self, name)]
@@ -240,7 +244,7 @@ class HarmDetector(Shown):
         return cls(
             told["baseline"], told["margin"], told["level"], (told["bounds"][0], told["bounds"][1]), told["design"],
             values, runs, tuple(told["starts"]), told["at"], told["blocks"], told["rows"], told["total"],
-            told["alarmed_at"], told.get("rho"),
+            told["alarmed_at"], told.get("rho"), told.get("unsure", 0.0),
         )  # fmt: skip
 
     def _scaled(self, losses: ArrayLike) -> Floats:

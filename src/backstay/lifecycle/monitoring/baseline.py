@@ -141,4 +141,4 @@ def _expected(model: Model, base: Baseline, rule: Rule) -> Expected | None:
         usual = mean_interval(losses(model.monitor.metric, base.outcome, scores), days)
     except (NotEnough, InputError):
         return None  # too few of a class, or scores that are no probabilities
-    return Expected(reference, usual.high)
+    return Expected(reference, usual.high, usual.high - usual.estimate)
