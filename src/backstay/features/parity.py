@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,6 +17,7 @@ from backstay.definitions import FeatureSet
 from backstay.features.exact import Ints
 from backstay.features.missed import missed_events
 from backstay.features.offline import EventReader, FeatureRows, feature_rows
+from backstay.features.readers import Once
 from backstay.features.rows import RowEngine
 from backstay.features.views import Computed
 
@@ -60,7 +60,7 @@ def recompute_twice(
     live:       the rows were served while events came in, not in a replay; decides only which events came late.
     """
     until = int(asked.get_column("at").to_numpy().max()) if asked.height else 0
-    reader = _Once(events, until)
+    reader = Once(events, until)
     known = feature_rows(features, asked, reader)
     marks = {
         source.name: np.array([mark.get(source.name, 0) for mark in watermarks], np.int64)
@@ -122,40 +122,10 @@ def _put(whole: Computed, rows: list[int], part: Computed) -> None:
         whole.coded[place] = pl.concat([whole.coded[place], words], rechunk=True).gather(source)
 
 
-class _Once:
-    """Reads each source once, up to a moment, and answers all reads from it."""
-
-    def __init__(self, events: EventReader, until: int) -> None:
-        self._events, self._until = events, until
-        self._tables: dict[str, pl.DataFrame] = {}
-
-    def read(
-        self,
-        source: str,
-        *,
-        columns: Sequence[str] | None = None,
-        known_until: int | None = None,
-        known_after: int | None = None,
-        sequence_until: int | None = None,
-    ) -> pl.DataFrame:
-        if source not in self._tables:
-            self._tables[source] = self._events.read(source, known_until=self._until)
-        table = self._tables[source]
-        bounds: list[Any] = []
-        if sequence_until is not None:
-            bounds.append(pl.col("sequence") <= sequence_until)
-        if known_until is not None:
-            bounds.append(pl.col("known_time").dt.epoch("us") <= known_until)
-        if known_after is not None:
-            bounds.append(pl.col("known_time").dt.epoch("us") > known_after)
-        table = table.filter(bounds) if bounds else table
-        return table if columns is None else table.select(columns)
-
-
-class _Narrow(_Once):
+class _Narrow(Once):
     """The events of the entities that some rows ask for; of sources with corrections all, which may change entities."""
 
-    def __init__(self, reader: _Once, features: FeatureSet, asked: pl.DataFrame) -> None:
+    def __init__(self, reader: Once, features: FeatureSet, asked: pl.DataFrame) -> None:
         super().__init__(reader, 0)
         for source in features.sources:
             table = reader.read(source.name)
@@ -165,4 +135,4 @@ class _Narrow(_Once):
                 wanted = [numbered.join(asked.select(one).unique(), on=one, how="semi") for one in keys]
                 places = pl.concat([one.get_column("__place") for one in wanted]).unique().sort()
                 table = table[places]
-            self._tables[source.name] = table
+            self.tables[source.name] = table

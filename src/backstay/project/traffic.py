@@ -1,4 +1,4 @@
-"""What of a project is about how versions come to answer, and what came of it: each made when first asked for."""
+"""What of a project is about how versions come to answer: each made when first asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from backstay.project.context import Context
 
 if TYPE_CHECKING:
     from backstay.project.experiments import Experiments
-    from backstay.project.labels import Labels
     from backstay.project.rollouts import Rollouts
 
 
@@ -29,10 +28,3 @@ class Traffic(Context):
         from backstay.project.experiments import Experiments  # loaded late: a server compares nothing
 
         return Experiments(self.records, self.definitions, self.permits)
-
-    @cached_property
-    def labels(self) -> Labels:
-        """How the labels of what was served come, and what they say: report."""
-        from backstay.project.labels import Labels  # loaded late: a server judges nothing
-
-        return Labels(self.records, self.definitions, self.permits)

@@ -12,6 +12,7 @@ from backstay.project.traffic import Traffic
 if TYPE_CHECKING:
     from backstay.investigation import Investigation
     from backstay.project.incidents import Incidents
+    from backstay.project.labels import Labels
     from backstay.project.monitoring import Monitoring
 
 
@@ -31,6 +32,13 @@ class Watching(Traffic):
         from backstay.project.monitoring import Monitoring  # loaded late: a server watches nothing
 
         return Monitoring(self.records, self.definitions, self.permits)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """How the labels of what was served come, and what they say: report."""
+        from backstay.project.labels import Labels  # loaded late: a server judges nothing
+
+        return Labels(self.records, self.definitions, self.permits)
 
     def why(
         self,

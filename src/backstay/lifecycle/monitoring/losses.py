@@ -25,6 +25,7 @@ from backstay.evaluation.detectors import HarmDetector
 from backstay.evaluation.states import State
 from backstay.features.labels import join_labels
 from backstay.features.offline import EventReader
+from backstay.features.readers import Recent
 from backstay.lifecycle.monitoring.baseline import baseline
 from backstay.lifecycle.monitoring.counting import Answerer
 from backstay.lifecycle.records import Records
@@ -181,26 +182,3 @@ def scored_frame(model: Model, predictions: Sequence[Prediction]) -> pl.DataFram
     key = model.label.key
     schema = {"at": pl.Int64(), "score": pl.Float64(), key: model.label.source.schema[key]}
     return pl.DataFrame([(one.at, one.score, one.keys[key]) for one in predictions], schema=schema, orient="row")
-
-
-class Recent:
-    """The events record, of one source only what became known since a moment: outcomes come after what was asked."""
-
-    def __init__(self, events: EventReader, source: str, since: int) -> None:
-        self._events, self._source, self._since = events, source, since
-
-    def read(
-        self,
-        source: str,
-        *,
-        columns: Sequence[str] | None = None,
-        known_until: int | None = None,
-        known_after: int | None = None,
-        sequence_until: int | None = None,
-    ) -> pl.DataFrame:
-        after = known_after
-        if source == self._source:
-            after = self._since - 1 if known_after is None else max(known_after, self._since - 1)
-        return self._events.read(
-            source, columns=columns, known_until=known_until, known_after=after, sequence_until=sequence_until
-        )
