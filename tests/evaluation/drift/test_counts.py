@@ -152,3 +152,21 @@ def test_one_bad_column_is_told_of_and_the_others_are_counted():
         Reference.of([1.0], bins=1)
     with pytest.raises(InputError, match="no kind"):
         Reference.of([1.0], kind="text")
+
+
+def test_the_references_of_columns_are_those_of_each_and_entities_are_hashed_once(monkeypatch):
+    rng = np.random.default_rng(12)
+    at, entity = rng.permutation(600) * (DAY // 20), [f"c{one}" for one in rng.integers(0, 90, 600)]
+    columns = {"size": rng.normal(size=600), "kind": rng.choice(["a", "b"], 600).tolist()}
+    alone = {name: Reference.of(values, at=at, entity=entity) for name, values in columns.items()}
+    times = []
+    monkeypatch.setattr(
+        "backstay.evaluation.drift.counts.hashed", lambda told: times.append(len(told)) or hashed(told)
+    )  # fmt: skip
+    together = References.of(columns, at=at, entity=entity)
+    assert {name: one.as_dict() for name, one in together.items()} == {
+        name: one.as_dict() for name, one in alone.items()
+    }
+    assert times == [600]
+    with pytest.raises(InputError, match="600 times of 3 rows"):
+        References.of({**columns, "short": [1, 2, 3]}, at=at)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -63,17 +64,21 @@ class Reference:
                 rows are taken as they come, and if that is not the order of time, dependence in time does not show
         entity: of each row: rows of one entity count as leaning on each other
         """
+        return cls._of(values, _Laid.of(len(values), at, entity), bins, kind)
+
+    @classmethod
+    def _of(cls, values: Any, laid: _Laid, bins: int, kind: str | None) -> Reference:
         if kind is not None and kind not in KINDS:
             raise InputError(f"there is no kind {kind!r}", where="kind", expected=", ".join(KINDS))
-        values, at, groups = _sorted(values, at, entity)
+        values = laid.sorted(values)
         cells = Cells.of(values, bins, kind)
-        counts = Counts.of(values, cells, entity=groups, blocks=BLOCKS)
-        return cls(cells, counts, {} if at is None else _seasons(cells.codes(values), at, cells.width))
+        counts = Counts.of(values, cells, entity=laid.blocks, blocks=BLOCKS)
+        return cls(cells, counts, {} if laid.at is None else _seasons(cells.codes(values), laid.at, cells.width))
 
     def count(self, values: Any, *, at: ArrayLike | None = None, entity: Any = None) -> Counts:
         """The counts of one window over this reference's bins; rows in the order of time, or their times in `at`."""
-        values, _, groups = _sorted(values, at, entity)
-        return Counts.of(values, self.cells, entity=groups)
+        laid = _Laid.of(len(values), at, entity)
+        return Counts.of(laid.sorted(values), self.cells, entity=laid.blocks)
 
     def at_season(self, season: str, cells: Iterable[int]) -> Reference:
         """The same bins, with the counts of these weekdays, hours or months alone.
@@ -159,9 +164,9 @@ class References(Mapping[str, Reference]):
     ) -> References:  # fmt: skip
         """Freeze every column of some training rows. A Polars frame is given as `frame.to_dict()`."""
         named = kinds or {}
+        laid = cache(lambda rows: _Laid.of(rows, at, entity))  # of all columns the same: entities are hashed once
         return cls({
-            name: Reference.of(values, bins=bins, kind=named.get(name), at=at, entity=entity)
-            for name, values in columns.items()
+            name: Reference._of(values, laid(len(values)), bins, named.get(name)) for name, values in columns.items()
         })  # fmt: skip
 
     def count(self, columns: Mapping[str, Any], *, at: ArrayLike | None = None, entity: Any = None) -> Counted:
@@ -174,8 +179,7 @@ class References(Mapping[str, Reference]):
         (2, ['age'], 1)
         """
         rows = max((len(values) for values in columns.values()), default=0)
-        order = ordered(at, rows)
-        groups = blocks_of(entity, rows, order)
+        laid = _Laid.of(rows, at, entity)
         counted: dict[str, Counts] = {}
         failed: dict[str, str] = {}
         for name, reference in self.columns.items():
@@ -185,10 +189,7 @@ class References(Mapping[str, Reference]):
                 values = columns[name]
                 if len(values) != rows:
                     raise InputError(f"{len(values)} values of {rows} rows", expected="one a row")
-                counted[name] = Counts.of(
-                    values if order is None else taken(values, order), reference.cells, entity=groups
-                )  # fmt: skip
-
+                counted[name] = Counts.of(laid.sorted(values), reference.cells, entity=laid.blocks)
             except Exception as error:  # noqa: BLE001  one bad column is told of, and never breaks the others
                 failed[name] = told(error)  # it may come to stand in the ledger: another's words hold values of rows
         return Counted(rows, counted, failed)
@@ -242,11 +243,21 @@ def _seasons(codes: NDArray[np.intp], at: Ints, width: int) -> dict[str, Ints]:
     return found
 
 
-def _sorted(values: Any, at: ArrayLike | None, entity: Any) -> tuple[Any, Ints | None, NDArray[np.uint16] | None]:
-    """Values and times in the order of time, and the hashed blocks of their entities."""
-    order = ordered(at, len(values))
-    groups = blocks_of(entity, len(values), order)
-    times = None if at is None else np.asarray(at, np.int64)
-    if order is None or times is None:
-        return values, times, groups
-    return taken(values, order), times[order], groups
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """How some rows are laid in the order of time: their order (None: as they come), their times in it, and their
+    entities' hashed blocks."""
+
+    order: NDArray[np.intp] | None
+    at: Ints | None
+    blocks: NDArray[np.uint16] | None
+
+    @classmethod
+    def of(cls, rows: int, at: ArrayLike | None, entity: Any) -> _Laid:
+        order = ordered(at, rows)
+        blocks = blocks_of(entity, rows, order)
+        times = None if at is None else np.asarray(at, np.int64)
+        return cls(order, times if order is None or times is None else times[order], blocks)
+
+    def sorted(self, values: Any) -> Any:
+        return values if self.order is None else taken(values, self.order)

@@ -19,7 +19,7 @@ from backstay.core.errors import BackstayError, InputError, IntegrityError
 from backstay.storage.backends.local import LocalPredictions, modes, series
 from backstay.storage.backends.local import files as files_module
 from backstay.storage.backends.local.framing import OVERHEAD
-from backstay.storage.predictions import encode
+from backstay.storage.predictions import decode_head, encode
 
 
 def segments(directory: Path) -> list[Path]:
@@ -73,6 +73,40 @@ def test_any_flipped_bit_is_damage(tmp_path: Path) -> None:
         log.compact(NAMES, silent)
     segment.write_bytes(whole)
     assert log.compact(NAMES, silent).predictions == 3
+
+
+def test_what_was_read_before_is_checked_again_and_its_heads_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LocalPredictions(tmp_path)
+    log.append([*predicted(*range(20)), *predicted(*range(20, 30), model="n")])
+    heads: list[bytes] = []
+
+    def counted(payload: bytes) -> Any:
+        heads.append(payload)
+        return decode_head(payload)
+
+    monkeypatch.setattr("backstay.storage.backends.local.heads.decode_head", counted)
+    assert numbers(log.scan(model="m", since=7, until=25)) == list(range(7, 20))
+    assert len(heads) == 30
+    log.append(predicted(30, 31, model="n"))
+    heads.clear()
+    for _ in range(2):
+        assert numbers(log.scan(model="n", since=28)) == [28, 29, 30, 31]
+        assert numbers(log.scan(model="m", until=2)) == [0, 1]
+        assert numbers(log.scan(model="never", until=2)) == []
+    assert len(heads) == 2  # what was written since
+    assert numbers(log.scan(ids=[prediction(one).id for one in (3, 31)], until=31)) == [3]
+    log.close()
+    (segment,) = segments(tmp_path)
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:30] + bytes([whole[30] ^ 1]) + whole[31:])
+    with pytest.raises(IntegrityError, match=rf"{segment.name}, offset 0"):
+        list(log.scan(since=28))
+    segment.write_bytes(whole)
+    assert numbers(log.scan(since=28)) == [28, 29, 30, 31]
+    assert log.compact(NAMES, silent).predictions == 32
+    assert numbers(log.scan(since=28)) == [28, 29, 30, 31]
 
 
 def test_zeros_are_damage_not_empty_records(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import polars as pl
 from backstay.core.errors import InputError, IntegrityError
 from backstay.storage.backends.local.files import failures, locked
 from backstay.storage.backends.local.framing import frame
+from backstay.storage.backends.local.heads import Heads, is_number
 from backstay.storage.backends.local.modes import MODES
 from backstay.storage.backends.local.rows import BOUND, RECORD, SCHEMA, Numbered, Sought, predictions, rows
 from backstay.storage.backends.local.series import Folder, Segment, Series
@@ -47,6 +48,7 @@ class LocalPredictions:
         self._root = Path(directory).absolute()
         self._folder = Folder(self._root / "_segments")
         self._table = Table("the predictions", self._root, BOUND)
+        self._heads = Heads()
         self._mode = MODES[mode](Series(self._folder.path))
 
     @property
@@ -108,7 +110,7 @@ class LocalPredictions:
     def lost(self) -> int:
         with self._moment() as moment:
             records = (payload for one in moment.pending for payload in one.records())
-            return sum((int(decode(payload)) for payload in records if _is_number(payload)), moment.lost)
+            return sum((int(decode(payload)) for payload in records if is_number(payload)), moment.lost)
 
     def close(self) -> None:
         self._mode.close()
@@ -133,7 +135,8 @@ class LocalPredictions:
                     )
             pending = [one for one in segments if one.number > marks[one.series]]
             remnants = [one for one in segments if one.number <= marks[one.series]]
-            yield _Moment(view, pending, remnants, marks[_LOST])
+            self._heads.keep(pending)
+            yield _Moment(view, pending, remnants, marks[_LOST], self._heads)
 
     def _settled(self, moment: _Moment, wanted: Wanted) -> Iterator[Prediction]:
         """What the table holds of the wanted ones, a file at a time."""
@@ -169,18 +172,15 @@ class _Moment:
     pending: list[Segment]
     remnants: list[Segment]
     lost: int
+    heads: Heads
 
     def payloads(self, wanted: Wanted) -> Iterator[bytes]:
         """Those of the wanted predictions in the segments."""
         for one in self.pending:
-            for payload in one.records():
-                if not _is_number(payload) and (wanted.any or wanted.holds(decode_head(payload))):
-                    yield payload
-
-
-def _is_number(payload: bytes) -> bool:
-    """Whether it is a number of lost predictions: a prediction has sixteen fields, and no number as many bytes."""
-    return len(payload) < 16
+            if wanted.any:
+                yield from (payload for payload in one.records() if not is_number(payload))
+            else:
+                yield from self.heads.payloads(one, wanted)
 
 
 def _missing(segments: list[Segment], marks: Mapping[str, int]) -> tuple[str, int] | None:
@@ -229,7 +229,7 @@ def _rows(segments: list[Segment], names: Mapping[str, Sequence[str]], first: in
         chunk.clear()
 
     for payload in (payload for one in segments for payload in one.records()):
-        if _is_number(payload):
+        if is_number(payload):
             lost += decode(payload)
             continue
         chunk.append((decode(payload), payload))

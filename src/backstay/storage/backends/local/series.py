@@ -133,11 +133,18 @@ class Segment:
     path: Path
     last: bool
 
-    def records(self) -> Iterator[bytes]:
-        """The payload of each whole frame. Damage is an `IntegrityError`; so is a torn tail, where none can be."""
+    def read(self) -> bytes:
+        """All that is written of it by now; it may end in the midst of a frame."""
         with failures(self.path):
-            data = self.path.read_bytes()
-        yield from unframe(data, self.path, _RECORD, last=self.last)
+            return self.path.read_bytes()
+
+    def records(self, data: bytes | None = None, *, begin: int = 0) -> Iterator[bytes]:
+        """The payload of each whole frame. Damage is an `IntegrityError`; so is a torn tail, where none can be.
+
+        data, begin: what `read` answered, and from where on it is wanted; a frame begins there
+        """
+        data = self.read() if data is None else data
+        yield from unframe(data[begin:] if begin else data, self.path, _RECORD, last=self.last, begin=begin)
 
     def closed(self) -> bool:
         """Whether nobody will ever write to it again."""

@@ -208,7 +208,7 @@ class Table:
         try:
             if self._table is not None:
                 self._table.update_incremental()
-            elif DeltaTable.is_deltatable(str(self._root)):
+            elif self._log(0).parent.is_dir() and DeltaTable.is_deltatable(str(self._root)):  # the look costs far less
                 self._table = DeltaTable(str(self._root))
             else:
                 return None
