@@ -389,3 +389,27 @@ def test_a_loss_that_has_not_risen_is_in_order_only_where_its_baseline_could_sho
         return found.state.value
 
     assert [state(0.04), state(0.05), state(0.05, alarm=True)] == ["OK", "UNDERPOWERED", "OK"]
+
+
+def test_what_a_tick_said_of_a_window_stands_once_it_is_settled_if_nothing_was_written_since(
+    days: Days, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ticks come at the very end of windows, in a replay each of them: none is counted and judged twice."""
+
+    def never(*_given: Any, **_more: Any) -> Any:
+        raise AssertionError("it was counted, or judged, again")
+
+    days.live(1, change=larger)
+    days.serve(100)
+    days.pass_day()
+    days.project.clock.advance(FIRST + days.day * DAY + 600_000_000)  # type: ignore[attr-defined]
+    with monkeypatch.context() as patched:
+        patched.setattr("backstay.monitoring.tally.Known.tally", never)
+        patched.setattr("backstay.lifecycle.monitoring.report.of_columns", never)
+        said = days.project.monitoring.days("late", since=FIRST + 6 * DAY)
+    assert [one.rows for one in said] == [300, 100]
+    shutil.rmtree(days.project.services.home / "windows")
+    days.open()
+    days.project.clock.advance(FIRST + days.day * DAY + 600_000_000)  # type: ignore[attr-defined]
+    again = days.project.monitoring.days("late", since=FIRST + 6 * DAY)
+    assert [one.kept() for one in again] == [one.kept() for one in said]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -71,9 +70,9 @@ def grid(scores: Floats) -> tuple[int, ...]:
     return tuple(np.bincount(np.clip(places.astype(np.int64), 0, CELLS - 1), minlength=CELLS).tolist())
 
 
-def joined(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
-    """The grid of the rows of both; where one is no grid of probabilities, there is none."""
-    return tuple(a + b for a, b in zip(one, other, strict=True)) if one and other else ()
+def joined(*grids: Sequence[int]) -> tuple[int, ...]:
+    """The grid of the rows of all; where one is no grid of probabilities, there is none."""
+    return tuple(np.array(grids, np.int64).sum(axis=0).tolist()) if all(grids) else ()
 
 
 def scores_of(counted: Sequence[int]) -> Floats:
@@ -107,7 +106,7 @@ def estimated(expected: Expected | None, windows: Sequence[Sequence[int]], monit
     rows = sum(windows[-1]) if windows else 0
     found = _estimated(expected, windows[-1] if windows else (), monitor, rows)
     if found.state is State.UNDERPOWERED and len(windows) > 1:
-        return _estimated(expected, reduce(joined, windows), monitor, rows)
+        return _estimated(expected, joined(*windows), monitor, rows)
     return found
 
 

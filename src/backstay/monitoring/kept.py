@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from backstay.core.identity import digest_of
+from backstay.core.identity import sha256
 from backstay.core.times import instant_text
 from backstay.monitoring.windows import Window
 
@@ -53,24 +53,30 @@ class Kept:
     def get(self, model: str, window: Window, rule: str) -> dict[str, Any] | None:
         """What was kept of a window under this rule; None if nothing was, or it cannot be read any more."""
         try:
-            told = json.loads(zlib.decompress(self._path(model, window).read_bytes()))
-            if told["rule"] == rule and told["digest"] == digest_of([rule, told["document"]]):
-                document: dict[str, Any] = told["document"]
+            digest, _, text = zlib.decompress(self._path(model, window).read_bytes()).partition(b"\n")
+            if digest == _digest(rule, text):
+                document: dict[str, Any] = json.loads(text)
                 return document
-        except (OSError, ValueError, KeyError, TypeError, zlib.error):
+        except (OSError, ValueError, zlib.error):
             pass  # a cache: what is not there, or not whole, is made again
         return None
 
     def put(self, model: str, window: Window, rule: str, document: Mapping[str, Any]) -> None:
         """Keep it, in the place of what was kept before. A full disk keeps nothing, and stops nobody."""
-        text = json.dumps({"rule": rule, "digest": digest_of([rule, document]), "document": document})
+        text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
         path = self._path(model, window)
         aside = path.with_name(f".{uuid4().hex}")
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_bytes(zlib.compress(text.encode(), 1))  # counts are mostly small: it becomes a tenth
+            # Counts are mostly small: it becomes a tenth.
+            aside.write_bytes(zlib.compress(_digest(rule, text) + b"\n" + text, 1))
             aside.replace(path)
 
     def _path(self, model: str, window: Window) -> Path:
         start = instant_text(window.start).replace(":", "")
         return self._folder / model / f"{start}-{(window.end - window.start) // 1_000_000}s.json.z"
+
+
+def _digest(rule: str, text: bytes) -> bytes:
+    """Of what was kept and by which rule, before it in its file: of other rules nothing is read."""
+    return sha256(rule.encode() + b"\n" + text).encode()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from typing import Any
 
 from backstay.evaluation.drift import Counted, References
@@ -75,7 +77,4 @@ class Known:
 
 def total(tallies: Iterable[Tally]) -> Tally:
     """All of them together."""
-    out = Tally()
-    for one in tallies:
-        out = out + one
-    return out
+    return reduce(add, tallies) if (tallies := list(tallies)) else Tally()

@@ -16,6 +16,7 @@ import numpy as np
 from backstay.core.errors import InputError
 from backstay.core.show import Shown
 from backstay.evaluation.drift.counts import Counts
+from backstay.evaluation.drift.dependence import Spread
 from backstay.evaluation.drift.reference import Reference
 from backstay.evaluation.quantiles import beta_quantile, student_quantile
 from backstay.evaluation.states import State
@@ -73,7 +74,9 @@ def quality(reference: Reference, counts: Counts, rule: QualityRule | None = Non
     rule = rule or QualityRule()
     limits = {"nulls": rule.nulls, "mistyped": rule.mistyped}
     limits |= {"out_of_range": rule.out_of_range} if reference.kind == "number" else {"unseen": rule.unseen}
-    return {what: _risen(what, reference, counts, limit, rule) for what, limit in limits.items()}
+    before = _Held(reference.counts, reference.spreads if reference.whole is None else None)
+    now = _Held(counts)
+    return {what: _risen(what, before, now, limit, rule) for what, limit in limits.items()}
 
 
 def volume(rows: int, before: Sequence[int], rule: QualityRule | None = None) -> Finding:
@@ -131,16 +134,41 @@ def defaults(
     return _share("defaults", (used, rows, effective or rows), (usual, usual), rule.defaults, rule)
 
 
-def _risen(what: str, reference: Reference, counts: Counts, limit: float, rule: QualityRule) -> Finding:
-    before, now = _outside(what, reference.counts), _outside(what, counts)
-    if not reference.n:
+class _Held:
+    """The counts of one side, with how they spread: found once, and only where a share asks for it."""
+
+    def __init__(self, counts: Counts, spreads: list[Spread] | None = None) -> None:
+        self.cells, self.rows, self._dependence, self._spreads = counts.cells, counts.rows, counts.dependence, spreads
+
+    def outside(self, what: str) -> int:
+        return sum(int(self.cells[place]) for place in _PLACES[what])
+
+    def effect(self, what: str) -> float:
+        """The design effect of that share: the largest found, and 1 at least."""
+        share = self.cells / max(self.rows, 1)
+        along = np.zeros(len(share))
+        along[_PLACES[what]] = 1.0
+        p = float(along @ share)
+        if not 0.0 < p < 1.0:
+            return 1.0
+        if self._spreads is None:
+            self._spreads = self._dependence.covariances(share)
+        return max([1.0, *(one.effect_along(along) for one in self._spreads)])
+
+
+_PLACES = {"nulls": [-3], "mistyped": [-1], "unseen": [-2], "out_of_range": [0, -4]}
+
+
+def _risen(what: str, reference: _Held, counts: _Held, limit: float, rule: QualityRule) -> Finding:
+    before, now = reference.outside(what), counts.outside(what)
+    if not reference.rows:
         return Finding(what, State.NO_DATA, 0.0, None, limit, "the reference has no row")
-    size = reference.n / _spread(reference.counts, what)
-    top = 1.0 if before == reference.n else beta_quantile(
-        1.0 - rule.level / 2, before * size / reference.n + 1.0, size - before * size / reference.n
+    size = reference.rows / reference.effect(what)
+    top = 1.0 if before == reference.rows else beta_quantile(
+        1.0 - rule.level / 2, before * size / reference.rows + 1.0, size - before * size / reference.rows
     )  # fmt: skip
-    window = now, counts.rows, counts.rows / _spread(counts, what)
-    return _share(what, window, (before / reference.n, top), limit, rule)
+    window = now, counts.rows, counts.rows / counts.effect(what)
+    return _share(what, window, (before / reference.rows, top), limit, rule)
 
 
 def _share(
@@ -165,22 +193,3 @@ def _low(share: float, size: float, level: float) -> float:
     """The lower confidence limit of a share of so many effective rows."""
     hits = share * size
     return 0.0 if hits <= 0 else beta_quantile(level / 2, hits, size - hits + 1.0)
-
-
-def _outside(what: str, counts: Counts) -> int:
-    return int(counts.cells[_places(what)].sum())
-
-
-def _places(what: str) -> list[int]:
-    return {"nulls": [-3], "mistyped": [-1], "unseen": [-2], "out_of_range": [0, -4]}[what]
-
-
-def _spread(counts: Counts, what: str) -> float:
-    """The design effect of that share: the largest found, and 1 at least."""
-    share = counts.cells / max(counts.rows, 1)
-    along = np.zeros(len(share))
-    along[_places(what)] = 1.0
-    p = float(along @ share)
-    if not 0.0 < p < 1.0:
-        return 1.0
-    return max([1.0, *(one.effect_along(along) for one in counts.dependence.covariances(share))])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from backstay.core.errors import InputError, told
 from backstay.evaluation.drift.cells import Cells
 from backstay.evaluation.drift.counts import Counted, Counts, blocks_of, ordered, taken
+from backstay.evaluation.drift.dependence import Spread
 from backstay.evaluation.drift.read import KINDS
 
 Ints = NDArray[np.int64]
@@ -31,7 +32,7 @@ BLOCKS = 1_024
 _HOUR, _DAY = 3_600_000_000, 86_400_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reference:
     """One column, frozen.
 
@@ -104,23 +105,37 @@ class Reference:
     def kind(self) -> str:
         return self.cells.kind
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Rows, those without a value included."""
         return self.counts.rows
 
-    @property
+    @cached_property
     def shares(self) -> NDArray[np.float64]:
         """The shares of the cells from which the blocks deviate: of all rows, also of a season's reference."""
         cells = self.counts.cells if self.whole is None else self.whole
         return cells / max(int(cells.sum()), 1)
 
+    @cached_property
+    def spreads(self) -> list[Spread]:
+        """How a row's cells spread, by time and by entity: every window is held against the same."""
+        return self.counts.dependence.covariances(self.shares)
+
+    def spreads_of(self, rows: int) -> list[Spread]:
+        """The same of windows with so many rows: by how much they differ when nothing has changed."""
+        scale = self.counts.dependence.scale(rows)
+        if scale not in self._of_scale:
+            self._of_scale[scale] = self.counts.dependence.covariances(self.shares, rows)
+        return self._of_scale[scale]
+
     @property
     def effective_n(self) -> float:
         """As many independent rows would say as much of the shares of the bins, on average over them."""
-        share = self.shares
-        found = self.counts.dependence.covariances(share)
-        return self.n / max([1.0, *(one.mean_effect(share > 0) for one in found)])
+        return self.n / max([1.0, *(one.mean_effect(self.shares > 0) for one in self.spreads)])
+
+    @cached_property
+    def _of_scale(self) -> dict[int | None, list[Spread]]:
+        return {}
 
     @property
     def mean(self) -> float | None:

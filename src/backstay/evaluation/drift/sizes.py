@@ -58,12 +58,10 @@ def index_tests(reference: Reference, counts: Counts, effect: float, effective: 
     effective: rows that the window is worth, where that is known
     """
     before, now = reference.counts.cells, counts.cells
-    share, held = reference.shares, now / max(counts.rows, 1)
-    learned = reference.counts.dependence
-    own = learned.covariances(share)
+    held, own = now / max(counts.rows, 1), reference.spreads
     # Windows of training tell how much windows of this length differ when nothing has changed: that counts as well as
     # how much the rows of this one lean on each other.
-    window = learned.covariances(share, counts.rows) + counts.dependence.covariances(held)
+    window = reference.spreads_of(counts.rows) + counts.dependence.covariances(held)
     if effective is not None:
         window = [Spread(independent(held) * max(counts.rows / max(effective, 1.0), 1.0), held, _KNOWN)]
     used = (before + now) > 0

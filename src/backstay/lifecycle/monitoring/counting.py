@@ -6,8 +6,9 @@ truth: counts that are gone, or were made by another rule, are made again.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -39,6 +40,21 @@ class Answerer(NamedTuple):
 
 
 Counted = Mapping[Answerer, Tally]
+
+
+@dataclass
+class _Seen:
+    """What was counted of a window, and said of it: it stands if the predictions are the same when it is settled.
+
+    rows: a digest of the predictions that were counted, in their order
+    at:   when it was counted, while the window was not settled yet; None: it was
+    day:  by which policy, and what was said
+    """
+
+    tallies: dict[Answerer, Tally]
+    rows: str = ""
+    at: int | None = None
+    day: tuple[str, Day] | None = None
 
 
 @dataclass
@@ -86,10 +102,10 @@ class Counting:
         missing = [one for one, found in kept.items() if found is None]
         counted = self._count(missing) if missing else {}
         if self.records.kept is not None:
-            for window, tallies in counted.items():
-                if not self.problems.keys() & tallies.keys():
-                    self._keep(self.records.kept, window, tallies)
-        return {one: counted.get(one) or kept[one] or {} for one in wanted}
+            for window, found in counted.items():
+                if not self.problems.keys() & found.tallies.keys():
+                    self._keep(self.records.kept, window, found)
+        return {one: counted[one].tallies if one in counted else kept[one] or {} for one in wanted}
 
     def day(self, window: Window) -> Day | None:
         """What was found in a window before, by the policy as it is; None if that is not kept."""
@@ -98,8 +114,12 @@ class Counting:
 
     def keep_day(self, day: Day) -> None:
         """Keep what was found in a window, once it is settled: a report need not find it again."""
-        if self.records.kept is not None and not self.problems and self._settled(day.window):
+        if self.records.kept is None or self.problems:
+            return
+        if self._settled(day.window):
             self.records.kept.put(self._said, day.window, self._policy, day.kept())
+        elif (seen := self._seen(day.window)) is not None:
+            seen.day = (self._policy, day)
 
     @property
     def _said(self) -> str:
@@ -123,12 +143,18 @@ class Counting:
         """By what windows are counted: what is kept by another rule is none of ours."""
         return digest_of([_FORM, self.model.features.hash, list(self.monitor.entity), self.model.gate.embargo])
 
-    def _keep(self, kept: Kept, window: Window, tallies: dict[Answerer, Tally]) -> None:
+    def _keep(self, kept: Kept, window: Window, found: _Seen) -> None:
         """In this process's memory until the clock goes on; for good, and for others, once it is settled."""
-        settled = self._settled(window)
-        kept.remember(self._key(window), (tallies, None if settled else self.records.clock.now()))
-        if settled:
-            kept.put(self.model.name, window, self._rule, _document(tallies))
+        kept.remember(self._key(window), found)
+        if self._settled(window):
+            kept.put(self.model.name, window, self._rule, _document(found.tallies))
+            if found.day is not None and found.day[0] == self._policy:
+                kept.put(self._said, window, self._policy, found.day[1].kept())
+
+    def _seen(self, window: Window) -> _Seen | None:
+        """What this process has counted of a window, settled or not."""
+        found: _Seen | None = None if self.records.kept is None else self.records.kept.recall(self._key(window))
+        return found
 
     def _settled(self, window: Window) -> bool:
         return self.records.clock.now() >= window.end + _SETTLED
@@ -139,21 +165,23 @@ class Counting:
     def _kept(self, window: Window) -> dict[Answerer, Tally] | None:
         if self.records.kept is None:
             return None
-        tallies: dict[Answerer, Tally]
-        if (remembered := self.records.kept.recall(self._key(window))) is not None:
-            tallies, counted_at = remembered
-            # What was counted before it was settled is counted again: more may have been written since.
-            return tallies if counted_at in (None, self.records.clock.now()) else None
+        if (seen := self._seen(window)) is not None:
+            # What was counted before it was settled is read again: more may have been written since.
+            return seen.tallies if seen.at in (None, self.records.clock.now()) else None
         told = self.records.kept.get(self.model.name, window, self._rule)
         if told is None:
             return None
         tallies = {Answerer(one["version"], one["rule"]): Tally.from_dict(one["tally"]) for one in told["answered"]}
-        self.records.kept.remember(self._key(window), (tallies, None))
+        self.records.kept.remember(self._key(window), _Seen(tallies))
         return tallies
 
-    def _count(self, windows: Sequence[Window]) -> dict[Window, dict[Answerer, Tally]]:
-        """Read what was asked in the windows, part by part, and count each part where it belongs."""
+    def _count(self, windows: Sequence[Window]) -> dict[Window, _Seen]:
+        """Read what was asked in the windows, part by part, and count each part where it belongs.
+
+        Where it is what this process counted before, to the last prediction, it is not counted again.
+        """
         out: dict[Window, dict[Answerer, Tally]] = {one: {} for one in windows}
+        read = {one: hashlib.sha256() for one in windows}
         starts = {one.start: one for one in windows}
         width = self.monitor.width
         parts: dict[tuple[Window, Answerer, bool, str], list[Prediction]] = {}
@@ -161,14 +189,26 @@ class Counting:
             window = starts.get(one.at // width * width)
             if window is None:
                 continue
+            read[window].update(one.id.encode())
             key = (window, Answerer(one.version, one.rule), one.given, one.feature_set)
             part = parts.setdefault(key, [])
             part.append(one)
             if len(part) >= PART:
                 self._add(out, key, parts.pop(key))
+        digests = {one: found.hexdigest() for one, found in read.items()}
+        before = {one: seen for one in windows if (seen := self._seen(one)) and self._stands(seen, digests[one])}
         for key, part in parts.items():
-            self._add(out, key, part)
-        return out
+            if key[0] not in before:
+                self._add(out, key, part)
+        now = self.records.clock.now()
+        return {
+            one: replace(before.get(one) or _Seen(out[one], digests[one]), at=None if self._settled(one) else now)
+            for one in windows
+        }
+
+    def _stands(self, seen: _Seen, rows: str) -> bool:
+        """Whether what was counted before would be counted again: of the same predictions, by versions known then."""
+        return seen.rows == rows and all(self.known(who) is not None for who in seen.tallies)
 
     def _read(self, windows: Sequence[Window]) -> Iterator[Prediction]:
         since, until = windows[0].start, windows[-1].end
