@@ -77,7 +77,11 @@ class Seen:
     def repeated(self, columns: tuple[str, ...], rows: pl.DataFrame) -> pl.Series:
         """Which rows have values that the record, or an earlier row, has already; a row with a null never has."""
         held, batch, out = self._keys[columns], set[tuple[object, ...]](), []
-        for key in rows.select(columns).iter_rows():
+        keys = rows.select(columns)
+        if not held and not any(kind.is_float() for kind in keys.dtypes):  # a year's history, say; NaN equals no NaN
+            whole = pl.all_horizontal(pl.all().is_not_null())
+            return keys.select(whole & ~pl.struct(pl.all()).is_first_distinct()).to_series()
+        for key in keys.iter_rows():
             again = None not in key and (key in held or key in batch)
             batch.add(key)
             out.append(again)

@@ -45,11 +45,12 @@ def float32_floor(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
     return np.where(nearest.astype(np.float64) > exact, below, nearest).astype(np.float32)
 
 
-def _threshold(value: float) -> float:
-    """The float32 that asks of a float32 what LightGBM asks with this threshold: see the module's text."""
-    if abs(value) <= float(_ZERO):
-        return float(_ZERO if value >= 0.0 else np.nextafter(-_ZERO, np.float32(-np.inf)))
-    return float(float32_floor(value))
+def _thresholds(values: list[float]) -> list[float]:
+    """The float32 that asks of a float32 what LightGBM asks with each threshold: see the module's text."""
+    exact = np.array(values, np.float64)
+    zero = np.where(exact >= 0.0, _ZERO, np.nextafter(-_ZERO, np.float32(-np.inf)))
+    told: list[float] = np.where(np.abs(exact) <= float(_ZERO), zero, float32_floor(exact)).tolist()
+    return told
 
 
 def lightgbm_to_onnx(text: str, width: int) -> bytes:
@@ -176,12 +177,14 @@ def _mend_trees(converted: Any, dump: dict[str, Any]) -> None:
     places = {node: place for place, node in enumerate(nodes)}
     values, tracks = parts["nodes_values"].floats, parts["nodes_missing_value_tracks_true"].ints
     features, modes = parts["nodes_featureids"].ints, parts["nodes_modes"].strings
-    for place, split in _splits(dump, places, parts["nodes_truenodeids"].ints, parts["nodes_falsenodeids"].ints):
-        if split["decision_type"] != "<=" or split["missing_type"] == "Zero":
-            raise _unsupported("a categorical split, or zero_as_missing", "numeric splits with NaN as missing")
+    splits = list(_splits(dump, places, parts["nodes_truenodeids"].ints, parts["nodes_falsenodeids"].ints))
+    if any(split["decision_type"] != "<=" or split["missing_type"] == "Zero" for _, split in splits):
+        raise _unsupported("a categorical split, or zero_as_missing", "numeric splits with NaN as missing")
+    thresholds = _thresholds([split["threshold"] for _, split in splits])
+    for (place, split), threshold in zip(splits, thresholds, strict=True):
         if modes[place] != b"BRANCH_LEQ" or features[place] != split["split_feature"]:
             raise BackstayError("the converted trees are not those that were trained", fix="report this as a bug")
-        values[place] = _threshold(split["threshold"])
+        values[place] = threshold
         left_if_missing = split["default_left"] if split["missing_type"] == "NaN" else split["threshold"] >= 0.0
         tracks[place] = int(left_if_missing)
 
