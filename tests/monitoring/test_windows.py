@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from backstay import Count, Entity, EventSource, FeatureSet, Monitor, Request, Windowed
 from backstay.core.times import DAY, HOUR
@@ -18,7 +19,7 @@ from backstay.monitoring.data import columns, freshness, volumes
 from backstay.monitoring.estimates import Expected, estimated, grid, joined, losses, scores_of, vague
 from backstay.monitoring.kept import Kept
 from backstay.monitoring.looks import Carried, after
-from backstay.monitoring.rows import rows_of, watched_features
+from backstay.monitoring.rows import in_order, rows_of, watched_features
 from backstay.monitoring.signals import DATA_QUALITY, INPUT_DRIFT, SKEW, Signal
 from backstay.monitoring.tally import Known, Tally
 from backstay.monitoring.windows import Window, closed
@@ -96,6 +97,27 @@ def test_tallies_of_parts_are_the_tally_of_the_whole_and_survive_being_written_d
     }
     assert summed.scores == whole.scores
     assert Tally.from_dict(summed.as_dict()).as_dict() == summed.as_dict()
+
+
+def test_rows_of_one_moment_are_counted_alike_whichever_was_written_first() -> None:
+    """A replay asks of a whole slice at once; which answer is written first is a matter of threads."""
+    names = watched_features(FEATURES)
+    told = [
+        structs.replace(prediction(place), at=place // 50 * HOUR, keys={"a": f"a{place}"}, score=place / 400)
+        for place in range(400)
+    ]
+    told += [structs.replace(one, id=f"{one.id}g", given=True, keys={}) for one in told[:90]]
+    rows = rows_of(told[:400], FEATURES, names)
+    known = Known(References.of(dict(rows.features)), References.of({"score": rows.score}))
+    shuffled = [told[place] for place in np.random.default_rng(1).permutation(len(told))]
+    first, second = in_order(told), in_order(shuffled)
+    assert [one.id for one in first] == [one.id for one in second]
+    assert [one.at for one in first] == sorted(one.at for one in told)
+    counted = [
+        known.tally(rows_of(in_order(one for one in some if not one.given), FEATURES, names)).as_dict()
+        for some in (told, shuffled)
+    ]
+    assert counted[0] == counted[1]
 
 
 def test_what_is_kept_by_another_rule_or_damaged_is_not_there(tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ def answered(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
     return (one for one in predictions if one.route != SHADOW)
 
 
+def in_order(predictions: Iterable[Prediction]) -> list[Prediction]:
+    """In the order of T; of one moment by what they were asked about, whichever happened to be written first."""
+    return sorted(predictions, key=lambda one: (one.at, repr(one.keys), repr(one.values) if one.given else ""))
+
+
 def rows_of(
     predictions: Sequence[Prediction], features: FeatureSet, names: Sequence[str], entity: Sequence[str] = ()
 ) -> Rows:

@@ -21,7 +21,7 @@ from backstay.lifecycle.monitoring.baseline import known
 from backstay.lifecycle.records import Records
 from backstay.monitoring.kept import Kept
 from backstay.monitoring.report import Day
-from backstay.monitoring.rows import PART, answered, rows_of, watched_features
+from backstay.monitoring.rows import PART, answered, in_order, rows_of, watched_features
 from backstay.monitoring.tally import Known, Tally
 from backstay.monitoring.windows import Window
 from backstay.registry.versions import ModelVersion
@@ -225,7 +225,7 @@ class Counting:
         else:
             # Served from another definition: its values have other places, and nothing is said of them.
             names = self._names if feature_set == self.model.features.hash else []
-            tally = known_.tally(rows_of(part, self.model.features, names, self.monitor.entity))
+            tally = known_.tally(rows_of(in_order(part), self.model.features, names, self.monitor.entity))
         out[window][who] = out[window].get(who, Tally()) + tally
 
 

@@ -33,7 +33,7 @@ from backstay.monitoring.assess import Found
 from backstay.monitoring.estimates import BOUNDS, Expected, losses, vague
 from backstay.monitoring.looks import SILENT
 from backstay.monitoring.report import CALIBRATION
-from backstay.monitoring.rows import answered
+from backstay.monitoring.rows import answered, in_order
 from backstay.monitoring.signals import REALISED_LOSS, SCORE_DRIFT
 from backstay.monitoring.windows import Window
 from backstay.registry.versions import ModelVersion
@@ -171,8 +171,8 @@ def matured(records: Records, model: Model, window: Window) -> Mapping[Answerer,
 
 
 def _mature(model: Model, predictions: Sequence[Prediction], events: EventReader, as_of: int) -> Mature:
-    joined = join_labels(scored_frame(model, predictions), model.label, events, as_of=as_of)
-    rows = joined.filter(pl.col("label").is_not_null() & pl.col("score").is_finite()).sort("at")
+    joined = join_labels(scored_frame(model, in_order(predictions)), model.label, events, as_of=as_of)
+    rows = joined.filter(pl.col("label").is_not_null() & pl.col("score").is_finite()).sort("at", maintain_order=True)
     outcome = rows.get_column("label").cast(pl.Int8).to_numpy()
     return Mature(rows.get_column("at").to_numpy(), rows.get_column("score").to_numpy(), outcome)
 
