@@ -17,7 +17,8 @@ from backstay.evaluation.drift.distances import distances
 from backstay.evaluation.drift.domain import Domain, domain_classifier
 from backstay.evaluation.drift.persistence import Persistence
 from backstay.evaluation.drift.quality import Finding, QualityRule, defaults, freshness, quality, volume
-from backstay.evaluation.drift.reference import Reference, References, season_cells
+from backstay.evaluation.drift.reference import Reference, References
+from backstay.evaluation.drift.seasons import season_cells
 
 __all__ = [
     "Cells",

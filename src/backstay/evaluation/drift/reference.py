@@ -22,14 +22,12 @@ from backstay.evaluation.drift.cells import Cells
 from backstay.evaluation.drift.counts import Counted, Counts, blocks_of, ordered, taken
 from backstay.evaluation.drift.dependence import Spread
 from backstay.evaluation.drift.read import KINDS
+from backstay.evaluation.drift.seasons import SEASONS, season_counts
 
 Ints = NDArray[np.int64]
 
-SEASONS = {"hour": 24, "weekday": 7, "month": 12}
-"""Cells of each season: hours from 0, weekdays from Monday as 0, months from January as 0; all UTC."""
 BLOCKS = 1_024
 """Blocks in time that a reference is parted into, where it has the rows: so that some are as long as a window."""
-_HOUR, _DAY = 3_600_000_000, 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Reference:
         values = laid.sorted(values)
         cells = Cells.of(values, bins, kind)
         counts = Counts.of(values, cells, entity=laid.blocks, blocks=BLOCKS)
-        return cls(cells, counts, {} if laid.at is None else _seasons(cells.codes(values), laid.at, cells.width))
+        return cls(cells, counts, {} if laid.at is None else season_counts(cells.codes(values), laid.at, cells.width))
 
     def count(self, values: Any, *, at: ArrayLike | None = None, entity: Any = None) -> Counts:
         """The counts of one window over this reference's bins; rows in the order of time, or their times in `at`."""
@@ -225,37 +223,6 @@ class References(Mapping[str, Reference]):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> References:
         return cls({name: Reference.from_dict(one) for name, one in data["columns"].items()})
-
-
-def season_cells(season: str, since: int, until: int) -> list[int]:
-    """The weekdays, hours or months (UTC) that the time from `since` up to `until` (microseconds) touches.
-
-    >>> season_cells("weekday", 0, 2 * 86_400_000_000)  # from Thursday, the first of January 1970
-    [3, 4]
-    """
-    step = _HOUR if season == "hour" else _DAY
-    most = since + 400 * _DAY  # a year holds every season
-    last = min(until, most) - 1
-    moments = np.unique(np.append(np.arange(since, last, step), last)) if until > since else np.empty(0, np.int64)
-    return sorted(set(_season(season, np.asarray(moments, np.int64)).tolist()))
-
-
-def _season(season: str, at: Ints) -> NDArray[np.intp]:
-    if season not in SEASONS:
-        raise InputError(f"there is no season {season!r}", where="season", expected=", ".join(SEASONS))
-    if season == "hour":
-        return np.asarray(at // _HOUR % 24, np.intp)
-    if season == "weekday":
-        return np.asarray((at // _DAY + 3) % 7, np.intp)
-    return np.asarray(at.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64) % 12, np.intp)
-
-
-def _seasons(codes: NDArray[np.intp], at: Ints, width: int) -> dict[str, Ints]:
-    found = {}
-    for season, size in SEASONS.items():
-        places = _season(season, at) * width + codes
-        found[season] = np.bincount(places, minlength=size * width).reshape(size, width).astype(np.int64)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
