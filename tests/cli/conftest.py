@@ -11,13 +11,14 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backstay.cli import main
+from tests.shared import once
 
 TOML = '[project]\nname = "shop"\n'
 MODELS = '''"""Will this order be late?"""
@@ -174,18 +175,43 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> C
 
 
 @dataclass
+class Served:
+    """A server that has ended: what it told when it was ready, its exit code, and what it printed."""
+
+    pid: int
+    line: str
+    code: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.line)
+        return told
+
+
+@dataclass
 class Life:
     """A project that has lived, and what each step answered. Tests only read it, or work on a copy."""
 
     project: Path
     steps: dict[str, Run]
     answers: list[dict[str, Any]]
-    server: Server
+    server: Served
 
 
 @pytest.fixture(scope="session")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
-    project = write_project(tmp_path_factory.mktemp("cli") / "shop")
+    """Lived once a run; what was said then names the copy of this process."""
+    folder = once(tmp_path_factory, "cli", _lived)
+    begun, said = (folder / "begun").read_text(), (folder / "said.json").read_text()
+    told = json.loads(said.replace(begun, str(folder)))
+    steps = {name: Run(**one) for name, one in told["steps"].items()}
+    return Life(folder / "shop", steps, told["answers"], Served(**told["server"]))
+
+
+def _lived(folder: Path) -> None:
+    project = write_project(folder / "shop")
     steps: dict[str, Run] = {}
 
     def step(name: str, *words: object, run: Callable[..., Run] = inside) -> None:
@@ -209,4 +235,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
             )
             for n in range(100)
         ]  # fmt: skip
-    return Life(project, steps, answers, server)
+    served = Served(server.process.pid, server.line, server.code, server.out, server.err)
+    said = {"steps": {name: asdict(one) for name, one in steps.items()}, "answers": answers, "server": asdict(served)}
+    (folder / "said.json").write_text(json.dumps(said))
+    (folder / "begun").write_text(str(folder))

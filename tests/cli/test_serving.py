@@ -22,7 +22,7 @@ def test_the_ready_line(life: Life) -> None:
     told = life.server.told
     assert told.keys() == {"url", "pid", "replay", "token", "workers"}
     assert told["url"].startswith("http://127.0.0.1:")
-    assert (told["pid"], told["replay"]) == (life.server.process.pid, True)
+    assert (told["pid"], told["replay"]) == (life.server.pid, True)
     assert stat.S_IMODE(Path(told["token"]).stat().st_mode) == 0o600
 
 

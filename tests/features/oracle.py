@@ -77,7 +77,11 @@ def latest(events: list[Event], at: int, max_age: int | None, column: str) -> tu
 
 def answer(events: list[Event], keys: dict[str, Any], at: int, spec: tuple[Any, ...]) -> tuple[Any, str]:
     """`spec` is ("windowed", window, hop or None, kind, column) or ("latest", max_age, column)."""
-    seen = visible(events, keys, at)
+    return answer_of(visible(events, keys, at), at, spec)
+
+
+def answer_of(seen: list[Event], at: int, spec: tuple[Any, ...]) -> tuple[Any, str]:
+    """`answer`, from what of the entity is visible: which the many features of an entity have in common."""
     if spec[0] == "windowed":
         _, window, hop, kind, column = spec
         begin = at - window if hop is None else math.floor(Fraction(at - window, hop)) * hop

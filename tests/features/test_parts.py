@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backstay.features import parts
+from backstay.features import cells, offline, parts
 from backstay.features.offline import feature_rows
 from tests.features import world
 from tests.features.world import HOUR, SETS, SOURCES, START
@@ -34,6 +34,9 @@ def test_the_bits_do_not_depend_on_the_parts(name: str, size: int, monkeypatch: 
     whole = feature_rows(SETS[name], asked, record).rows
     monkeypatch.setattr(parts, "_MANY", 1)
     monkeypatch.setattr(parts, "_PART", size)
+    monkeypatch.setattr(parts, "_ROWS", 3 * size)
+    for module in (cells, offline):  # few events are numbered otherwise than many
+        monkeypatch.setattr(module, "FEW", 0)
     divided = feature_rows(SETS[name], asked, record).rows
     assert whole.vector().tobytes() == divided.vector().tobytes()
     assert whole.statuses.tobytes() == divided.statuses.tobytes()

@@ -143,16 +143,17 @@ def expected(source: EventSource, rows: list[oracle.Event], at: int, a: Any, b: 
         rows = [row._replace(id=None) for row in rows]
     out = {}
     keys = {"a": {"a": a}, "pair": {"a": a, "b": b}, "global": {}}
+    seen = {entity: oracle.visible(rows, key, at) for entity, key in keys.items()}
     for entity in ENTITIES:
         hop, lengths = (HOUR, {"3h": 3 * HOUR}) if entity == "global" else (None, LENGTHS)
         for window, length in lengths.items():
             for name, (aggregate, column) in AGGREGATES.items():
                 full = f"{entity}_{name}_{window}" + ("" if hop is None else "_hop_1h")
-                out[full] = oracle.answer(rows, keys[entity], at, ("windowed", length, hop, aggregate.kind, column))
+                out[full] = oracle.answer_of(seen[entity], at, ("windowed", length, hop, aggregate.kind, column))
     for name in ("x", "word", "moment"):
-        out[f"a_{name}"] = oracle.answer(rows, keys["a"], at, ("latest", 2 * HOUR, name))
+        out[f"a_{name}"] = oracle.answer_of(seen["a"], at, ("latest", 2 * HOUR, name))
     for name in ("y", "big", "flag"):
-        out[f"pair_{name}"] = oracle.answer(rows, keys["pair"], at, ("latest", None, name))
+        out[f"pair_{name}"] = oracle.answer_of(seen["pair"], at, ("latest", None, name))
     return out
 
 

@@ -10,6 +10,7 @@ from backstay.core.times import HOUR, instant
 from backstay.project import Project
 from backstay.replay.world import World
 from tests.serving import shop
+from tests.shared import once
 
 collect_ignore = ["clients"]  # they run in environments of their own
 
@@ -17,7 +18,7 @@ collect_ignore = ["clients"]  # they run in environments of their own
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained and promoted; never changed."""
-    return shop.born(tmp_path_factory.mktemp("base") / "shop")
+    return once(tmp_path_factory, "born", lambda folder: shop.born(folder / "shop")) / "shop"
 
 
 @pytest.fixture
@@ -29,7 +30,10 @@ def path(base: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def served(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some hundred predictions, events pushed in between; never changed."""
-    path = shop.copied(base, tmp_path_factory.mktemp("served"))
+    return once(tmp_path_factory, "served", lambda folder: _serve(shop.copied(base, folder))) / "shop"
+
+
+def _serve(path: Path) -> None:
     project = Project(path)
     start = instant(shop.SECOND)
     world = World(project.model("late"), project.services.events, start=start, end=start + 180 * HOUR)
@@ -45,7 +49,6 @@ def served(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 told = answer.read()
                 assert answer.status == 200, told
         connection.close()
-    return path
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from backstay.features.views import Status
 from backstay.lifecycle.batch import LINEAGE
 from backstay.project import Project
 from tests.serving import shop
+from tests.shared import once
 from tests.warm import Warm
 
 NOW = "2024-03-10"
@@ -30,7 +31,7 @@ T = datetime(2024, 2, 20, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
-    return shop.born(tmp_path_factory.mktemp("batch") / "shop")
+    return once(tmp_path_factory, "born", lambda folder: shop.born(folder / "shop")) / "shop"
 
 
 @pytest.fixture

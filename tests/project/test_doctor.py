@@ -13,6 +13,7 @@ import pytest
 from tests.serving import shop
 from tests.serving.shop import Server
 from tests.serving.test_tls import certified
+from tests.shared import once
 
 from backstay.core.clock import ReplayClock
 from backstay.core.times import instant
@@ -21,7 +22,7 @@ from backstay.project import Project
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shop.born(tmp_path_factory.mktemp("doctor") / "shop")
+    return once(tmp_path_factory, "born", lambda folder: shop.born(folder / "shop")) / "shop"
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving import shop
+from tests.shared import once
 
 collect_ignore = ["clients"]  # they run in environments of their own
 
@@ -15,7 +16,7 @@ collect_ignore = ["clients"]  # they run in environments of their own
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained and promoted; never changed."""
-    return shop.born(tmp_path_factory.mktemp("base") / "shop")
+    return once(tmp_path_factory, "born", lambda folder: shop.born(folder / "shop")) / "shop"
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from backstay.core.errors import InputError
+from backstay.storage import digest
 from backstay.storage.digest import check_digest, frame_digest
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -204,3 +205,16 @@ def test_check_digest() -> None:
     for wrong in ("", "0" * 63, "G" * 64, None):
         with pytest.raises(InputError):
             check_digest(wrong)  # type: ignore[arg-type]
+
+
+@settings(max_examples=100, deadline=None)
+@given(columns(), st.integers(1, 12))
+def test_few_rows_are_fed_as_many_are(
+    column: tuple[pl.DataType, list[object], st.SearchStrategy[object]], nulls: int
+) -> None:
+    dtype, values, _ = column
+    few = [of(dtype, rows) for rows in (values, [None] * nulls)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest, "_FEW", 0)
+        patch.setattr(digest, "_MANY", 0)
+        assert [of(dtype, rows) for rows in (values, [None] * nulls)] == few

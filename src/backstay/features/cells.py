@@ -7,7 +7,10 @@ import polars as pl
 
 from backstay.definitions import View
 from backstay.features.exact import Floats, Ints
-from backstay.features.rows import in_one_chunk
+from backstay.features.rows import SHORT, in_one_chunk
+
+FEW = 1_000
+"""Events up to which a dictionary of Python's numbers them sooner than a join."""
 
 
 def micros(frame: pl.DataFrame, name: str) -> Ints:
@@ -52,6 +55,10 @@ def view_values(view: View, events: pl.DataFrame) -> tuple[Floats, dict[int, pl.
 
 def coded(column: pl.Series) -> tuple[Floats, pl.Series]:
     """A column as the numbers of its words (NaN: null), and the words."""
+    if len(column) <= FEW:
+        known: dict[object, int] = {}
+        codes = [np.nan if word is None else known.setdefault(word, len(known)) for word in column.to_list()]
+        return np.array(codes, np.float64), pl.Series(column.name, list(known), column.dtype)
     words = column.drop_nulls().unique(maintain_order=True)
     table = pl.DataFrame({"word": words, "code": np.arange(len(words), dtype=np.float64)})
     found = pl.DataFrame({"word": column}).join(table, on="word", how="left", maintain_order="left")
@@ -60,6 +67,9 @@ def coded(column: pl.Series) -> tuple[Floats, pl.Series]:
 
 def spelled(codes: Floats, words: pl.Series) -> pl.Series:
     """The words of some numbers; null for NaN."""
+    if len(codes) <= SHORT:  # the same column, made several times faster from a few plain words
+        found = [None if code != code else words[int(code)] for code in codes.tolist()]
+        return pl.Series(words.name, found, words.dtype)
     return words.gather(pl.Series(codes).fill_nan(None).cast(pl.UInt32))
 
 

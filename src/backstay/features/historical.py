@@ -306,7 +306,7 @@ def _chunks(
         frame = rows[some].with_columns(made.get_columns())
         if statuses:
             told = [
-                names.gather(found.statuses[:, place]).alias(f"{feature.name}__status")
+                names[found.statuses[:, place]].alias(f"{feature.name}__status")
                 for place, feature in enumerate(engine.features)
             ]
             frame = frame.with_columns(told)

@@ -15,7 +15,7 @@ import polars as pl
 
 from backstay.core.errors import InputError, NotFoundError
 from backstay.definitions import EventSource, FeatureSet
-from backstay.features.cells import coded, micros, spelled, superseded, value_columns, view_columns, view_values
+from backstay.features.cells import FEW, coded, micros, spelled, superseded, value_columns, view_columns, view_values
 from backstay.features.exact import Ints
 from backstay.features.inorder import latest_in_order
 from backstay.features.needed import needed
@@ -180,12 +180,22 @@ def _segments(events: pl.DataFrame, asked: pl.DataFrame, keys: list[str]) -> tup
         return np.zeros(events.height, np.int64), np.zeros(asked.height, np.int64), 1
     if len(keys) == 1 and (numbered := _numbered(events.get_column(keys[0]), asked.get_column(keys[0]))) is not None:
         return numbered
+    if max(events.height, asked.height) <= FEW and all(events.schema[key] in (pl.String, pl.Int64) for key in keys):
+        return _numbered_one_by_one(events.select(keys), asked.select(keys))
     entities = events.select(keys).unique().with_row_index("_segment")
     found = []
     for frame in (events, asked):
         joined = frame.select(keys).join(entities, on=keys, how="left", maintain_order="left")
         found.append(joined.get_column("_segment").cast(pl.Int64).fill_null(-1).to_numpy())
     return found[0], found[1], entities.height
+
+
+def _numbered_one_by_one(events: pl.DataFrame, asked: pl.DataFrame) -> tuple[Ints, Ints, int]:
+    """As `_segments`, of few. An asked row with a null in its key finds no entity: none of the events has one."""
+    known: dict[tuple[object, ...], int] = {}
+    found = [known.setdefault(row, len(known)) for row in events.rows()]
+    wanted = [known.get(row, -1) for row in asked.rows()]
+    return np.array(found, np.int64), np.array(wanted, np.int64), len(known)
 
 
 def _numbered(events: pl.Series, asked: pl.Series) -> tuple[Ints, Ints, int] | None:

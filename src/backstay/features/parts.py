@@ -5,7 +5,7 @@ are computed side by side. No value depends on which other entities are in its p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,9 @@ _MANY = 100_000
 _PART = 1 << 15
 """Events of a part, roughly: an entity is never divided."""
 _MOST = 256
+_ROWS = 1 << 14
+"""Asked rows that are answered together: what is made on the way to their features stays in the caches, and in memory
+that is used again and again."""
 
 
 @dataclass(slots=True)
@@ -46,7 +49,9 @@ def compute_parts(plan: ViewPlan, told: Told, segment: Ints, at: Ints, out: Comp
     """Fill in a view's features for rows of (segment, T); a segment of -1 is an entity that was never seen."""
     parts = min(-(-len(told.segment) // _PART), told.segments, _MOST)
     if parts < 2 or len(at) < _MANY:
-        out.put(slice(None), plan.compute(plan.ask(told.history(plan), segment, at), at))
+        history = told.history(plan)
+        for some in _blocks(len(at)):
+            out.put(some, plan.compute(plan.ask(history, segment[some], at[some]), at[some]))
         return
     ends = np.cumsum(np.bincount(told.segment, minlength=told.segments))
     part_of = ((ends - 1) * parts // len(told.segment)).astype(np.uint8)
@@ -64,11 +69,18 @@ def compute_parts(plan: ViewPlan, told: Told, segment: Ints, at: Ints, out: Comp
         numbers = told.segment[some] - begin
         columns = [column.take(some, axis=0) for column in told.columns]
         history = Told(numbers, end - begin, columns).history(plan) if len(some) else None
-        wanted, moments = segment[asked], at[asked]
-        answer = plan.ask(history, np.where(wanted < 0, -1, wanted - begin), moments)
-        out.put(asked, plan.compute(answer, moments))
+        for block in _blocks(len(asked)):
+            places = asked[block]
+            wanted, moments = segment[places], at[places]
+            answer = plan.ask(history, np.where(wanted < 0, -1, wanted - begin), moments)
+            out.put(places, plan.compute(answer, moments))
 
     in_threads([partial(work, part) for part in range(parts)])
+
+
+def _blocks(rows: int) -> Iterator[slice]:
+    for begin in range(0, rows, _ROWS):
+        yield slice(begin, begin + _ROWS)
 
 
 def _divided(part: npt.NDArray[np.uint8], parts: int) -> list[Ints]:

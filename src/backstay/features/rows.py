@@ -206,7 +206,7 @@ class Rows:
         layout = self._layout
         out = np.empty((len(self._stored), layout.width), np.float32)
         out[:, layout.stored_places] = self._stored[:, layout.stored_columns]
-        few = len(out) <= _SHORT
+        few = len(out) <= SHORT
         for place, name in layout.other_places:
             out[:, place] = _missing(self.plain(name)) if few else _floats(self._others[name])
         return out
@@ -244,11 +244,12 @@ def plain(column: pl.Series) -> pl.Series:
     return column.to_physical() if isinstance(column.dtype, pl.Datetime) else column
 
 
-_SHORT = 64
+SHORT = 64
+"""Rows up to which Python's own values are faster than arrays and expressions."""
 
 
 def _floats(column: pl.Series) -> Floats | list[float]:
-    if len(column) <= _SHORT:
+    if len(column) <= SHORT:
         return _missing(column.to_list())
     return (column if column.dtype == pl.Float64 else column.cast(pl.Float64)).to_numpy()
 
@@ -258,7 +259,7 @@ def _missing(values: Sequence[Any]) -> list[float]:
 
 
 def _series(feature: Feature, values: Floats) -> pl.Series:
-    if len(values) <= _SHORT:  # the same column, made several times faster from a few plain numbers
+    if len(values) <= SHORT:  # the same column, made several times faster from a few plain numbers
         plain_values = [None if value != value else value for value in values.tolist()]
         column = pl.Series(feature.name, plain_values, pl.Float64)
     else:

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backstay.definitions.rollout import Guard
-from backstay.evaluation.interval import Interval
+from backstay.evaluation.interval import Estimate, Interval, estimated
 from backstay.evaluation.sequential import AssignmentTest, Counts, HarmTest, MeanDifference, Moments
 from backstay.evaluation.sequential.rates import log_bets, log_mixture
 from backstay.rollout.calls import pairs, size_class
@@ -173,12 +173,12 @@ def blocks(at: Ints, candidate: Bools, unit: Ints, value: Floats) -> Iterator[Bl
     mean = np.divide(
         np.bincount(groups, rows, minlength=first.size), number, out=np.zeros(first.size), where=number > 0
     )
-    order = np.argsort(place[first], kind="stable")
-    bounds = np.searchsorted(place[first][order], np.arange(len(ends) + 1))
-    for begin, end in pairwise(bounds):
-        here = order[begin:end]
-        mine = candidate[first[here]]
-        yield Block(mean[here][mine], mean[here][~mine])
+    arm = 2 * place[first] + ~candidate[first]  # of a block the candidate's units, and then the baseline's
+    order = np.argsort(arm, kind="stable")
+    mean = mean[order]
+    bounds = arm[order].searchsorted(np.arange(2 * len(ends) + 1)).tolist()
+    for begin, middle, end in zip(bounds[:-1:2], bounds[1::2], bounds[2::2], strict=True):
+        yield Block(mean[begin:middle], mean[middle:end])
 
 
 def _ends(candidate: Ints, baseline: Ints) -> list[int]:
@@ -187,7 +187,7 @@ def _ends(candidate: Ints, baseline: Ints) -> list[int]:
     mine = theirs = 0
     while True:
         more = max(LEAST, math.ceil(GROWTH * min(mine, theirs)))
-        end = max(np.searchsorted(candidate, mine + more), np.searchsorted(baseline, theirs + more)) + 1
+        end = max(candidate.searchsorted(mine + more), baseline.searchsorted(theirs + more)) + 1
         if end > candidate.size:
             return ends
         ends.append(int(end))
@@ -313,13 +313,13 @@ def _means(
     test, harm = MeanDifference(level=level, bounds=bounds), False
     for one in seen:
         test = test.update(Moments.of(one.candidate), Moments.of(one.baseline))
-        gap = test.reading().gain
+        gap = _gap(test)
         if isinstance(gap, Interval) and harmful(gap):
             harm = True
             break
     unit = "pairs" if guard.metric == "latency" else "entities"
     sizes = f"{test.candidate.n:,} {unit}" + ("" if unit == "pairs" else f" beside {test.champion.n:,}")
-    gap = test.reading().gain
+    gap = _gap(test)
     if not isinstance(gap, Interval):
         return Look(guard.metric, False, f"{guard.metric}{when}: {sizes} cannot tell yet", evidence=test.as_dict())
     told = [gap.estimate, gap.low, gap.high]
@@ -331,6 +331,10 @@ def _means(
     shown = "beyond" if harm else "no harm shown beyond"
     reason = f"{said}{when}, {sizes}; {shown} the margin of {guard.margin:g}"
     return Look(guard.metric, harm, reason, evidence=test.as_dict())
+
+
+def _gap(test: MeanDifference) -> Estimate:
+    return estimated(test.interval, test.candidate.n + test.champion.n)
 
 
 _TESTS: dict[str, Callable[[Guard, str, Sequence[Block]], Look]] = {
