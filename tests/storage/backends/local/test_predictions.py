@@ -257,7 +257,7 @@ print(len(list(LocalPredictions(folder).scan())))
 def test_a_read_only_disk(public: Path, start: Any, outcome: Any, mode: str) -> None:
     said, count = outcome(start(READ_ONLY, public, mode)).splitlines()
     assert said.startswith(f"Permission denied (at {public}")
-    assert "mend permissions" in said
+    assert "mend the permissions" in said
     assert count == "1"
 
 
