@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -121,18 +122,17 @@ class Watch:
                 continue  # the next line says that it is
             colour = COLOURS.get(state.stage, "cyan")
             where = WORDS.get(state.stage, state.where)
-            text = f"   {instant_text(day.at)[:10]}     v{state.number} [{colour}]{where}[/]"
-            self._progress.console.print(text + (f": {escape(state.reason)}" if state.cause else ""))
+            text = f"v{state.number} [{colour}]{where}[/]"
+            self._line(day.at, text + (f": {escape(state.reason)}" if state.cause else ""), indent=5)
 
         for kept in day.ticked.incidents:
             if kept.incident.event in (OPENED, REOPENED):
                 told = f"incident {kept.incident.number} {kept.incident.event}"
-                text = f"   {instant_text(day.at)[:10]}     [red]{told}[/]: {escape(kept.incident.text)}"
-                self._progress.console.print(text)
+                self._line(day.at, f"[red]{told}[/]: {escape(kept.incident.text)}", indent=5)
 
     def _week(self, week: Week) -> None:
         cohort = week.cohort
-        text = f"   {instant_text(week.at)[:10]}  "
+        text = ""
         if cohort and cohort.auc:
             text += f"AUC {cohort.auc.estimate:.3f} [{cohort.auc.low:.3f}, {cohort.auc.high:.3f}], "
         text += f"labels {cohort.maturity if cohort else 0:3.0%} mature"
@@ -142,7 +142,13 @@ class Watch:
             by = "" if day.ticked.trigger is None else f" ({day.ticked.trigger.reason})"
             text += "".join(f"  trained v{version.number}{by}" for version in day.ticked.trained)
             text += "".join(f"  [yellow]planted v{number}[/]" for number in day.planted)
-        self._progress.console.print(text)
+        self._line(week.at, text)
+
+    def _line(self, at: int, text: str, indent: int = 2) -> None:
+        """A day, and what is told of it; what does not fit goes on below itself."""
+        line = Table.grid()
+        line.add_row(f"   {instant_text(at)[:10]}", Padding(text, (0, 0, 0, indent)))
+        self._progress.console.print(line)
 
 
 def why(candidate: dict[str, Any], way: dict[str, Any]) -> str:
