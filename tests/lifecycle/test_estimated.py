@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from backstay.core.errors import InputError
 from backstay.core.times import DAY
@@ -74,6 +75,39 @@ def test_concept_drift_is_what_no_estimate_sees_and_the_backtest_tells(weeks: Da
     assert isinstance(came, Interval)
     assert came.estimate > said.high
     assert turned.backtests["cbpe"]["log_loss"].coverage == 0.0
+
+
+def test_a_version_that_the_registry_does_not_have_loses_no_other_week(weeks: Days, tmp_path: Path) -> None:
+    days = Days(Path(shutil.copytree(weeks.path, tmp_path / "shop")), None, day=28, like=weeks)
+    version = days.project.records.registry.get("late", 1)
+    predictions = days.project.services.predictions
+    (one,) = list(predictions.scan(last=1))
+    predictions.append([structs.replace(one, id="elsewhere", at=FIRST + 28 * DAY, version="imported")])
+    days.project.clock.advance(FIRST + 29 * DAY)  # type: ignore[attr-defined]
+    *before, last = days.project.labels.estimated("late").weeks
+    assert (last.version, dict(last.estimates), "imported" in last.why) == (None, {}, True)
+    assert [one.version for one in before] == [version.number] * 4
+    assert all(one.estimates for one in before)
+
+
+def test_what_is_said_as_of_a_moment_does_not_change_when_a_version_becomes_champion_later(
+    base: Path, tmp_path: Path
+) -> None:
+    days = Days(shop.copied(base, tmp_path), None)
+    for _ in range(8):
+        days.serve(300)
+        days.serve(400, number=2, route="canary")
+        days.day += 1
+    days.project.clock.advance(FIRST + 20 * DAY)  # type: ignore[attr-defined]
+    early = days.project.labels.estimated("late", as_of=FIRST + 6 * DAY)
+    assert [one.version for one in early.weeks] == [2]
+    records = days.project.records
+    seen = records.registry.alias("late", "champion")
+    records.registry.move_alias(
+        "late", "champion", 2, at=records.clock.now(), actor="ann", evidence={"reason": "it is"},
+        expect=None if seen is None else seen.entry_id,
+    )  # fmt: skip
+    assert days.project.labels.estimated("late", as_of=FIRST + 6 * DAY).as_dict() == early.as_dict()
 
 
 def test_what_cannot_be_estimated_says_why(base: Path, tmp_path: Path) -> None:

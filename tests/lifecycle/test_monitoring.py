@@ -13,10 +13,12 @@ import pytest
 from backstay.core.errors import InputError
 from backstay.core.times import DAY
 from backstay.lifecycle.monitoring import MONITOR, looks
-from backstay.lifecycle.monitoring.counting import Answerer
+from backstay.lifecycle.monitoring.counting import Answerer, Counting
 from backstay.lifecycle.monitoring.looking import look
 from backstay.lifecycle.monitoring.losses import realised
 from backstay.lifecycle.references import REFERENCES, trained_references
+from backstay.monitoring.estimates import NO_LONGER
+from backstay.monitoring.report import Day
 from backstay.monitoring.signals import DATA_QUALITY, ESTIMATED_LOSS, INPUT_DRIFT, REALISED_LOSS, SCORE_DRIFT
 from backstay.monitoring.windows import Window
 from backstay.storage.predictions import SHADOW
@@ -381,14 +383,49 @@ def test_a_loss_that_has_not_risen_is_in_order_only_where_its_baseline_could_sho
     who, window = Answerer(*key.split(" ", 1)), Window(FIRST + 5 * DAY, FIRST + 6 * DAY)
     version = records.registry.by_digest(who.digest)
 
-    def state(unsure: float, *, alarm: bool = False) -> str:
+    def state(unsure: float) -> tuple[str, bool]:
         before = {**told["detector"], "unsure": unsure, "at": None}
-        if alarm:  # it was on, and the evidence is gone
-            before |= {"alarmed_at": FIRST, "log_values": [-9.0] * len(before["log_values"])}
         (found,), _ = realised(records, model, POLICY, window, who, version, {key: {**told, "detector": before}})
-        return found.state.value
+        return found.state.value, NO_LONGER in found.evidence
 
-    assert [state(0.04), state(0.05), state(0.05, alarm=True)] == ["OK", "UNDERPOWERED", "OK"]
+    assert [state(0.04), state(0.05)] == [("OK", False), ("UNDERPOWERED", True)]
+
+
+def test_a_window_is_counted_anew_where_its_version_has_become_known(days: Days) -> None:
+    """Predictions that come before their version, as from another project: at first only how many is counted."""
+    records, model = days.project.records, days.project.model("late")
+    days.serve(60)
+    days.day += 1
+    days.project.clock.advance(FIRST + days.day * DAY)  # type: ignore[attr-defined]
+    window = Window(FIRST + 6 * DAY, FIRST + 7 * DAY)
+    first = Counting(records, model, POLICY)
+    first._versions[records.registry.get("late", 1).digest] = None
+    (bare,) = first.windows([window])[window].values()
+    assert (bare.rows, len(bare.said)) == (60, 0)
+    days.project.clock.advance(FIRST + days.day * DAY + DAY // 2)  # type: ignore[attr-defined]
+    for _ in range(2):
+        (whole,) = Counting(records, model, POLICY).windows([window])[window].values()
+        assert (whole.rows, len(whole.said)) == (60, 2)
+
+
+def test_what_was_found_in_a_window_is_kept_of_the_counts_that_it_was_found_in(days: Days) -> None:
+    records, model = days.project.records, days.project.model("late")
+    days.serve(60)
+    days.day += 1
+    days.project.clock.advance(FIRST + days.day * DAY)  # type: ignore[attr-defined]
+    window = Window(FIRST + 6 * DAY, FIRST + 7 * DAY)
+    tick, report = Counting(records, model, POLICY), Counting(records, model, POLICY)
+    tick.windows([window])
+    days.day -= 1
+    days.serve(40, route="canary")  # written in between
+    days.day += 1
+    days.project.clock.advance(FIRST + days.day * DAY + 1)  # type: ignore[attr-defined]
+    report.windows([window])
+    tick.keep_day(Day(window, 1, 60, ()))
+    days.project.clock.advance(FIRST + days.day * DAY + DAY // 2)  # type: ignore[attr-defined]
+    later = Counting(records, model, POLICY)
+    assert sum(one.rows for one in later.windows([window])[window].values()) == 100
+    assert later.day(window) is None
 
 
 def test_what_a_tick_said_of_a_window_stands_once_it_is_settled_if_nothing_was_written_since(

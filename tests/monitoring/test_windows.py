@@ -16,11 +16,11 @@ from backstay.evaluation.states import State
 from backstay.evaluation.unlabelled import ScoredReference
 from backstay.monitoring.assess import Found, drifts
 from backstay.monitoring.data import columns, freshness, volumes
-from backstay.monitoring.estimates import Expected, estimated, grid, joined, losses, scores_of, vague
+from backstay.monitoring.estimates import NO_LONGER, Expected, estimated, grid, joined, losses, scores_of, vague
 from backstay.monitoring.kept import Kept
 from backstay.monitoring.looks import Carried, after
 from backstay.monitoring.rows import in_order, rows_of, watched_features
-from backstay.monitoring.signals import DATA_QUALITY, INPUT_DRIFT, SKEW, Signal
+from backstay.monitoring.signals import DATA_QUALITY, ESTIMATED_LOSS, INPUT_DRIFT, REALISED_LOSS, SKEW, Signal
 from backstay.monitoring.tally import Known, Tally
 from backstay.monitoring.windows import Window, closed
 from backstay.storage.predictions import Prediction
@@ -295,3 +295,21 @@ def test_against_a_baseline_that_knows_little_nothing_is_called_in_order() -> No
     moved = [grid(random.beta(4, 5, 5_000))]
     assert estimated(Expected(reference, base + 0.05, 0.05), moved, Monitor(margin=0.01)).state is State.DRIFT
     assert vague(9.0, Monitor(margin=0.0)) == ""
+
+
+def test_a_baseline_that_knows_little_begins_nothing_and_ends_what_was_found() -> None:
+    """Or a loss that is over stays open, and so does that of the version before, whose cure has few days behind it."""
+    policy, carried, told = Monitor(margin=0.01), Carried(), []
+    for day, state in enumerate([State.UNDERPOWERED, *[State.DRIFT] * 3, *[State.UNDERPOWERED] * 4]):
+        window = Window(day * DAY, (day + 1) * DAY)
+        evidence = {NO_LONGER: True} if state is State.UNDERPOWERED else {}
+        found = [
+            Found(kind, "log_loss", state, 0.1, 0.01, "", evidence) for kind in (ESTIMATED_LOSS, REALISED_LOSS)
+        ]  # fmt: skip
+        carried, signals = after(carried, window, found, policy, rows=900, detectors={})
+        told.append({one.kind: one.state for one in signals})
+    assert told[0] == {}
+    assert told[3] == {ESTIMATED_LOSS: "DRIFT", REALISED_LOSS: "DRIFT"}
+    assert told[4][REALISED_LOSS] == "OK"
+    assert [one[ESTIMATED_LOSS] for one in told if one.get(ESTIMATED_LOSS)][-1] == "OK"
+    assert (told[-1], dict(carried.active)) == ({}, {})

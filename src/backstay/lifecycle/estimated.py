@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from backstay.core.errors import InputError
+from backstay.core.errors import BackstayError, InputError
 from backstay.core.show import Shown, plain
 from backstay.core.times import DAY, instant_text
 from backstay.definitions import Model
@@ -39,7 +39,8 @@ class EstimatedWeek(Shown):
     start:     its first moment, in microseconds
     served:    rows of the week; `rows`: those of the version that answered most of them, by the features of today
     version:   that version's number; None where nobody answered by these features
-    mature:    the share of `rows` whose labels are mature
+    mature:    the share of `rows` whose labels are mature, of those that are not void; rows without the label's key
+               never are
     estimates: by method and metric
     realised:  by metric, of the rows that are mature
     why:       why there are no estimates; empty where there are
@@ -91,7 +92,7 @@ def estimated_quality(records: Records, model: Model, *, as_of: int, weeks: int)
     parts: dict[int, list[Prediction]] = {}
     for one in answered(_logged(records, model, since, as_of)):
         parts.setdefault(origin + (one.at - origin) // WEEK * WEEK, []).append(one)
-    meanings = _Meanings(records, model)
+    meanings = _Meanings(records, model, as_of)
     found = tuple(_week(records, model, meanings, start, parts[start], as_of) for start in sorted(parts))
     return EstimatedQuality(as_of, found, _backtests(found))
 
@@ -144,10 +145,12 @@ def _came(
     told = [one for one in rows if model.label.key in one.keys]
     if not told:
         return {}, 0.0
-    joined = join_labels(scored_frame(model, told), model.label, records.events, as_of=as_of).filter(~pl.col("void"))
+    labelled = join_labels(scored_frame(model, told), model.label, records.events, as_of=as_of)
+    joined = labelled.filter(~pl.col("void"))
     ripe = joined.filter(pl.col("mature") & pl.col("label").is_not_null() & pl.col("score").is_between(0.0, 1.0))
     found = realised(ripe.with_columns(_day=pl.col("at").floordiv(DAY)))
-    return found, float(joined.get_column("mature").mean() or 0.0)  # type: ignore[arg-type]
+    wanted = len(rows) - (labelled.height - joined.height)
+    return found, int(joined.get_column("mature").sum()) / wanted if wanted else 0.0
 
 
 @dataclass(slots=True)
@@ -156,6 +159,7 @@ class _Meanings:
 
     records: Records
     model: Model
+    as_of: int
     made: dict[Answerer, tuple[int | None, ScoredReference | None, str]] = field(default_factory=dict)
 
     def of(self, who: Answerer) -> tuple[int | None, ScoredReference | None, str]:
@@ -168,12 +172,12 @@ class _Meanings:
         records, model = self.records, self.model
         try:
             version = records.registry.by_digest(who.digest)
-        except InputError as error:
+        except BackstayError as error:  # of predictions that came from elsewhere
             return None, None, str(error)
         if version.manifest.feature_set.hash != model.features.hash:
             return version.number, None, "the version was trained on another definition of the features"
         try:
-            since = became(records, model, version)
+            since = became(records, model, version, self.as_of)
             held = scored_rows(records, model, version.number, as_of=since, fitting=True)
             order = thinned(np.argsort(held.labelled.at, kind="stable"))
             rule = records.rule(version, who.rule)
@@ -181,7 +185,7 @@ class _Meanings:
                 held.labelled.outcome[order], rule.scores(held.raw[order]), held.labelled.vector[order],
                 held.labelled.day[order], rule.threshold,
             )  # fmt: skip
-        except InputError as error:  # too few rows that may judge it, or too few of a class
+        except BackstayError as error:  # too few rows that may judge it, or of a class; or a file that is gone
             return version.number, None, str(error)
         return version.number, reference, ""
 

@@ -31,6 +31,10 @@ _SHOWN = 4
 MOST = 20_000
 """Of more rows, a part in the same proportions: the interval is then that of so many, and too wide."""
 
+NO_LONGER = "no_longer"
+"""Evidence of a finding that is UNDERPOWERED for its baseline alone: it does not claim that all is well, and yet what
+was found before is found no longer."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -128,5 +132,5 @@ def _estimated(expected: Expected | None, counted: Sequence[int], monitor: Monit
     if state is State.OK and told.value - low > _SHOWN * max(monitor.margin, 1e-9):
         state = State.UNDERPOWERED
     if state is State.OK and (said := vague(expected.unsure, monitor)):
-        state, why = State.UNDERPOWERED, said
+        state, why, evidence[NO_LONGER] = State.UNDERPOWERED, said, True
     return Found(ESTIMATED_LOSS, metric, state, excess, monitor.margin, why, evidence)

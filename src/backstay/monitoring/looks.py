@@ -16,6 +16,7 @@ from backstay.evaluation.drift import Persistence
 from backstay.evaluation.states import State
 from backstay.monitoring.assess import Found
 from backstay.monitoring.data import FRESHNESS, VOLUME
+from backstay.monitoring.estimates import NO_LONGER
 from backstay.monitoring.signals import DATA_QUALITY, ESTIMATED_LOSS, INPUT_DRIFT, SCORE_DRIFT, SKEW, Signal
 from backstay.monitoring.windows import Window
 
@@ -110,24 +111,25 @@ def after(
 ) -> tuple[Carried, tuple[Signal, ...]]:  # fmt: skip
     """What is carried on after a window, and its signals: those that are on, and those that have ended with it.
 
-    What a window cannot tell (UNDERPOWERED, NO_DATA) ends no signal and begins none. A signal of bad data ends where
+    What a window cannot tell (UNDERPOWERED, NO_DATA) ends no signal and begins none; but for what is UNDERPOWERED for
+    its baseline alone, which ends one: the harm is found no longer. A signal of bad data ends where
     its own column, source or volume is OK, or is not watched any more.
     """
     lasting = dict(before.lasting)
     active: dict[str, int] = dict(before.active)
     signals: list[Signal] = []
     for key, one in _by_key(found).items():
-        began = active.get(key)
-        column = (lasting.get(key) or _persistence(one.kind, monitor)).update(one.state, window.start)
-        if any(said for _, said in column.recent):
+        began, said = active.get(key), State.OK if one.evidence.get(NO_LONGER) else one.state
+        column = (lasting.get(key) or _persistence(one.kind, monitor)).update(said, window.start)
+        if any(drifted for _, drifted in column.recent):
             lasting[key] = column
         else:
             lasting.pop(key, None)
-        if column.alarm and one.state in (State.OK, State.DRIFT):
+        if column.alarm and said in (State.OK, State.DRIFT):
             onsets = [one.evidence.get("since"), column.since, window.start]
             active[key] = next(int(at) for at in onsets if at is not None) if began is None else began
             signals.append(_signal(one, State.DRIFT, active[key], window))
-        elif began is not None and one.state is State.OK:
+        elif began is not None and said is State.OK:
             del active[key]
             signals.append(_signal(one, State.OK, began, window))
     told = _told(found)

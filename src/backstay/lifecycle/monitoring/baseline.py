@@ -79,14 +79,18 @@ def baseline(records: Records, model: Model, version: ModelVersion) -> Baseline 
     return found
 
 
-def became(records: Records, model: Model, version: ModelVersion) -> int:
-    """When it first became champion; of one that never was, as of when its gate answered last, or it was registered."""
+def became(records: Records, model: Model, version: ModelVersion, as_of: int | None = None) -> int:
+    """When it first became champion; of one that never was, as of when its gate answered last, or it was registered.
+
+    as_of: the moment by which it is asked; it is never a later one. None: now
+    """
+    until = records.clock.now() if as_of is None else as_of
     moves = records.registry.history(model.name, "champion")
-    moved = next((move.at for move in moves if move.to == version.number), None)
+    moved = next((move.at for move in moves if move.to == version.number and move.at <= until), None)
     if moved is not None:
         return moved
-    answer = records.ledger.last(GATE, f"{model.name}/{version.number}")
-    return version.at if answer is None else int(answer.body["as_of"])
+    answer = records.ledger.last(GATE, f"{model.name}/{version.number}", as_of=until)
+    return min(version.at if answer is None else int(answer.body["as_of"]), until)
 
 
 def _made(records: Records, model: Model, version: ModelVersion, since: int) -> Baseline | None:

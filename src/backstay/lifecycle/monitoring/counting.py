@@ -46,12 +46,14 @@ Counted = Mapping[Answerer, Tally]
 class _Seen:
     """What was counted of a window, and said of it: it stands if the predictions are the same when it is settled.
 
+    unknown: who answered and had no version then: of theirs, only how many there are was counted
     rows: a digest of the predictions that were counted, in their order
     at:   when it was counted, while the window was not settled yet; None: it was
     day:  by which policy, and what was said
     """
 
     tallies: dict[Answerer, Tally]
+    unknown: frozenset[Answerer] = frozenset()
     rows: str = ""
     at: int | None = None
     day: tuple[str, Day] | None = None
@@ -68,6 +70,7 @@ class Counting:
     """why it cannot be told what a version is held against"""
     _known: dict[Answerer, Known] = field(default_factory=dict)
     _versions: dict[str, ModelVersion | None] = field(default_factory=dict)
+    _told: dict[Window, Counted] = field(default_factory=dict)
 
     def version(self, digest: str) -> ModelVersion | None:
         """A version by its digest; None where the registry has none such, as after an import of predictions."""
@@ -105,7 +108,11 @@ class Counting:
             for window, found in counted.items():
                 if not self.problems.keys() & found.tallies.keys():
                     self._keep(self.records.kept, window, found)
-        return {one: counted[one].tallies if one in counted else kept[one] or {} for one in wanted}
+        told: dict[Window, Counted] = {
+            one: counted[one].tallies if one in counted else kept[one] or {} for one in wanted
+        }  # fmt: skip
+        self._told |= told
+        return told
 
     def day(self, window: Window) -> Day | None:
         """What was found in a window before, by the policy as it is; None if that is not kept."""
@@ -118,8 +125,8 @@ class Counting:
             return
         if self._settled(day.window):
             self.records.kept.put(self._said, day.window, self._policy, day.kept())
-        elif (seen := self._seen(day.window)) is not None:
-            seen.day = (self._policy, day)
+        elif (seen := self._seen(day.window)) is not None and seen.tallies is self._told.get(day.window):
+            seen.day = (self._policy, day)  # what was found is of these very counts
 
     @property
     def _said(self) -> str:
@@ -202,13 +209,20 @@ class Counting:
                 self._add(out, key, part)
         now = self.records.clock.now()
         return {
-            one: replace(before.get(one) or _Seen(out[one], digests[one]), at=None if self._settled(one) else now)
+            one: replace(
+                before.get(one) or _Seen(out[one], self._unknown(out[one]), digests[one]),
+                at=None if self._settled(one) else now,
+            )
             for one in windows
         }
 
     def _stands(self, seen: _Seen, rows: str) -> bool:
-        """Whether what was counted before would be counted again: of the same predictions, by versions known then."""
-        return seen.rows == rows and all(self.known(who) is not None for who in seen.tallies)
+        """Whether what was counted before would be counted again: the same predictions, by versions that are known now
+        if they were then."""
+        return seen.rows == rows and self._unknown(seen.tallies) == seen.unknown
+
+    def _unknown(self, tallies: Counted) -> frozenset[Answerer]:
+        return frozenset(who for who in tallies if self.known(who) is None)
 
     def _read(self, windows: Sequence[Window]) -> Iterator[Prediction]:
         since, until = windows[0].start, windows[-1].end

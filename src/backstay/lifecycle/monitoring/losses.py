@@ -30,7 +30,7 @@ from backstay.lifecycle.monitoring.baseline import baseline
 from backstay.lifecycle.monitoring.counting import Answerer
 from backstay.lifecycle.records import Records
 from backstay.monitoring.assess import Found
-from backstay.monitoring.estimates import BOUNDS, Expected, losses, vague
+from backstay.monitoring.estimates import BOUNDS, NO_LONGER, Expected, losses, vague
 from backstay.monitoring.looks import SILENT
 from backstay.monitoring.report import CALIBRATION
 from backstay.monitoring.rows import answered, in_order
@@ -62,11 +62,10 @@ def realised(
         return [Found(REALISED_LOSS, monitor.metric, State.NO_DATA, None, monitor.margin, detector)], others
     rows = matured(records, model, window).get(who, _NONE)
     lost = losses(monitor.metric, rows.outcome, rows.score)
-    was = detector.alarm
     if detector.at is None or window.start > detector.at:
         detector = detector.update(lost, window.start)
     told = {"metric": monitor.metric, "margin": monitor.margin, "detector": detector.as_dict()}
-    return [_found(monitor, detector, lost, ended=was and not detector.alarm)], {**others, key: told}
+    return [_found(monitor, detector, lost)], {**others, key: told}
 
 
 def _idle(told: Mapping[str, Any], since: int) -> bool:
@@ -75,7 +74,7 @@ def _idle(told: Mapping[str, Any], since: int) -> bool:
     return at is not None and int(at) < since
 
 
-def _found(monitor: Monitor, detector: HarmDetector, lost: Floats, *, ended: bool) -> Found:
+def _found(monitor: Monitor, detector: HarmDetector, lost: Floats) -> Found:
     """The finding: the detector's alarm is the evidence, the mean of these rows above the baseline the effect."""
     metric, base = monitor.metric.replace("_", " "), detector.baseline
     if not detector.rows:
@@ -93,8 +92,8 @@ def _found(monitor: Monitor, detector: HarmDetector, lost: Floats, *, ended: boo
         evidence["cost"] = max(mean - base, 0.0) * len(lost) * monitor.cost * DAY / monitor.width
     why = f"{metric} {mean:.4f} of {len(lost):,} rows that became mature; up to {base:.4f} was to be expected"
     state = State.DRIFT if detector.alarm else State.OK
-    if state is State.OK and not ended and (said := vague(detector.unsure, monitor)):
-        state, why = State.UNDERPOWERED, said
+    if state is State.OK and (said := vague(detector.unsure, monitor)):
+        state, why, evidence[NO_LONGER] = State.UNDERPOWERED, said, True
     return Found(REALISED_LOSS, monitor.metric, state, mean - base, monitor.margin, why, evidence)
 
 

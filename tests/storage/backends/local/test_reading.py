@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.modes import run, unwritable, writable
 
-from backstay.core.errors import ConflictError
+from backstay.core.errors import ConflictError, IntegrityError
 from backstay.storage.backends.local import LocalLedger
 from backstay.storage.backends.local.reading import believed
 
@@ -98,7 +98,21 @@ def test_what_was_written_meanwhile_is_not_believed(path: Path) -> None:
         with believed(path):
             LocalLedger(path).append("a", "b", {"n": 1}, at=1, actor="ann")
 
-    with pytest.raises(ConflictError, match="written while it was read"):
-        written()
+    def closed() -> None:
+        """A writer that was seen is gone when the file is opened, which is read as immutable then."""
+        other = LocalLedger(path)
+        with believed(path):
+            other.close()
+
+    def damaged() -> None:
+        with believed(path):
+            LocalLedger(path).append("a", "b", {"n": 2}, at=2, actor="ann")
+            raise IntegrityError("a page that was written meanwhile looks damaged")
+
+    for meanwhile in (written, closed, damaged):
+        with pytest.raises(ConflictError, match="written while it was read"):
+            meanwhile()
+    with pytest.raises(IntegrityError), believed(path):
+        raise IntegrityError("it is")
     with believed(path):
         pass

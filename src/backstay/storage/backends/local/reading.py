@@ -37,11 +37,20 @@ def reader(path: Path, wait: float) -> sa.Engine:
 
 @contextmanager
 def believed(path: Path) -> Iterator[None]:
-    """Read in this context: `ConflictError` if what was read as immutable was written meanwhile."""
+    """Read in this context: `ConflictError` if what may have been read as immutable was written meanwhile.
+
+    A writer may close just after it was seen here, and be gone when the file is opened: only one that is there before
+    and after has taken care of its readers. What was read in the middle of a change may look damaged.
+    """
     before = _state(path)
-    yield
-    if before is not None and _state(path) != before:
-        raise ConflictError("the ledger was written while it was read", where=str(path), fix="read it again")
+    try:
+        yield
+    except BackstayError as error:
+        if _state(path) != before:
+            raise _written(path) from error
+        raise
+    if _state(path) != before:
+        raise _written(path)
 
 
 def refused(path: Path) -> BackstayError:
@@ -51,6 +60,10 @@ def refused(path: Path) -> BackstayError:
         expected="a file and a folder that this user may write",
         fix="run it as who may, or mount the home writable; verbs that only show need neither",
     )  # fmt: skip
+
+
+def _written(path: Path) -> ConflictError:
+    return ConflictError("the ledger was written while it was read", where=str(path), fix="read it again")
 
 
 def _state(path: Path) -> tuple[int, ...] | None:
