@@ -75,6 +75,8 @@ def test_quality_before_the_labels(cli: Cli, life: Life) -> None:
     assert week["why"] == ""
     assert {told["windows"] + told["left_out"] for by in answer["backtests"].values() for told in by.values()} == {1}
     assert cli("quality", "--estimated", "--weeks", "0", "--project", life.project).code == 2
+    both = cli("quality", "--estimated", "--labels", "--project", life.project)
+    assert (both.code, "one of them" in both.err) == (2, True)
     shown = cli("quality", "--estimated", "--project", life.project).out
     for told in ("AUC, week of", "log loss, week of", "label shift", AS_OF):
         assert told in shown

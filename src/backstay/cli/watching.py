@@ -10,6 +10,7 @@ from rich.text import Text
 from backstay.cli.options import AsOfOption, HomeOption, JsonOption, ModelOption, ProjectOption
 from backstay.cli.shell import Shell
 from backstay.cli.tables import age, block, count, day_after, interval, minute, real, share, table, when_text
+from backstay.core.errors import InputError
 
 
 def status(
@@ -116,6 +117,8 @@ def quality(
     Use it once labels have come: only mature rows count, and how many are mature is shown.
     """
     with Shell(ctx, project, home, as_json) as shell:
+        if labels and estimated:
+            raise InputError("--labels and --estimated are both given", where="quality", expected="one of them")
         if labels:
             _labels(shell, model, as_of)
             return

@@ -12,6 +12,7 @@ neither both be the first admin nor remove each other.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from backstay.core.show import Shown
 from backstay.definitions.roles import Access, Grant, Role, check_principal, checked_grant, scope
 from backstay.storage.chain import check_entry
 from backstay.storage.ports import Entry, Ledger
+
+_log = logging.getLogger("backstay.access")
 
 ACCESS = "access"
 """The ledger's kind of entry for grants, revocations, tokens and denials; its subject is the principal."""
@@ -207,6 +210,7 @@ class Authority:
         try:
             self.record(denial)
         except BackstayError as error:  # where nothing can be written, who may not still may not
+            _log.warning("a denial could not be written down: %s", error)
             raise denial.error() from error
         raise denial.error()
 
