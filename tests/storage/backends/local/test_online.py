@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import random
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -211,3 +214,36 @@ def test_network_mounts_are_refused(tmp_path: Path, kind: str, refused: bool) ->
             module.refuse_network(place / "online", mounts)
     else:
         module.refuse_network(place / "online", mounts)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="whether a page is in memory is asked of Linux")
+def test_opened_state_is_read_ahead(tmp_path: Path) -> None:
+    """After a restart of the machine nothing of the state is in memory: lookups would wait for the disk, one by one."""
+    values = {b"entity %d" % number: os.urandom(2_000) for number in range(4_000)}
+    online = LocalOnline(tmp_path / "online")
+    online.write(values)
+    online.close()
+    data = tmp_path / "online" / "data.mdb"
+    with data.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if _resident(data) > 0.5:
+        pytest.skip("this file system keeps its files in memory")
+    online = LocalOnline(tmp_path / "online", readonly=True)
+    until = time.monotonic() + 30
+    while _resident(data) < 1.0 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert _resident(data) == 1.0
+    assert online.read(list(values)) == list(values.values())
+    online.close()
+
+
+def _resident(path: Path) -> float:
+    """Which share of a file's pages is in memory; asking brings none there."""
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        pages = (ctypes.c_ubyte * -(-len(mapped) // mmap.PAGESIZE))()
+        place = ctypes.addressof(begin := ctypes.c_char.from_buffer(mapped))
+        failed = ctypes.CDLL(None, use_errno=True).mincore(ctypes.c_void_p(place), ctypes.c_size_t(len(mapped)), pages)
+        del begin
+    assert not failed, os.strerror(ctypes.get_errno())
+    return sum(page & 1 for page in pages) / len(pages)

@@ -9,6 +9,9 @@ LMDB forbids opening the same files twice in a process, since closing one would 
 `LocalOnline` of the same files in a process share one environment, which closes with the last of them.
 
 A memory map is not coherent over a network: a path on such a mount is refused.
+
+After a restart of the machine, or a pause, the state lies on disk, and each entity's first lookup would wait for it: a
+page is read when it is touched. So whoever opens the state has it read ahead, as long as it is small beside the memory.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -30,6 +34,8 @@ _MAX_KEY = 511
 _HASHED = b"\x00backstay:"  # a key that begins so is hashed too: a hashed key never meets a plain one
 _AFTER_HASHED = b"\x00backstay;"  # no key from here on begins so
 _READERS = 1024
+_AHEAD_OF_MEMORY = 0.25  # a state beyond this share of the machine's memory is not read ahead
+_AHEAD_BYTES = 128 * 1024
 _NETWORK = frozenset(
     {
         "afs",
@@ -122,6 +128,7 @@ class _Shared:
             readahead=False,
         )
         self.database = self.env.open_db()
+        threading.Thread(target=_read_ahead, args=(path / "data.mdb",), daemon=True).start()
 
     def read(self, keys: Sequence[bytes], have: Sequence[bytes | None] | None) -> list[bytes | None]:
         while True:
@@ -197,6 +204,18 @@ def _release(shared: _Shared) -> None:
                 del _OPEN[identity]
             with shared.writing, shared.reading:
                 shared.env.close()
+
+
+def _read_ahead(data: Path) -> None:
+    """Have the kernel read the file into memory. That it cannot is no failure: then pages come as they are touched."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError), data.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= memory * _AHEAD_OF_MEMORY:
+            for begin in range(0, size, _AHEAD_BYTES):  # of more at once the kernel takes only so much
+                os.posix_fadvise(file.fileno(), begin, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
 
 
 def _identity(data: Path) -> tuple[int, int]:
