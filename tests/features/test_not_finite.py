@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,11 +13,12 @@ from backstay import Distinct, FeatureSet, First, Last, Latest, Max, Mean, Min, 
 from backstay.features.lookup import OnlineLookup
 from backstay.features.offline import feature_rows
 from backstay.features.online import OnlineWriter
+from backstay.storage.backends.memory import MemoryOnline
 from backstay.storage.ports import OnlineState
 from backstay.testing import features_at
 from tests.features import oracle, world
 from tests.features.test_oracle import AskedRows, Rows, same_bits
-from tests.features.world import HOUR, PLAIN, SINGLE
+from tests.features.world import HOUR, PLAIN, SINGLE, START
 
 RATIO = pl.col("x") / pl.col("y")
 KINDS = {"sum": Sum, "mean": Mean, "min": Min, "max": Max, "first": First, "last": Last, "distinct": Distinct}
@@ -71,3 +73,20 @@ def test_a_deviation_beyond_the_floats_is_null_and_not_nothing(values: tuple[flo
     told = [{"event_time": world.START + place, "a": "u", "x": x} for place, x in enumerate(values)]
     got = features_at(spread, world.START + HOUR, {PLAIN: told}, a="u")["a_x_3h"]
     assert got == want if want is None else math.isclose(got, want, rel_tol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "values", [(1.7e308, 1.7e308, -1.7e308), (1.7e308, 1.7e308), (-0.0,), (-0.0, 0.0), (5e-324, 1e308)]
+)
+def test_a_sum_at_the_edge_of_the_floats_is_rounded_once_online_as_offline(values: tuple[float, ...]) -> None:
+    """What overflows on the way to a sum that does not, and zeros of either sign."""
+    features = FeatureSet(
+        "edge", [Windowed(PLAIN, by=SINGLE, over="3h", **{name: one("x") for name, one in KINDS.items()})]
+    )
+    rows = [
+        world.event(place + 1, START + place, 0, "u", None, (x, *[None] * 5), None) for place, x in enumerate(values)
+    ]
+    record, online = world.store(PLAIN, rows), MemoryOnline()
+    OnlineWriter(online, [features]).apply(PLAIN, record.read(PLAIN.name))
+    with np.errstate(over="ignore"):  # of a model's input, which is a float32
+        same_bits(OnlineLookup(features, online), record, [(START + HOUR, "u", "2"), (START + 1, "u", "2")])

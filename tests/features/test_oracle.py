@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backstay.features import plainly
 from backstay.features.lookup import Asked, OnlineLookup
 from backstay.features.offline import feature_rows
 from backstay.features.online import OnlineWriter
+from backstay.features.prepared import FEW
 from backstay.storage.backends.memory import MemoryEvents
 from backstay.storage.ports import OnlineState
 from tests.features import oracle, world
@@ -51,11 +53,12 @@ def test_a_row_does_not_depend_on_the_others(name: str, rows: Rows, asked: Asked
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(name=NAMES, rows=world.events(), batches=st.integers(1, 6), asked=world.ASKED)
+@given(name=NAMES, rows=world.events(), batches=st.integers(1, 6), asked=world.ASKED, few=st.sampled_from([0, 3, FEW]))
 def test_online_state_gives_the_bits_of_the_record(
-    online: OnlineState, name: str, rows: Rows, batches: int, asked: AskedRows
+    online: OnlineState, name: str, rows: Rows, batches: int, asked: AskedRows, few: int
 ) -> None:
-    """Applied in any number of batches, whatever came late or was corrected: the values of the whole record."""
+    """Applied in any number of batches, whatever came late or was corrected: the values of the whole record, in
+    windows of many events, of few, and of some that are many and some that are few."""
     source, features = SOURCES[name], SETS[name]
     online.clear()
     record = world.store(source, rows)
@@ -63,11 +66,15 @@ def test_online_state_gives_the_bits_of_the_record(
     step = -(-table.height // batches) or 1
     for begin in range(0, table.height, step):
         writer.apply(source, table[begin : begin + step])
-    same_bits(OnlineLookup(features, online), record, asked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plainly, "FEW", few)
+        same_bits(OnlineLookup(features, online), record, asked)
 
 
 @pytest.mark.parametrize("name", sorted(SETS))
-def test_online_replay_gives_the_bits_of_the_training_set(name: str, online: OnlineState) -> None:
+def test_online_replay_gives_the_bits_of_the_training_set(
+    name: str, online: OnlineState, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two days of events in the order they became known, asked in between: on every online store there is."""
     source, features = SOURCES[name], SETS[name]
     random = Random(7)
@@ -79,6 +86,7 @@ def test_online_replay_gives_the_bits_of_the_training_set(name: str, online: Onl
         upto = int(known.searchsorted(begin + 2 * HOUR, "right"))
         writer.apply(source, table[done:upto])
         done = upto
+        monkeypatch.setattr(plainly, "FEW", random.choice([0, 10, FEW]))
         entities = ["1", "11", "2", "9", None]
         asked = [
             (begin + step * HOUR // 9, random.choice(entities), random.choice(["12", "2", "3"]))

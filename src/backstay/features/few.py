@@ -6,7 +6,7 @@ and what is built from rows stands in one chunk: see `in_one_chunk` in `rows.py`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class FewEngine:
         others = [*(one.name for one in self._requests), *self._names]
         codes |= {name: len(stored) + at for at, name in enumerate(others)}
         self._codes = picker([codes[one.name] for one in features])
+        self._fine = bytes([_OK] * len(self._features))
 
         read = {name for block in features.derivations for one in block.values() for name in one.meta.root_names()}
         kinds = {one.name: one.dtype for one in features if one.kind != "derived"}
@@ -72,9 +73,9 @@ class FewEngine:
         count = len(fields)
         stored, codes = _beside([one.values for one in cells], count), _beside([one.statuses for one in cells], count)
         for column, default in self._defaults:
-            for row in stored:
-                if row[column] != row[column]:
-                    row[column] = default
+            for numbers in stored:
+                if numbers[column] != numbers[column]:
+                    numbers[column] = default
         filled = fields
         if self._request_defaults:
             filled = [
@@ -82,22 +83,30 @@ class FewEngine:
                 for row in fields
             ]
         words = self._words(cells, count)
-        whole = []
-        for place, (row, given) in enumerate(zip(stored, filled, strict=True)):
-            plain_row = [None if value != value else value for value in row]
+        whole: list[list[Any]] = []
+        for place, (numbers, code, given) in enumerate(zip(stored, codes, filled, strict=True)):
+            row: list[Any] = [*numbers]
+            if any(code):  # where all is OK, nothing is null
+                row = [None if value != value else value for value in row]
             for column, kind in self._kinds:
-                if plain_row[column] is not None:
-                    plain_row[column] = kind(row[column])
-            whole.append([*plain_row, *[column[place] for column in words], *given])
+                if row[column] is not None:
+                    row[column] = kind(row[column])
+            if words:
+                row += [column[place] for column in words]
+            row += given
+            whole.append(row)
         derived: Sequence[tuple[Any, ...]] = [()] * count
         if self._blocks:
             derived = self._derived([tuple(self._framed(row)) for row in whole])
         statuses = []
         for row, code, asked, made in zip(whole, codes, fields, derived, strict=False):  # a lone row is made twice
-            told = [*code, *[_OK if value is not None else _NULL for value in (*asked, *made)]]
-            statuses.append(bytes(self._codes(told)))
             row.extend(made)
-        return FewRows(self._features, [self._values(row) for row in whole], statuses, [self._vector(r) for r in whole])
+            if any(code) or None in asked or None in made:
+                told = [*code, *[_OK if value is not None else _NULL for value in (*asked, *made)]]
+                statuses.append(bytes(self._codes(told)))
+            else:
+                statuses.append(self._fine)
+        return FewRows(self._features, [self._values(row) for row in whole], statuses, whole, self._vector)
 
     def _words(self, cells: Sequence[Cells], count: int) -> list[list[Any]]:
         """The columns of the features that are words, defaults applied."""
@@ -125,9 +134,14 @@ class FewRows:
     """The features of some rows: values, statuses, and the model's input."""
 
     def __init__(
-        self, features: Sequence[Feature], values: list[list[Any]], codes: list[bytes], vector: list[list[Any]]
+        self,
+        features: Sequence[Feature],
+        values: list[list[Any]],
+        codes: list[bytes],
+        whole: Sequence[list[Any]],
+        vector: Callable[[Sequence[Any]], list[Any]],
     ) -> None:
-        self._features, self._values, self._vector = features, values, vector
+        self._features, self._values, self._whole, self._vector = features, values, whole, vector
         self.codes = codes
         """statuses, a row one byte a feature"""
 
@@ -142,7 +156,8 @@ class FewRows:
 
     def vector(self) -> npt.NDArray[np.float32]:
         """The model's input, shape (rows, vector), cast to float32 once, null as NaN: judged as it is served."""
-        return np.array(self._vector, np.float64).astype(np.float32)  # None becomes NaN
+        rows = [self._vector(row) for row in self._whole]
+        return np.array(rows, np.float64).astype(np.float32)  # None becomes NaN
 
     def frame(self) -> pl.DataFrame:
         """One column a feature, in order of declaration."""

@@ -27,7 +27,6 @@ from backstay.features.extremes import NEVER, Extremes, Ranges, Within
 from backstay.features.index import Index, Order, by_segment, order
 from backstay.features.moments import Moments
 from backstay.features.question import Answer, Pick, Question, Window
-from backstay.features.settled import Settled
 from backstay.features.totals import Numbers, Totals
 
 _MANY = 4_096  # asked rows from which sorting them pays
@@ -39,6 +38,7 @@ class History:
     segment:  the entity of each event, 0..segments-1.
     values:   shape (events, columns); NaN means null.
     until:    when a correction of the event becomes visible; NEVER if there is none; None: there are no corrections.
+    visible:  when each event becomes visible, in canonical order
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class History:
             until = None if until is None else until[places]
         self._given, self._places = values, places
         self._question, self._segments = question, segments
-        self._segment, self._event_time, self._visible = segment, event_time, visible
+        self._segment, self._event_time, self.visible = segment, event_time, visible
         self._until = None if until is None or not len(until) or until.min() == NEVER else until
         self._lateness = int((visible - event_time).max()) if len(segment) else 0
         self._by_visible = Order.by(segment, visible, segments)
@@ -91,7 +91,7 @@ class History:
             totals = self._window_totals(moments)
             summed = len(asked.summed)
             out.count, out.valid = totals[:, :, 0], totals[:, :, 1 : 1 + summed]
-            out.sums = asked.sums(totals, self._numbers.parts)
+            out.sums = asked.sums(totals, self.numbers.parts)
         within: dict[int, Within] = {}
         for place, pick in enumerate(asked.picks):
             if pick.kind in ("min", "max") and pick.window not in within:
@@ -145,14 +145,14 @@ class History:
     def _totals_apart(self, window: Window) -> Totals:
         """Prefix sums of a window which some events are too late for."""
         leaves = self._leaves(window)
-        counts = self._visible <= leaves
+        counts = self.visible <= leaves
         if self._until is None:  # orders are those of all events; those that never count add nothing
-            return Totals(self._by_visible, self._happened, self._numbers.matrix * counts[:, None])
+            return Totals(self._by_visible, self._happened, self.numbers.matrix * counts[:, None])
         some = self._segment[counts]
         return Totals(
-            Order.by(some, self._visible[counts], self._segments),
+            Order.by(some, self.visible[counts], self._segments),
             Order.by(some, leaves[counts], self._segments),
-            self._numbers.matrix[counts],
+            self.numbers.matrix[counts],
         )
 
     @cached_property
@@ -161,7 +161,7 @@ class History:
 
     @cached_property
     def _shared_totals(self) -> Totals:
-        return Totals(self._by_visible, self._happened, self._numbers.matrix)
+        return Totals(self._by_visible, self._happened, self.numbers.matrix)
 
     def _leaves(self, window: Window) -> Ints:
         """The last T at which each event counts in the window."""
@@ -169,7 +169,8 @@ class History:
         return leaves if self._until is None else np.minimum(leaves, self._until - 1)
 
     @cached_property
-    def _numbers(self) -> Numbers:
+    def numbers(self) -> Numbers:
+        """What is added up of each event, in canonical order."""
         rows = len(self._segment)
         most = rows if self._segments == 1 else int(np.bincount(self._segment).max(initial=0))
         return Numbers.of(self._question.columns_summed(self._values), most, rows)
@@ -177,16 +178,16 @@ class History:
     @cached_property
     def _extremes(self) -> Extremes:
         until = self._until if self._until is not None else np.full(len(self._segment), NEVER)
-        return Extremes(self._segment, self._by_visible, self._visible, until, self._segments)
+        return Extremes(self._segment, self._by_visible, self.visible, until, self._segments)
 
     def _picked(self, pick: Pick, moments: Moments, totals: Ints, within: Mapping[int, Within]) -> Floats:
         window = self._question.windows[pick.window]
         if pick.kind == "std":
-            return self._question.deviation(pick, totals, self._numbers.parts)
+            return self._question.deviation(pick, totals, self.numbers.parts)
         if pick.kind == "distinct":
             if pick not in self._distinct:
                 self._distinct[pick] = Distinct(
-                    self._segment, self._visible, self._leaves(window), self._values[:, pick.column], self._segments
+                    self._segment, self.visible, self._leaves(window), self._values[:, pick.column], self._segments
                 )
             return self._distinct[pick].count(moments.segment, moments.at)
         if pick.kind in ("first", "last"):
@@ -204,16 +205,6 @@ class History:
             signed = np.where(np.isnan(values), np.inf, sign * values)
             self._ranges[sign, column] = signed, self._extremes.table(signed)
         return self._ranges[sign, column]
-
-    @cached_property
-    def settled(self) -> Settled | None:
-        """This history of one entity as a few sorted arrays; None where there are corrections."""
-        if self._segments > 1 or self._until is not None:
-            return None
-        rows = len(self._segment)
-        numbers = self._numbers if self._question.windows else Numbers(np.empty((rows, 0), np.int64), [])
-        in_order = self._by_visible.places is None
-        return Settled.of(self._visible, self._event_time, in_order, self._values, numbers)
 
 
 def _canonical(segment: Ints, event_time: Ints, known_time: Ints, sequence: Ints, segments: int) -> Ints | None:

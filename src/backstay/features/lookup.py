@@ -11,16 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from backstay.core.errors import BackstayError, ConflictError, InputError
 from backstay.core.times import instant_text
 from backstay.definitions import FeatureSet, View
 from backstay.features.few import FewEngine, FewRows
-from backstay.features.history import History
 from backstay.features.online import entity_key, view_id, watermark_key
-from backstay.features.packed import EVENT_TIME, GENERATION, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
 from backstay.features.plainly import Cells, PlainView
+from backstay.features.prepared import Prepared
 from backstay.features.views import Status, ViewPlan
 from backstay.storage.ports import OnlineState
 
@@ -64,17 +61,6 @@ class Found:
         return list(zip(*columns, strict=True))
 
 
-@dataclass(slots=True)
-class _Prepared:
-    """An entity's history, ready to be asked; `head` is the beginning of the value it was made of."""
-
-    head: bytes
-    complete_from: int
-    history: History
-    words: list[list[Any]]
-    events: int
-
-
 class OnlineLookup:
     """Reads the features of one feature set from the online state."""
 
@@ -91,7 +77,7 @@ class OnlineLookup:
             for view, identity in zip(features.views, self._identities, strict=True)
         ]
         self._no_heads = [b""] * len(self._marks)
-        self._prepared: dict[bytes, _Prepared] = {}
+        self._prepared: dict[bytes, Prepared] = {}
         self._kept = 0
         self._places = [
             [place for place, one in enumerate(features) if one.view == view] for view in range(len(features.views))
@@ -134,7 +120,7 @@ class OnlineLookup:
         self,
         asked: Sequence[Asked],
         keys: Sequence[Sequence[bytes | None]],
-        histories: Mapping[bytes, _Prepared],
+        histories: Mapping[bytes, Prepared],
         watermark: dict[str, int],
         degraded: str = "",
     ) -> Found:
@@ -162,7 +148,7 @@ class OnlineLookup:
             out.append(None if None in values else entity_key(identity, values))
         return out
 
-    def _snapshot(self, wanted: Mapping[bytes, None]) -> tuple[dict[str, int], dict[bytes, _Prepared]]:
+    def _snapshot(self, wanted: Mapping[bytes, None]) -> tuple[dict[str, int], dict[bytes, Prepared]]:
         order = list(wanted)
         ready = [self._prepared.get(key) for key in order]
         heads = [b"" if one is None else one.head for one in ready]
@@ -177,28 +163,22 @@ class OnlineLookup:
                     where=f"online state of feature set {self.features.name!r}",
                     fix="run: backstay features backfill",
                 )
-        found: dict[bytes, _Prepared] = {}
+        found: dict[bytes, Prepared] = {}
         for key, blob, one in zip(order, blobs[len(self._marks) :], ready, strict=True):
             if blob is not None:
-                found[key] = one if one is not None and blob is one.head else self._prepare(key, blob)
+                if one is None or blob is not one.head:
+                    one = self._keep(key, Prepared(self._plans[key[:8]], blob))
+                found[key] = one
         return watermark, found
 
-    def _prepare(self, key: bytes, blob: bytes) -> _Prepared:
-        plan = self._plans[key[:8]]
-        packed = Packed.read(blob, plan.view)
-        history = prepared_history(plan, packed)
-        self._keep(
-            key, ready := _Prepared(blob[:GENERATION], packed.complete_from, history, packed.words, len(packed.rows))
-        )
-        return ready
-
-    def _keep(self, key: bytes, ready: _Prepared) -> None:
+    def _keep(self, key: bytes, ready: Prepared) -> Prepared:
         """Keep a prepared history, and of the oldest ones only as many as there is room for."""
         before = self._prepared.pop(key, None)
-        self._kept += ready.events - (before.events if before else 0)
+        self._kept += ready.number - (before.number if before else 0)
         self._prepared[key] = ready
         while self._kept > CACHED_EVENTS and len(self._prepared) > 1:
-            self._kept -= self._prepared.pop(next(iter(self._prepared))).events
+            self._kept -= self._prepared.pop(next(iter(self._prepared))).number
+        return ready
 
     def _cells(
         self,
@@ -206,7 +186,7 @@ class OnlineLookup:
         plan: ViewPlan,
         keys: Sequence[bytes | None],
         at: Sequence[int],
-        histories: Mapping[bytes, _Prepared],
+        histories: Mapping[bytes, Prepared],
     ) -> Cells:
         ready = [None if key is None else histories.get(key) for key in keys]
         for one, moment in zip(ready, at, strict=True):
@@ -217,29 +197,14 @@ class OnlineLookup:
                     expected=f"a time from {instant_text(one.complete_from)} on",
                     fix="compute old rows from the events record",
                 )
-        cells = plain.rows([None if one is None else one.history for one in ready], at)
+        cells = plain.rows(ready, at)
         for place, column in plan.coded:
             codes = [row[place] for row in cells.values]
             cells.coded[place] = _spelled(plan.view, column, codes, ready)
         return cells
 
 
-def prepared_history(plan: ViewPlan, packed: Packed) -> History:
-    """An entity's packed events as a history of one segment."""
-    rows, lead = packed.rows, times(plan.view)
-    return History(
-        plan.question,
-        np.zeros(len(rows), np.int64),
-        rows[:, EVENT_TIME].copy(),
-        rows[:, KNOWN_TIME].copy(),
-        rows[:, SEQUENCE],
-        rows[:, lead:].view(np.float64),
-        1,
-        rows[:, UNTIL].copy() if lead > UNTIL else None,
-    )
-
-
-def _spelled(view: View, column: int, codes: Sequence[float], ready: Sequence[_Prepared | None]) -> list[Any]:
+def _spelled(view: View, column: int, codes: Sequence[float], ready: Sequence[Prepared | None]) -> list[Any]:
     """The words that codes stand for: each entity numbers its own."""
     number = sum(value.coded for value in view.values[:column])
     return [

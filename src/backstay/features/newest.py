@@ -19,9 +19,9 @@ import polars as pl
 
 from backstay.definitions import FeatureSet
 from backstay.features.cells import NEVER
-from backstay.features.lookup import prepared_history
 from backstay.features.online import view_id, watermark_key
 from backstay.features.packed import EVENT_TIME, GENERATION, HEADER, KNOWN_TIME, UNTIL, Packed, times
+from backstay.features.prepared import history_of
 from backstay.features.views import Status, ViewPlan
 from backstay.storage.ports import OnlineState
 
@@ -195,7 +195,7 @@ class Newest:
         if self._lead > UNTIL:
             until = packed.rows[:, UNTIL]
             since = max(since, int(until[until != NEVER].max(initial=ALWAYS)))
-        answer = prepared_history(self._plan, packed).ask(np.zeros(1, np.int64), np.array([since]))
+        answer = history_of(self._plan, packed).ask(np.zeros(1, np.int64), np.array([since]))
         seen, event_time = bool(answer.seen[0]), int(answer.event_time[0])
         return _Last(blob[:GENERATION], since, seen, event_time, answer.last[0].tolist(), packed.words)
 

@@ -1,8 +1,8 @@
 """A few rows of one view in plain numbers: what `History.ask` and `ViewPlan.compute` say, several times faster.
 
 An array of one row costs more than what is in it. So what is asked for the requests in flight is answered entity by
-entity, from histories of which all that had happened at T was known at T, with Python's own integers and floats: the
-same differences of the same prefix sums, rounded once.
+entity, from histories of which all that had happened at T was known at T (`prepared`), with Python's own integers and
+floats: the same exact sums, rounded once.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import nan
+from math import fsum, nan
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from backstay.features.exact import quotient, quotient_in_two
-from backstay.features.history import History
-from backstay.features.question import Pick
-from backstay.features.settled import Column, Settled
-from backstay.features.spread import deviation_of
+from backstay.features.prepared import FEW, Prepared
+from backstay.features.question import Window
 from backstay.features.views import Computed, Status, ViewPlan
 
 _ONE = np.zeros(1, np.int64)
 _OK, _NULL, _MISSING, _EXPIRED = (int(code) for code in (Status.OK, Status.NULL, Status.MISSING, Status.EXPIRED))
+_ZERO = frozenset({"count", "sum", "distinct"})
+"""kinds that are 0 of an entity that was never seen"""
+_FIELDS = {"sum": "sums", "mean": "means", "share": "means"}
 
 
 @dataclass(slots=True)
@@ -53,44 +53,52 @@ class Cells:
         self.statuses = [[new if code == old else code for code in row] for row in self.statuses]
 
 
+class _Column(NamedTuple):
+    """What a window asks of one column, by kind: of each feature its place in the row."""
+
+    column: int
+    sums: list[int]
+    means: list[int]
+    min: list[int]
+    max: list[int]
+    distinct: list[int]
+    std: list[int]
+    first: list[int]
+    last: list[int]
+
+
 class PlainView:
     """Answers few rows of a view."""
 
     def __init__(self, plan: ViewPlan) -> None:
-        self._plan, asked = plan, plan.question
-        self._windows = [(one.length, one.hop) for one in asked.windows]
-        self._summed, self._picks = len(asked.summed), asked.picks
-        self._columns = range(asked.columns) if asked.latest else None
-        self._nulls = [nan] * asked.columns
-        self._ordered = picker(plan.order)
+        self._plan = plan
+        self._latest = [(place, one.column) for place, one in enumerate(plan.features) if one.kind == "latest"]
+        self._windows = [_asked_of(plan, window) for window in plan.question.windows]
         self._ages = plan.limits
-        count = len(asked.windows)
-        empty = [*[0.0] * count * (1 + self._summed), *[nan] * count * self._summed]  # counts, sums, means
-        picked = [0.0 if pick.kind == "distinct" else nan for pick in asked.picks]
-        self._nothing = self._ordered([*self._nulls, *(empty if count else ()), *picked])
-        self._missing = [_MISSING] * len(self._nothing)
+        self._blank = [nan] * len(plan.features)
+        self._nothing = [0.0 if one.kind in _ZERO else nan for one in plan.features]
+        self._missing, self._fine = ([code] * len(plan.features) for code in (_MISSING, _OK))
 
-    def rows(self, histories: Sequence[History | None], at: Sequence[int]) -> Cells:
+    def rows(self, histories: Sequence[Prepared | None], at: Sequence[int]) -> Cells:
         """What each history says at its own T; None is an entity that was never seen."""
         out = Cells([], [], [])
         values, statuses, event_time = out.values.append, out.statuses.append, out.event_time.append
         for history, moment in zip(histories, at, strict=True):
-            settled = None if history is None else history.settled
-            entered = 0 if history is None else -1 if settled is None else settled.entered(moment)
-            if not entered:
+            entered = 0 if history is None else history.entered(moment)
+            if not entered or history is None:
                 values(self._nothing.copy())
                 statuses(self._missing.copy())
                 event_time(-1)
-            elif settled is None or entered < 0:
-                assert history is not None
+            elif entered < 0:
                 one = self._in_full(history, moment)
                 values(one.values[0])
                 statuses(one.statuses[0])
                 event_time(one.event_time[0])
             else:
-                then = settled.event_time[entered - 1]
-                row = self._row(settled, entered, moment)
-                codes = [_NULL if value != value else _OK for value in row]
+                then = history.event_time[entered - 1]
+                row = self._row(history, entered, moment)
+                whole = sum(row)  # NaN if one of them is
+                codes = self._fine.copy() if whole == whole else [_NULL if one != one else _OK for one in row]
                 for place, limit in self._ages:
                     if moment - then > limit:
                         row[place], codes[place] = nan, _EXPIRED
@@ -99,56 +107,97 @@ class PlainView:
                 event_time(then)
         return out
 
-    def _in_full(self, history: History, at: int) -> Cells:
+    def _in_full(self, history: Prepared, at: int) -> Cells:
         """What came late, or was corrected, is left to the kernel."""
         moment = np.array([at])
-        return Cells.of(self._plan.compute(history.ask(_ONE, moment), moment))
+        return Cells.of(self._plan.compute(history.history.ask(_ONE, moment), moment))
 
-    def _row(self, settled: Settled, entered: int, at: int) -> list[float]:
+    def _row(self, history: Prepared, entered: int, at: int) -> list[float]:
         """The values, from the events 0..entered-1."""
-        cells, last = settled.cells, entered - 1
-        pool = self._nulls if self._columns is None else [cells[last, column] for column in self._columns]
-        if not self._windows:
-            return self._ordered(pool)
-        counts, sums, means, lefts = [], [], [], []
-        prefix, event_time, columns = settled.prefix, settled.event_time, settled.columns[: self._summed]
-        for length, hop in self._windows:
+        row = self._blank.copy()
+        for place, column in self._latest:
+            row[place] = history.columns[column][entered - 1]
+        for length, hop, counts, columns in self._windows:
             begin = at - length
             # With what is known by a delay, the window may begin behind the last event that is visible.
-            left = min(bisect_left(event_time, begin if hop is None else begin // hop * hop), entered)
-            lefts.append(left)
-            counts.append(float(prefix[entered, 0] - prefix[left, 0]))
-            for place, column in enumerate(columns, 1):
-                exact, valid = quotient(_total(prefix, column, left, entered), column[3]), prefix[entered, place]
-                valid -= prefix[left, place]
-                sums.append(exact)
-                means.append(exact / valid if valid else nan)
-        picked = [
-            self._deviation(settled, pick, lefts[pick.window], entered)
-            if pick.kind == "std"
-            else settled.pick(pick, lefts[pick.window], entered)
-            for pick in self._picks
-        ]
-        return self._ordered([*pool, *counts, *sums, *means, *picked])
-
-    def _deviation(self, settled: Settled, pick: Pick, left: int, entered: int) -> float:
-        place = self._summed + 3 * self._plan.question.spread.index(pick.column)
-        prefix = settled.prefix
-        number, squared = (prefix[entered, 1 + one] - prefix[left, 1 + one] for one in (place, place + 1))
-        if number != squared:  # a square is beyond the floats
-            return nan
-        columns = settled.columns[place : place + 3]
-        parts = [quotient_in_two(_total(prefix, one, left, entered), one[3]) for one in columns]
-        return deviation_of(number, *parts)
+            left = bisect_left(history.event_time, begin if hop is None else begin // hop * hop, 0, entered)
+            for place in counts:
+                row[place] = float(entered - left)
+            for asked in columns:
+                if entered - left <= FEW:
+                    _few(row, asked, history, left, entered)
+                else:
+                    _many(row, asked, history, left, entered)
+        return row
 
 
-def _total(prefix: memoryview, column: Column, left: int, entered: int) -> int:
-    """The exact sum of a column over the events left..entered-1, times a power of two."""
-    first, last, bits, _ = column
-    total: int = prefix[entered, last] - prefix[left, last]
-    for limb in range(last - 1, first - 1, -1):
-        total = (total << bits) + prefix[entered, limb] - prefix[left, limb]
-    return total
+def _asked_of(plan: ViewPlan, window: Window) -> tuple[int, int | None, list[int], list[_Column]]:
+    """A window's length and hop, the places of counts of its events, and what it asks of columns."""
+    counts: list[int] = []
+    columns: dict[int, _Column] = {}
+    for place, one in enumerate(plan.features):
+        if one.window is None or Window(one.window, one.hop) != window:
+            continue
+        if one.kind == "count":
+            counts.append(place)
+        else:
+            asked = columns.setdefault(one.column, _Column(one.column, [], [], [], [], [], [], [], []))
+            getattr(asked, _FIELDS.get(one.kind, one.kind)).append(place)
+    return window.length, window.hop, counts, list(columns.values())
+
+
+def _few(row: list[float], asked: _Column, history: Prepared, left: int, entered: int) -> None:
+    """The values that a column has in a window of few events, from these as they are."""
+    column, sums, means, least, most, distinct, *others = asked
+    some = history.values(column, left, entered)
+    if sums or means:
+        try:
+            total = fsum(some)
+        except OverflowError:  # on the way, or in the end
+            total, _ = history.total(column, left, entered)
+        for place in sums:
+            row[place] = total
+        for place in means:
+            row[place] = total / len(some) if some else nan
+    if some:
+        for place in least:
+            row[place] = min(some) + 0.0
+        for place in most:
+            row[place] = max(some) + 0.0
+    for place in distinct:
+        row[place] = float(len(set(some)))
+    if any(others):
+        _others(row, asked, history, left, entered)
+
+
+def _many(row: list[float], asked: _Column, history: Prepared, left: int, entered: int) -> None:
+    """The same of many events, from sums over all of the history and by arrays."""
+    column = asked.column
+    if asked.sums or asked.means:
+        total, valid = history.total(column, left, entered)
+        for place in asked.sums:
+            row[place] = total
+        for place in asked.means:
+            row[place] = total / valid if valid else nan
+    for place in asked.min:
+        row[place] = history.smallest(column, left, entered)
+    for place in asked.max:
+        row[place] = history.largest(column, left, entered)
+    for place in asked.distinct:
+        row[place] = float(len(set(history.values(column, left, entered))))
+    _others(row, asked, history, left, entered)
+
+
+def _others(row: list[float], asked: _Column, history: Prepared, left: int, entered: int) -> None:
+    """Deviations, and the values at either end of a window."""
+    for place in asked.std:
+        row[place] = history.deviation(asked.column, left, entered)
+    if left < entered:
+        values = history.columns[asked.column]
+        for place in asked.first:
+            row[place] = values[left]
+        for place in asked.last:
+            row[place] = values[entered - 1]
 
 
 def picker(order: Sequence[int]) -> Callable[[Sequence[Any]], list[Any]]:
