@@ -73,7 +73,7 @@ class Answers:
                 one.at,
                 dict(zip(names, values, strict=True)),
                 self._statuses(codes).copy(),
-                dict(zip(names, ages, strict=True)),
+                ages,
             )
             for one, values, codes, ages in zip(asked, rows.values(), rows.codes, found.ages(), strict=True)
         ]

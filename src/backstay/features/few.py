@@ -7,6 +7,7 @@ and what is built from rows stands in one chunk: see `in_one_chunk` in `rows.py`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from backstay.definitions import Feature, FeatureSet
-from backstay.features.plainly import Cells, picker
+from backstay.features.plainly import Cells
 from backstay.features.rows import plain
 from backstay.features.short import ways
 from backstay.features.views import Status, Statuses, ViewPlan
@@ -44,18 +45,18 @@ class FewEngine:
         names = [one.name for one in stored] + [one.name for _, _, one in self._coded]
         names += [one.name for one in self._requests] + self._names
         place = {name: at for at, name in enumerate(names)}  # words are found behind their cells
-        self._values = picker([place[one.name] for one in features])
-        self._vector = picker([place[name] for name in features.vector])
+        self._values = _picker([place[one.name] for one in features])
+        self._vector = _picker([place[name] for name in features.vector])
         codes = {one.name: at for at, one in enumerate(stored)}
         others = [*(one.name for one in self._requests), *self._names]
         codes |= {name: len(stored) + at for at, name in enumerate(others)}
-        self._codes = picker([codes[one.name] for one in features])
+        self._codes = _picker([codes[one.name] for one in features])
         self._fine = bytes([_OK] * len(self._features))
 
         read = {name for block in features.derivations for one in block.values() for name in one.meta.root_names()}
         kinds = {one.name: one.dtype for one in features if one.kind != "derived"}
         framed = [name for name in kinds if name in read]
-        self._framed = picker([place[name] for name in framed])
+        self._framed = _picker([place[name] for name in framed])
         self._schema = {name: kinds[name] for name in framed}
         self._blocks = [[one.alias(name) for name, one in block.items()] for block in features.derivations]
         last = self._blocks[-1] if self._blocks else []
@@ -97,7 +98,7 @@ class FewEngine:
             whole.append(row)
         derived: Sequence[tuple[Any, ...]] = [()] * count
         if self._blocks:
-            derived = self._derived([tuple(self._framed(row)) for row in whole])
+            derived = self._derived([self._framed(row) for row in whole])
         statuses = []
         for row, code, asked, made in zip(whole, codes, fields, derived, strict=False):  # a lone row is made twice
             row.extend(made)
@@ -106,7 +107,7 @@ class FewEngine:
                 statuses.append(bytes(self._codes(told)))
             else:
                 statuses.append(self._fine)
-        return FewRows(self._features, [self._values(row) for row in whole], statuses, whole, self._vector)
+        return FewRows(self._features, [list(self._values(row)) for row in whole], statuses, whole, self._vector)
 
     def _words(self, cells: Sequence[Cells], count: int) -> list[list[Any]]:
         """The columns of the features that are words, defaults applied."""
@@ -139,11 +140,15 @@ class FewRows:
         values: list[list[Any]],
         codes: list[bytes],
         whole: Sequence[list[Any]],
-        vector: Callable[[Sequence[Any]], list[Any]],
+        vector: Callable[[Sequence[Any]], tuple[Any, ...]],
     ) -> None:
         self._features, self._values, self._whole, self._vector = features, values, whole, vector
         self.codes = codes
         """statuses, a row one byte a feature"""
+
+    @property
+    def names(self) -> list[str]:
+        return [feature.name for feature in self._features]
 
     @property
     def statuses(self) -> Statuses:
@@ -176,3 +181,13 @@ def _beside(parts: Sequence[list[list[Any]]], count: int) -> list[list[Any]]:
     if len(parts) == 1:
         return parts[0]
     return [[cell for row in rows for cell in row] for rows in zip(*parts, strict=True)] or [[] for _ in range(count)]
+
+
+def _picker(order: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Takes the parts at these places out of a sequence."""
+    if not order:
+        return lambda _: ()
+    if len(order) == 1:
+        (place,) = order
+        return lambda parts: (parts[place],)
+    return itemgetter(*order)

@@ -50,15 +50,17 @@ class Found:
     degraded: str = ""
     """the policy by which they were made without the store: "last_known" or "defaults"; then no watermark is known"""
 
-    def ages(self) -> list[tuple[int | None, ...]]:
-        """How old each value's last event was at T, in microseconds: a row each, by feature; None where none is."""
-        nothing = [None] * len(self.at)
-        columns: list[Sequence[int | None]] = [nothing] * len(self.rows.codes[0])
+    def ages(self) -> list[dict[str, int | None]]:
+        """By feature, how old a value's last event was at T, in microseconds: a row each; None where there is none."""
+        names = self.rows.names
+        nothing = dict.fromkeys(names)
+        out: list[dict[str, int | None]] = [nothing.copy() for _ in self.at]
         for one, places in zip(self.cells, self.places, strict=True):
-            age = [None if then < 0 else at - then for at, then in zip(self.at, one.event_time, strict=True)]
-            for place in places:
-                columns[place] = age
-        return list(zip(*columns, strict=True))
+            told = [names[place] for place in places]
+            for row, at, then in zip(out, self.at, one.event_time, strict=True):
+                if then >= 0:
+                    row.update(dict.fromkeys(told, at - then))
+        return out
 
 
 class OnlineLookup:

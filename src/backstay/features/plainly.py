@@ -8,10 +8,9 @@ floats: the same exact sums, rounded once.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import fsum, nan
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -198,14 +197,3 @@ def _others(row: list[float], asked: _Column, history: Prepared, left: int, ente
             row[place] = values[left]
         for place in asked.last:
             row[place] = values[entered - 1]
-
-
-def picker(order: Sequence[int]) -> Callable[[Sequence[Any]], list[Any]]:
-    """Takes the parts at these places out of a sequence, as a list."""
-    if not order:
-        return lambda _: []
-    if len(order) == 1:
-        (place,) = order
-        return lambda parts: [parts[place]]
-    taken = itemgetter(*order)
-    return lambda parts: list(taken(parts))

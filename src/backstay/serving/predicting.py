@@ -11,6 +11,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
+from backstay.definitions import FeatureSet
 from backstay.serving.desk import Desk
 from backstay.serving.job import Asking
 from backstay.serving.v2 import rest
@@ -96,20 +97,20 @@ class ByInputs(Predicting):
 def _told(job: Asking, many: bool) -> dict[str, Any]:
     """The answer to a request by key, for JSON."""
     served, answer = job.choice.served, job.answer
-    model, version = served.model.name, job.version
+    model, version, features = served.model.name, job.version, served.model.features
+    marked = {"degraded": answer.degraded} if answer is not None and answer.degraded else {}
+    if not many:
+        assert answer is not None
+        return {
+            "prediction_id": answer.ids[0], "model": model, "version": version, "score": answer.scores[0],
+            "decision": answer.decisions[0], "at": job.at, "statuses": _statuses(features, answer.statuses[0]),
+            **marked,
+        }  # fmt: skip
     rows = (
         [] if answer is None else list(zip(answer.ids, answer.scores, answer.decisions, answer.statuses, strict=True))
     )
-    names = [feature.name for feature in served.model.features]
-    marked = {"degraded": answer.degraded} if answer is not None and answer.degraded else {}
-    if not many:
-        one, score, decision, status = rows[0]
-        return {
-            "prediction_id": one, "model": model, "version": version, "score": score, "decision": decision,
-            "at": job.at, "statuses": _statuses(names, status), **marked,
-        }  # fmt: skip
     told = [
-        {"prediction_id": one, "score": score, "decision": decision, "statuses": _statuses(names, status)}
+        {"prediction_id": one, "score": score, "decision": decision, "statuses": _statuses(features, status)}
         for one, score, decision, status in rows
     ]
     if version is None and answer is not None:  # the rows fell to several versions: each names its own
@@ -117,6 +118,8 @@ def _told(job: Asking, many: bool) -> dict[str, Any]:
     return {"model": model, "version": version, "at": job.at, "rows": told, **marked}
 
 
-def _statuses(names: list[str], codes: bytes) -> dict[str, str]:
+def _statuses(features: FeatureSet, codes: bytes) -> dict[str, str]:
     """The features that are not OK, by name."""
-    return {name: STATUSES[code] for name, code in zip(names, codes, strict=True) if code}
+    if not any(codes):  # almost always
+        return {}
+    return {one.name: STATUSES[code] for one, code in zip(features, codes, strict=True) if code}
