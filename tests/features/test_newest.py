@@ -36,6 +36,11 @@ def latest(source: EventSource, by: Entity) -> FeatureSet:
 
 
 SETS = {(source.name, by.name): latest(source, by) for source in SOURCES.values() for by in (SINGLE, PAIR)}
+NUMBERS = {
+    name: FeatureSet(f"numbers_{source.name}", [Latest(source, by=SINGLE, y="y", x="x")])
+    for name, source in SOURCES.items()
+}
+"""numbers that never expire, and have no default"""
 
 
 def general(answers: Answers, asked: list[Asked]) -> list[OnlineRow]:
@@ -48,7 +53,7 @@ def told(row: OnlineRow) -> dict[str, Any]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    name=st.sampled_from(sorted(SETS)),
+    name=st.sampled_from([*sorted(SETS), *((source, "numbers") for source in NUMBERS)]),
     rows=world.events(),
     parts=st.integers(1, 4),
     asked=world.ASKED,
@@ -57,7 +62,7 @@ def told(row: OnlineRow) -> dict[str, Any]:
 def test_it_says_what_the_general_way_and_the_oracle_say(
     online: OnlineState, name: tuple[str, str], rows: list[oracle.Event], parts: int, asked: Any, later: int
 ) -> None:
-    source, features = SOURCES[name[0]], SETS[name]
+    source, features = SOURCES[name[0]], SETS.get(name) or NUMBERS[name[0]]
     online.clear()
     writer, answers = OnlineWriter(online, [features]), Answers(features, online)
     assert answers._newest is not None
@@ -74,19 +79,29 @@ def test_it_says_what_the_general_way_and_the_oracle_say(
     for row, (at, a, b) in zip(
         answers.rows([Asked({"a": a, "b": b}, {}, at) for at, a, b in asked]), asked, strict=True
     ):
-        compare(source, name[1], row, rows, at, {"a": a} if name[1] == "a" else {"a": a, "b": b})
+        if name[1] == "numbers":
+            compare(source, "a", row, rows, at, {"a": a}, {"x": None, "y": None}, {})
+        else:
+            compare(source, name[1], row, rows, at, {"a": a} if name[1] == "a" else {"a": a, "b": b})
 
 
 def compare(
-    source: EventSource, entity: str, row: OnlineRow, rows: list[oracle.Event], at: int, keys: dict[str, Any]
+    source: EventSource,
+    entity: str,
+    row: OnlineRow,
+    rows: list[oracle.Event],
+    at: int,
+    keys: dict[str, Any],
+    max_ages: dict[str, int | None] = MAX_AGES,
+    defaults: dict[str, Any] = DEFAULTS,
 ) -> None:
     if source.event_id is None:
         rows = [one._replace(id=None) for one in rows]
-    for column, hours in MAX_AGES.items():
+    for column, hours in max_ages.items():
         name = f"{entity}_{column}"
         max_age = None if hours is None else hours * HOUR
         value, status = oracle.answer(rows, keys, at, ("latest", max_age, column))
-        value = DEFAULTS.get(name) if value is None else value
+        value = defaults.get(name) if value is None else value
         assert (row.statuses[name], world.bits(row.values[name])) == (status, world.bits(value)), name
 
 

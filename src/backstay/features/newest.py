@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ import polars as pl
 from backstay.definitions import FeatureSet
 from backstay.features.cells import NEVER
 from backstay.features.online import view_id, watermark_key
-from backstay.features.packed import EVENT_TIME, GENERATION, HEADER, KNOWN_TIME, UNTIL, Packed, times
+from backstay.features.packed import EVENT_TIME, GENERATION, HEADER, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
 from backstay.features.prepared import history_of
 from backstay.features.views import Status, ViewPlan
 from backstay.storage.ports import OnlineState
@@ -75,8 +76,8 @@ class Newest:
         view = self._plan.view
         self._identity, self._keys = view_id(view), view.entity.keys
         self._lead, self._wide = times(view), len(view.values)
-        self._row = struct.Struct(f"<{self._lead}q{self._wide}d")
-        self._leads = struct.Struct(f"<{self._lead}q{8 * self._wide}x")
+        self._step = self._lead + self._wide
+        self._values = struct.Struct(f"<{self._wide}d")
         self.names = [one.name for one in features]
         coded = np.cumsum([value.coded for value in view.values]) - 1
         kinds = {pl.Int64: int, pl.Datetime: int, pl.Boolean: bool}
@@ -88,6 +89,10 @@ class Newest:
             )
             for one in features
         ]  # fmt: skip
+        plain = len(self._made) > 1 and all(made[2:] == (-1, float, None, NEVER) for made in self._made)
+        self._plain = itemgetter(*[made[1] for made in self._made]) if plain else None
+        """takes the values out of the cells, where all are numbers that never expire and have no default"""
+        self._fine = dict.fromkeys(self.names, _OK)
         self._mark_key = watermark_key(view.source.name, self._identity)
         self._mark: bytes | None = None
         self._moving = True
@@ -114,6 +119,8 @@ class Newest:
         return [self._never if key is None else next(found) for key in keys]
 
     def _read(self, keys: Sequence[bytes], at: Sequence[int]) -> list[Ready] | None:
+        if not keys:
+            return []
         mark = self._mark
         held = list(map(self._ready.get, keys))
         if not self._moving:
@@ -180,15 +187,22 @@ class Newest:
 
     def _last(self, blob: bytes) -> _Last:
         _, complete_from, size = HEADER.unpack_from(blob)
-        if size <= _FEW * self._row.size:
-            end = HEADER.size + size
-            rows = list(self._leads.iter_unpack(blob[HEADER.size : end]))
-            if self._lead <= UNTIL or all(row[UNTIL] == NEVER for row in rows):
-                last = max(rows)  # by event time, then known time, then sequence: the cells that a row begins with
-                since = max(last[EVENT_TIME] + 1, complete_from, *[row[KNOWN_TIME] for row in rows])
-                cells = self._row.unpack_from(blob, HEADER.size + rows.index(last) * self._row.size)[self._lead :]
+        if 0 < size <= 8 * _FEW * self._step:
+            end, step = HEADER.size + size, self._step
+            rows = memoryview(blob)[HEADER.size : end].cast("q")
+            if self._lead <= UNTIL or set(rows[UNTIL::step]) == {NEVER}:
+                happened = rows[EVENT_TIME::step].tolist()
+                event_time = max(happened)
+                place = happened.index(event_time)
+                if happened.count(event_time) > 1:  # at one moment, by known time, then by sequence
+                    tied = [one for one, then in enumerate(happened) if then == event_time]
+                    place = max(
+                        tied, key=lambda one: rows[one * step + KNOWN_TIME : one * step + SEQUENCE + 1].tolist()
+                    )
+                since = max(event_time + 1, complete_from, *rows[KNOWN_TIME::step])
+                cells = self._values.unpack_from(blob, HEADER.size + 8 * (place * step + self._lead))
                 words = msgspec.msgpack.decode(blob[end:]) if len(blob) > end else []
-                return _Last(blob[:GENERATION], since, True, last[EVENT_TIME], cells, words)
+                return _Last(blob[:GENERATION], since, True, event_time, cells, words)
         packed = Packed.read(blob, self._plan.view)
         times = packed.rows[:, EVENT_TIME] + 1, packed.rows[:, KNOWN_TIME]
         since = max(complete_from, *(int(column.max(initial=ALWAYS)) for column in times))
@@ -202,6 +216,8 @@ class Newest:
     def _answer(self, last: _Last, at: int) -> Ready:
         """The answer at T, and for how long it holds: as `ViewPlan.compute` gives values and statuses."""
         since, until = last.since, NEVER
+        if self._plain and last.seen and (whole := sum(last.cells)) == whole:  # NaN if one of them is
+            return Ready(last, since, until, dict(zip(self.names, self._plain(last.cells), strict=True)), self._fine)
         values: dict[str, Any] = {}
         statuses: dict[str, str] = {}
         for name, column, coded, kind, default, max_age in self._made:
