@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from backstay.definitions import Count, Entity, EventSource, FeatureSet, Latest, Sum, Windowed
+from backstay.features import lookup
 from backstay.features.lookup import Asked, OnlineLookup
 from backstay.features.offline import feature_rows
 from backstay.features.online import OnlineWriter
@@ -108,3 +109,20 @@ def test_no_rows_are_asked() -> None:
         asked = pl.DataFrame(schema={"at": pl.Int64, "a": pl.String, "b": pl.String})
         frame = feature_rows(features, asked, record).rows.frame()
         assert (frame.height, frame.columns) == (0, [feature.name for feature in features])
+
+
+def test_prepared_histories_are_kept_as_long_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entities of one event each take memory too: it is bytes that are counted, and not events."""
+    monkeypatch.setattr(lookup, "KEPT_BYTES", 40_000)
+    rows = [
+        world.event(place + 1, T - HOUR // 2, 0, f"k{place}", None, (1.0, *[None] * 5), None) for place in range(100)
+    ]
+    state = MemoryOnline()
+    OnlineWriter(state, [FEATURES]).apply(
+        SOURCE, world.store(SOURCE, rows).read("things").select("event_time", "known_time", "sequence", "a", "x")
+    )
+    looking = OnlineLookup(FEATURES, state)
+    for _ in range(2):
+        found = looking.lookup([Asked({"a": f"k{place}"}, {}, T) for place in range(100)]).rows
+        assert [row[0] for row in found.values()] == [1] * 100
+        assert len(looking._prepared) == 12

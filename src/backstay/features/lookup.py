@@ -21,8 +21,8 @@ from backstay.features.prepared import Prepared
 from backstay.features.views import Status, ViewPlan
 from backstay.storage.ports import OnlineState
 
-CACHED_EVENTS = 1_000_000
-"""Events of prepared histories that are kept in memory, of some 150 bytes each."""
+KEPT_BYTES = 150_000_000
+"""Of prepared histories that are kept in memory, roughly and at the most."""
 
 
 class Unavailable(BackstayError):  # noqa: N818 - a state of the store, not a mistake
@@ -176,10 +176,10 @@ class OnlineLookup:
     def _keep(self, key: bytes, ready: Prepared) -> Prepared:
         """Keep a prepared history, and of the oldest ones only as many as there is room for."""
         before = self._prepared.pop(key, None)
-        self._kept += ready.number - (before.number if before else 0)
+        self._kept += ready.bytes - (before.bytes if before else 0)
         self._prepared[key] = ready
-        while self._kept > CACHED_EVENTS and len(self._prepared) > 1:
-            self._kept -= self._prepared.pop(next(iter(self._prepared))).number
+        while self._kept > KEPT_BYTES and len(self._prepared) > 1:
+            self._kept -= self._prepared.pop(next(iter(self._prepared))).bytes
         return ready
 
     def _cells(

@@ -33,12 +33,14 @@ class Prepared:
     head:          how its value in the online state begins
     complete_from: at an earlier T the events are only a part
     words:         by coded column, the words that its cells number
+    number:        of events
     event_time:    of each event
     columns:       the values of each column, NaN for null
+    bytes:         of memory that it takes, roughly and at the most: with all that is made when it is asked
     """
 
     __slots__ = (
-        "_corrected", "_history", "_order", "_packed", "_plan", "_since", "_sums", "_whole", "columns",
+        "_corrected", "_history", "_order", "_packed", "_plan", "_since", "_sums", "_whole", "bytes", "columns",
         "complete_from", "event_time", "head", "number", "words",
     )  # fmt: skip
 
@@ -46,7 +48,7 @@ class Prepared:
         packed = Packed.read(blob, plan.view)
         self.head, self.complete_from, self.words = blob[:GENERATION], packed.complete_from, packed.words
         rows, lead = packed.rows, times(plan.view)
-        self.number = len(rows)
+        self.number, self.bytes = len(rows), 3_000 + 3 * len(blob)
         self._plan, self._packed = plan, packed
         self._corrected = lead > UNTIL and bool((rows[:, UNTIL] != NEVER).any())
         happened = rows[:, EVENT_TIME]
