@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backstay.features.extremes import Ranges
+from backstay.features.extremes import Ranges, Spans
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 15, 16, 17, 33, 64, 1_000])
@@ -17,5 +17,5 @@ def test_every_kind_of_range(size: int) -> None:
     low[:3], high[:3] = 0, size
     expected = [values[a:b].min(initial=np.inf) for a, b in zip(low, high, strict=True)]
     ranges = Ranges(values)
-    assert ranges.smallest(low, high).tolist() == expected
-    assert ranges.smallest(low[:1], high[:1]).tolist() == expected[:1]
+    assert ranges.smallest(Spans(low, high, size)).tolist() == expected
+    assert ranges.smallest(Spans(low[:1], high[:1], size)).tolist() == expected[:1]

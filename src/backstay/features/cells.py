@@ -46,7 +46,7 @@ def view_values(view: View, events: pl.DataFrame) -> tuple[Floats, dict[int, pl.
             words[place] = column.cast(value.dtype)
             continue
         column = column.to_physical() if column.dtype.is_temporal() else column
-        out[:, place] = column.cast(pl.Float64).to_numpy()
+        out[:, place] = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
         strange = ~np.isfinite(out[:, place])
         if strange.any():
             out[strange, place] = np.nan

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from backstay.features.exact import Floats, Ints
-from backstay.features.index import Index, order
+from backstay.features.index import Order
 
 
 class Distinct:
@@ -27,8 +27,8 @@ class Distinct:
         ends = _furthest(np.cumsum(starts), leaves)
         starts[1:] |= enters[1:] > ends[:-1]
         final = np.append(starts[1:], True) if len(starts) else starts
-        self._begun = _sorted(segment[starts], enters[starts], segments)
-        self._ended = _sorted(segment[final], ends[final], segments)
+        self._begun = Order.by(segment[starts], enters[starts], segments).index
+        self._ended = Order.by(segment[final], ends[final], segments).index
 
     def count(self, segment: Ints, at: Ints) -> Floats:
         """How many different values count at each (segment, T)."""
@@ -40,8 +40,3 @@ def _furthest(group: Ints, leaves: Ints) -> Ints:
     distinct, rank = np.unique(leaves, return_inverse=True)
     code = np.maximum.accumulate(group * (len(distinct) + 1) + rank)
     return distinct[code - group * (len(distinct) + 1)] if len(distinct) else leaves
-
-
-def _sorted(segment: Ints, times: Ints, segments: int) -> Index:
-    places = order(segment, times, segments)
-    return Index(segment, times, segments) if places is None else Index(segment[places], times[places], segments)

@@ -12,6 +12,7 @@ window fits, and limbs are made so narrow that it does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+Number = TypeVar("Number", np.int64, np.float64)
 
 _ROOM = 62  # bits that a sum may take: one less than fit, and the sign
 _LIMB = 40
@@ -48,13 +51,21 @@ def fixed(values: Floats, most: int) -> Fixed:
     if highest - lowest <= room:
         return Fixed(_scaled(values, -lowest).astype(np.int64)[:, None], -lowest, room)
     bits = min(_LIMB, room)
-    limbs = np.empty((len(values), -(-(highest - lowest) // bits)), np.int64)
+    limbs = np.empty((-(-(highest - lowest) // bits), len(values)), np.int64).T  # each in one piece
     rest = values
     for place in reversed(range(limbs.shape[1])):
         part = np.trunc(_scaled(rest, -lowest - place * bits))
         rest = rest - _scaled(part, place * bits + lowest)
         limbs[:, place] = part
     return Fixed(limbs, -lowest, bits)
+
+
+def taken(rows: npt.NDArray[Number], places: Ints) -> npt.NDArray[Number]:
+    """The columns at these places, row by row: what NumPy does for a row, it does without the interpreter's lock."""
+    out = np.empty((len(rows), *places.shape), rows.dtype)
+    for row, into in zip(rows, out, strict=True):
+        row.take(places, out=into, mode="clip")  # another mode would take a copy
+    return out
 
 
 def _exponents(values: Floats) -> tuple[int, int]:

@@ -7,7 +7,7 @@ place a correction took, are looked at one by one, as far as they lie in the win
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,13 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from backstay.features.exact import Bools, Floats, Ints
-from backstay.features.index import Order
+from backstay.features.index import Index, Order
 from backstay.features.moments import Moments
 
 NEVER = np.iinfo(np.int64).max
 _BLOCK = 16
-_CHUNK = 1 << 22
-"""Candidates looked at together: what bounds the memory."""
+_LEVEL = np.array([0, *(length.bit_length() - 1 for length in range(1, _BLOCK + 1))])
+"""By length, at the most that of a block, the power of two of which two cover it."""
+_CHUNK = 1 << 16
+"""Candidates looked at together: what is made of them stays in the caches."""
 
 
 @dataclass(slots=True)
@@ -30,17 +32,18 @@ class _Others:
     """The events that are not regular, in canonical order; `rank` is their place among all."""
 
     rank: Ints
+    index: Index
+    """of their times"""
     visible: Ints
-    until: Ints
+    until: Ints | None
 
 
 @dataclass(slots=True)
-class Within:
-    """Some rows' T, the regular events that count at it, and among the others those that may: first, and after last."""
+class Values:
+    """A column whose smallest values are asked, infinity where it is null."""
 
-    at: Ints
-    regular: tuple[Ints, Ints]
-    others: tuple[Ints, Ints] | None
+    regular: Ranges
+    others: Floats
 
 
 class Extremes:
@@ -48,17 +51,24 @@ class Extremes:
 
     An event counts at T if visible <= T < until. `since` is how many events come before the first that may count, one
     a row.
+
+    until: None where nothing is ever replaced.
     """
 
-    def __init__(self, segment: Ints, by_visible: Order, visible: Ints, until: Ints, segments: int) -> None:
+    def __init__(
+        self, segment: Ints, by_visible: Order, by_time: Index, visible: Ints, until: Ints | None, segments: int
+    ) -> None:
         regular = _regular(segment, visible, until, segments)
         self._ranks = np.flatnonzero(regular)
         self._before = _counts(regular)
         """how many of the first events are regular"""
-        self._entered = self._before if by_visible.places is None else _counts(regular[by_visible.places])
+        self._entered = self._before if by_visible.places is None else _counts(regular.take(by_visible.places))
         """how many of those that became visible first are"""
         others = np.flatnonzero(~regular)
-        self._others = _Others(others, visible[others], until[others]) if len(others) else None
+        self._others: _Others | None = None
+        if len(others):
+            ends = None if until is None else until[others]
+            self._others = _Others(others, by_time.some(others), visible[others], ends)
 
     def last(self, moments: Moments, since: Ints) -> Ints:
         """The rank of the last event that counts; -1 where none does."""
@@ -68,8 +78,8 @@ class Extremes:
             return best
         low, high = self._candidates(moments, since)
         low = np.maximum(low, self._others.rank.searchsorted(best, "right"))
-        ranks: Ints = self._better(best, low, high, moments.at, self._others.rank, np.maximum, -1)
-        return ranks
+        self._better([best], low, high, moments.at, [self._others.rank], np.maximum, -1)
+        return best
 
     def first(self, moments: Moments, since: Ints) -> Ints:
         """The rank of the first event that counts; -1 where none does."""
@@ -78,63 +88,72 @@ class Extremes:
         if self._others is not None:
             low, high = self._candidates(moments, since)
             high = np.minimum(high, self._others.rank.searchsorted(best))
-            best = self._better(best, low, high, moments.at, self._others.rank, np.minimum, NEVER)
+            self._better([best], low, high, moments.at, [self._others.rank], np.minimum, NEVER)
         best[best == NEVER] = -1
         return best
 
-    def within(self, moments: Moments, since: Ints) -> Within:
-        """Where each row's events are found, for any number of `smallest`."""
-        others = None if self._others is None else self._candidates(moments, since)
-        return Within(moments.at, self._range(moments, since), others)
+    def smallest(self, moments: Moments, since: Ints, columns: Sequence[Values]) -> list[Floats]:
+        """Of each column the smallest of the values that count, infinity where there is none."""
+        spans = Spans(*self._range(moments, since), len(self._ranks))
+        best = [column.regular.smallest(spans) for column in columns]
+        if self._others is not None:
+            low, high = self._candidates(moments, since)
+            self._better(best, low, high, moments.at, [column.others for column in columns], np.minimum, np.inf)
+        return best
 
-    def smallest(self, within: Within, values: Floats, table: Ranges) -> Floats:
-        """The smallest of the values that count, infinity where there is none; null is infinity in `values`."""
-        best = table.smallest(*within.regular)
-        if self._others is None or within.others is None:
-            return best
-        low, high = within.others
-        found: Floats = self._better(best, low, high, within.at, values[self._others.rank], np.minimum, np.inf)
-        return found
-
-    def table(self, values: Floats) -> Ranges:
-        """The table of the regular events' values that `smallest` needs."""
-        return Ranges(values[self._ranks])
+    def values(self, values: Floats) -> Values:
+        """A column as `smallest` takes it; null is infinity."""
+        others = values[:0] if self._others is None else values[self._others.rank]
+        return Values(Ranges(values.take(self._ranks)), others)
 
     def _range(self, moments: Moments, since: Ints) -> tuple[Ints, Ints]:
         """The regular events that count: they are a range of the regular ones."""
-        high = self._entered[moments.entered]
-        return np.minimum(self._before[since], high), high
+        high = self._entered.take(moments.entered)
+        return np.minimum(self._before.take(since), high), high
 
     def _candidates(self, moments: Moments, since: Ints) -> tuple[Ints, Ints]:
         """Among the others, a range that holds all that count."""
-        return since - self._before[since], moments.happened - self._before[moments.happened]
+        others = self._others
+        assert others is not None
+        return since - self._before.take(since), others.index.before(moments.segment, moments.at)
 
     def _better(
-        self, best: npt.NDArray[Any], low: Ints, high: Ints, at: Ints, keys: npt.NDArray[Any], pick: np.ufunc, none: Any
-    ) -> Any:
-        """`best`, or what is better among the others that count."""
+        self,
+        best: Sequence[npt.NDArray[Any]],
+        low: Ints,
+        high: Ints,
+        at: Ints,
+        keys: Sequence[npt.NDArray[Any]],
+        pick: np.ufunc,
+        none: Any,
+    ) -> None:
+        """Put what is better among the others that count into each `best`, by its own keys."""
         others = self._others
         assert others is not None
         for rows, starts, row, place in _expanded(low, high):
             moment = at[row]
-            counts = (others.visible[place] <= moment) & (moment < others.until[place])
-            best[rows] = pick(best[rows], pick.reduceat(np.where(counts, keys[place], none), starts))
-        return best
+            counts = others.visible[place] <= moment
+            if others.until is not None:
+                counts &= moment < others.until[place]
+            for one, key in zip(best, keys, strict=True):
+                one[rows] = pick(one[rows], pick.reduceat(np.where(counts, key[place], none), starts))
 
 
-def _regular(segment: Ints, visible: Ints, until: Ints, segments: int) -> Bools:
+def _regular(segment: Ints, visible: Ints, until: Ints | None, segments: int) -> Bools:
     """Events that nothing replaces and that become visible no later than every later one of their entity."""
-    lasting = until == NEVER
+    lasting = None if until is None else until == NEVER
     if segments == 1:
-        soonest = np.where(lasting, visible, NEVER)[::-1]
-        return np.asarray(lasting & (visible <= np.minimum.accumulate(soonest)[::-1]))
+        soonest = (visible if lasting is None else np.where(lasting, visible, NEVER))[::-1]
+        regular = visible <= np.minimum.accumulate(soonest)[::-1]
+        return np.asarray(regular if lasting is None else regular & lasting)
     # Entities are told apart in one integer: later entities never make an event late.
     rank = visible - visible.min(initial=NEVER)
     span = int(rank.max(initial=0)) + 2
     if span * segments >= 2**62:
         rank, span = np.unique(visible, return_inverse=True)[1], len(visible) + 1
-    code = segment * span + np.where(lasting, rank, span - 1)
-    return np.asarray(lasting & (code <= np.minimum.accumulate(code[::-1])[::-1]))
+    code = segment * span + (rank if lasting is None else np.where(lasting, rank, span - 1))
+    regular = code <= np.minimum.accumulate(code[::-1])[::-1]
+    return np.asarray(regular if lasting is None else regular & lasting)
 
 
 def _counts(flags: Bools) -> Ints:
@@ -168,48 +187,82 @@ def _expanded(low: Ints, high: Ints) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
         begin = end
 
 
-class Ranges:
-    """The smallest value of any range of places, in a few look-ups.
+class Spans:
+    """Ranges low..high-1 of so many places, and where their smallest values are looked up, whatever the values.
 
     A range of up to 32 places is covered by two of 1, 2, 4, 8 or 16 places (`fine`); a longer one by its first 16, its
     last 16, and the whole blocks of 16 between, of which two of some power of two cover all (`coarse`).
     """
 
-    def __init__(self, values: Floats) -> None:
-        self._values = values
+    def __init__(self, low: Ints, high: Ints, places: int) -> None:
+        self.low, self.high, self._places = low, high, places
 
     @cached_property
-    def _fine(self) -> Floats:
-        return _powers(self._values, _BLOCK.bit_length())
+    def fine(self) -> tuple[Ints, Ints]:
+        """In a table of levels, by its place in all of them, the two entries that cover each range or its ends."""
+        length, begins = self.high - self.low, _LEVEL * self._places
+        first = begins.take(length, mode="clip") + self.low
+        return first, (begins - (1 << _LEVEL)).take(length, mode="clip") + self.high
+
+    @cached_property
+    def levels(self) -> int:
+        """How many levels of the table are looked at."""
+        return 1 + int(_LEVEL.take((self.high - self.low).max(initial=0), mode="clip"))
+
+    @cached_property
+    def empty(self) -> Bools:
+        return self.high <= self.low
+
+    @cached_property
+    def long(self) -> Ints:
+        """The ranges whose ends do not cover them."""
+        return np.flatnonzero(self.high - self.low > 2 * _BLOCK)
+
+    @cached_property
+    def coarse(self) -> tuple[Ints, Ints]:
+        """The same of the blocks in the long ranges."""
+        first, last = (self.low[self.long] + _BLOCK - 1) // _BLOCK, self.high[self.long] // _BLOCK
+        level = _log2(last - first)
+        begins = level * -(-self._places // _BLOCK)
+        return begins + first, begins + last - (np.int64(1) << level)
+
+
+class Ranges:
+    """The smallest value of any range of places, in a few look-ups; see `Spans`."""
+
+    def __init__(self, values: Floats) -> None:
+        self._values = values
+        self._fine = values[None]
+
+    def _levels(self, number: int) -> Floats:
+        """The first levels of the table, and whatever was made of it before."""
+        if number > len(self._fine):
+            self._fine = _powers(self._values, number)
+        return self._fine
 
     @cached_property
     def _coarse(self) -> Floats:
-        blocks = self._fine[-1, ::_BLOCK]
+        blocks = self._levels(_BLOCK.bit_length())[-1, ::_BLOCK]
         return _powers(blocks, max(len(blocks).bit_length(), 1))
 
-    def smallest(self, low: Ints, high: Ints) -> Floats:
-        """The smallest value at low..high-1, infinity where that is empty."""
-        if len(low) == 1:
-            return np.array([self._values[low[0] : high[0]].min(initial=np.inf)])
+    def smallest(self, spans: Spans) -> Floats:
+        """The smallest value of each range, infinity where that is empty."""
+        if len(spans.low) == 1:
+            return np.array([self._values[spans.low[0] : spans.high[0]].min(initial=np.inf)])
         if not len(self._values):
-            return np.full(len(low), np.inf)
-        length = high - low
-        out = self._two(self._fine, low, high, np.minimum(_log2(np.maximum(length, 1)), _BLOCK.bit_length() - 1))
-        out[length <= 0] = np.inf
-        long = np.flatnonzero(length > 2 * _BLOCK)
-        if len(long):
-            first, last = (low[long] + _BLOCK - 1) // _BLOCK, high[long] // _BLOCK
-            out[long] = np.minimum(out[long], self._two(self._coarse, first, last, _log2(last - first)))
+            return np.full(len(spans.low), np.inf)
+        out = _smaller(self._levels(spans.levels), spans.fine)
+        out[spans.empty] = np.inf
+        if len(spans.long):
+            out[spans.long] = np.minimum(out[spans.long], _smaller(self._coarse, spans.coarse))
         return out
 
-    @staticmethod
-    def _two(table: Floats, low: Ints, high: Ints, level: Ints) -> Floats:
-        """The smaller of the two entries of a level that begin with a range and end with it."""
-        flat, wide = table.ravel(), table.shape[1]
-        row = level * wide
-        begins = flat.take(row + low, mode="clip")
-        found: Floats = np.minimum(begins, flat.take(row + high - (np.int64(1) << level), mode="clip"))
-        return found
+
+def _smaller(table: Floats, places: tuple[Ints, Ints]) -> Floats:
+    """The smaller of the two entries that cover each range; anything where it is empty."""
+    flat = table.ravel()
+    found: Floats = flat.take(places[0], mode="clip")
+    return np.minimum(found, flat.take(places[1], mode="clip"), out=found)
 
 
 def _powers(values: Floats, levels: int) -> Floats:

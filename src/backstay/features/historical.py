@@ -218,8 +218,8 @@ def _in_parts(view: _Asked, out: Computed) -> None:
     parts = 1 if memory is None or not keys else max(-(-bound // memory), 1)
     until = _until(source, events, view.as_of) if source.event_id is not None else None
     if parts == 1:
-        table = events.read(source.name, columns=columns, known_until=view.as_of)
-        compute_view(plan, view.rows, view.at, _with_until(table, until), out)
+        read = partial(events.read, source.name, columns=columns, known_until=view.as_of)
+        compute_view(plan, view.rows, view.at, _with_until(read(), until), out)  # held nowhere else: let go of early
         return
     place = _part(view.rows, keys, parts)
     coded: dict[int, list[tuple[Ints, pl.Series]]] = {place: [] for place, _ in plan.coded}

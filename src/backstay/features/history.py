@@ -16,15 +16,14 @@ the same bits, because sums are exact (`exact`) and everything else picks a valu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
 
 from backstay.features.distinct import Distinct
-from backstay.features.exact import Floats, Ints
-from backstay.features.extremes import NEVER, Extremes, Ranges, Within
-from backstay.features.index import Index, Order, by_segment, order
+from backstay.features.exact import Floats, Ints, taken
+from backstay.features.extremes import NEVER, Extremes, Values
+from backstay.features.index import Order, by_segment
 from backstay.features.moments import Moments
 from backstay.features.question import Answer, Pick, Question, Window
 from backstay.features.totals import Numbers, Totals
@@ -36,6 +35,7 @@ class History:
     """The events of one or more entities (*segments*), asked one question.
 
     segment:  the entity of each event, 0..segments-1.
+    sequence: None: the events stand in its order.
     values:   shape (events, columns); NaN means null.
     until:    when a correction of the event becomes visible; NEVER if there is none; None: there are no corrections.
     visible:  when each event becomes visible, in canonical order
@@ -47,25 +47,27 @@ class History:
         segment: Ints,
         event_time: Ints,
         known_time: Ints,
-        sequence: Ints,
+        sequence: Ints | None,
         values: Floats,
         segments: int,
         until: Ints | None = None,
     ) -> None:
         visible = np.maximum(event_time + 1, known_time)
-        places = _canonical(segment, event_time, known_time, sequence, segments)
+        by_time = Order.by(segment, event_time, segments)
+        places = _canonical(by_time, known_time, sequence)
         if places is not None:
-            segment, event_time, visible = segment[places], event_time[places], visible[places]
-            until = None if until is None else until[places]
+            segment, event_time, visible = segment.take(places), event_time.take(places), visible.take(places)
+            until = None if until is None else until.take(places)
         self._given, self._places = values, places
         self._question, self._segments = question, segments
         self._segment, self._event_time, self.visible = segment, event_time, visible
         self._until = None if until is None or not len(until) or until.min() == NEVER else until
         self._lateness = int((visible - event_time).max()) if len(segment) else 0
+        self._happened = Order(by_time.index, None)
         self._by_visible = Order.by(segment, visible, segments)
         self._totals: dict[Window, Totals] = {}
         self._distinct: dict[Pick, Distinct] = {}
-        self._ranges: dict[tuple[float, int], tuple[Floats, Ranges]] = {}
+        self._extreme: dict[tuple[float, int], Values] = {}
 
     def ask(self, segment: Ints, at: Ints) -> Answer:
         """The last visible event, totals and picks of each (segment, T)."""
@@ -80,9 +82,7 @@ class History:
         moments = Moments(segment, at, self._by_visible.index, self._happened.index)
         newest = self._newest(moments)
         seen = newest >= 0
-        out = Answer.nothing(len(at), asked)
-        out.seen = seen
-        out.event_time = np.where(seen, self._event_time[newest], -1)
+        out = Answer.last_seen(seen, np.where(seen, self._event_time.take(newest, mode="wrap"), -1), asked)
         if asked.latest:
             out.last = self._given[newest if self._places is None else self._places[newest]]
             out.last[~seen] = np.nan
@@ -92,24 +92,28 @@ class History:
             summed = len(asked.summed)
             out.count, out.valid = totals[:, :, 0], totals[:, :, 1 : 1 + summed]
             out.sums = asked.sums(totals, self.numbers.parts)
-        within: dict[int, Within] = {}
         for place, pick in enumerate(asked.picks):
-            if pick.kind in ("min", "max") and pick.window not in within:
-                within[pick.window] = self._extremes.within(moments, moments.since(asked.windows[pick.window]))
-            out.picked[:, place] = self._picked(pick, moments, totals, within)
+            if pick.kind not in ("min", "max"):
+                out.picked[:, place] = self._picked(pick, moments, totals)
+        for window, picks in asked.extremes.items():
+            columns = [self._signed(asked.picks[place]) for place in picks]
+            found = self._extremes.smallest(moments, moments.since(window), columns)
+            for place, smallest in zip(picks, found, strict=True):
+                smallest[np.isinf(smallest)] = np.nan
+                out.picked[:, place] = _sign(asked.picks[place]) * smallest + 0.0
         return out
 
     @cached_property
     def _values(self) -> Floats:
         """The values in canonical order."""
-        return self._given if self._places is None else self._given[self._places]
+        return self._given if self._places is None else taken(self._given.T, self._places).T
 
     def _newest(self, moments: Moments) -> Ints:
         """The place of the last event that counts; -1 where none does."""
         if self._until is not None:
             return self._extremes.last(moments, moments.starts)
         last = moments.entered - 1
-        ranks = last if self._by_visible.places is None else self._newest_ranks[last]
+        ranks = last if self._by_visible.places is None else self._newest_ranks.take(last, mode="wrap")
         return np.where(last >= moments.starts, ranks, -1)
 
     @cached_property
@@ -124,7 +128,8 @@ class History:
         if all(map(self._whole, windows)):
             left = np.stack([moments.since(window) for window in windows], axis=1)
             return self._shared_totals.between(moments.entered, left)
-        return np.stack([self._totals_of(window, moments) for window in windows], axis=1)
+        each = [self._totals_of(window, moments) for window in windows]
+        return each[0][:, None] if len(each) == 1 else np.stack([one.T for one in each], axis=1).T
 
     def _totals_of(self, window: Window, moments: Moments) -> Ints:
         if self._whole(window):
@@ -147,21 +152,17 @@ class History:
         leaves = self._leaves(window)
         counts = self.visible <= leaves
         if self._until is None:  # orders are those of all events; those that never count add nothing
-            return Totals(self._by_visible, self._happened, self.numbers.matrix * counts[:, None])
+            return Totals(self._by_visible, self._happened, self.numbers.rows, counts)
         some = self._segment[counts]
         return Totals(
             Order.by(some, self.visible[counts], self._segments),
             Order.by(some, leaves[counts], self._segments),
-            self.numbers.matrix[counts],
+            self.numbers.rows[:, counts],
         )
 
     @cached_property
-    def _happened(self) -> Order:
-        return Order(Index(self._segment, self._event_time, self._segments), None)
-
-    @cached_property
     def _shared_totals(self) -> Totals:
-        return Totals(self._by_visible, self._happened, self.numbers.matrix)
+        return Totals(self._by_visible, self._happened, self.numbers.rows)
 
     def _leaves(self, window: Window) -> Ints:
         """The last T at which each event counts in the window."""
@@ -177,10 +178,11 @@ class History:
 
     @cached_property
     def _extremes(self) -> Extremes:
-        until = self._until if self._until is not None else np.full(len(self._segment), NEVER)
-        return Extremes(self._segment, self._by_visible, self.visible, until, self._segments)
+        return Extremes(
+            self._segment, self._by_visible, self._happened.index, self.visible, self._until, self._segments
+        )
 
-    def _picked(self, pick: Pick, moments: Moments, totals: Ints, within: Mapping[int, Within]) -> Floats:
+    def _picked(self, pick: Pick, moments: Moments, totals: Ints) -> Floats:
         window = self._question.windows[pick.window]
         if pick.kind == "std":
             return self._question.deviation(pick, totals, self.numbers.parts)
@@ -190,30 +192,31 @@ class History:
                     self._segment, self.visible, self._leaves(window), self._values[:, pick.column], self._segments
                 )
             return self._distinct[pick].count(moments.segment, moments.at)
-        if pick.kind in ("first", "last"):
-            find = self._extremes.first if pick.kind == "first" else self._extremes.last
-            place = find(moments, moments.since(window))
-            return np.where(place >= 0, self._values[place, pick.column], np.nan)
-        sign = -1.0 if pick.kind == "max" else 1.0
-        values, table = self._ranges_of(sign, pick.column)
-        found = self._extremes.smallest(within[pick.window], values, table)
-        return np.where(np.isinf(found), np.nan, sign * found + 0.0)
+        find = self._extremes.first if pick.kind == "first" else self._extremes.last
+        place = find(moments, moments.since(window))
+        return np.where(place >= 0, self._values[place, pick.column], np.nan)
 
-    def _ranges_of(self, sign: float, column: int) -> tuple[Floats, Ranges]:
-        if (sign, column) not in self._ranges:
-            values = self._values[:, column]
-            signed = np.where(np.isnan(values), np.inf, sign * values)
-            self._ranges[sign, column] = signed, self._extremes.table(signed)
-        return self._ranges[sign, column]
+    def _signed(self, pick: Pick) -> Values:
+        """The values whose smallest is the extreme or its negative."""
+        key = (_sign(pick), pick.column)
+        if key not in self._extreme:
+            values = self._values[:, pick.column]
+            self._extreme[key] = self._extremes.values(np.where(np.isnan(values), np.inf, key[0] * values))
+        return self._extreme[key]
 
 
-def _canonical(segment: Ints, event_time: Ints, known_time: Ints, sequence: Ints, segments: int) -> Ints | None:
+def _sign(pick: Pick) -> float:
+    return -1.0 if pick.kind == "max" else 1.0
+
+
+def _canonical(by_time: Order, known_time: Ints, sequence: Ints | None) -> Ints | None:
     """The order (segment, event_time, known_time, sequence), or None where the rows stand in it (almost always)."""
-    if len(event_time) < 2:
-        return None
-    step = event_time[1:] - event_time[:-1]
-    if step.min() > 0:
-        return order(segment, event_time, segments)
-    places = np.lexsort((sequence, known_time, event_time))
-    by_segment = order(segment[places], np.zeros(len(places), np.int64), segments)
-    return places if by_segment is None else places[by_segment]
+    tied, group = by_time.index.ties()
+    if not len(tied):
+        return by_time.places
+    places = np.arange(len(known_time)) if by_time.places is None else by_time.places
+    some = places[tied]
+    times = (known_time[some], group)
+    again = np.lexsort(times if sequence is None else (sequence[some], *times))
+    places[tied] = some[again]
+    return places

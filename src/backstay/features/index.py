@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ _LIMIT = 2**62
 
 
 class Index:
-    """Times sorted by (segment, time). A segment is the number of an entity.
+    """Times in the order (segment, time): given in it, or brought into it by `sort`. A segment is the number of an
+    entity.
 
     Entity and time are put into one integer, so one binary search serves all entities; where time and the number of
     entities together need more than 62 bits, the ranks of the distinct times stand for the times.
@@ -35,6 +37,28 @@ class Index:
                 self._span = len(self._distinct) + 1
             self._codes = segment * self._span + offset
 
+    def sort(self) -> Ints | None:
+        """Bring the times into order. Where each stood, ties as they came; None where all stood in order already."""
+        if (self._codes[1:] >= self._codes[:-1]).all():
+            return None
+        places = self._codes.argsort(kind="stable")  # fast, because most stand in order
+        self._codes = self._codes.take(places)
+        return places
+
+    def ties(self) -> tuple[Ints, Ints]:
+        """The entries that are not alone at their (segment, time), and numbers that rise with it."""
+        same = self._codes[1:] == self._codes[:-1]
+        if not same.any():
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        return tied, self._codes[tied]
+
+    def some(self, places: Ints) -> Index:
+        """Some of the entries, in their order."""
+        out = copy(self)
+        out._codes, out._starts = self._codes[places], None
+        return out
+
     def before(self, segment: Ints, at: Ints) -> Ints:
         """How many entries come before (segment, at): those of earlier segments, and the times < at of this one.
 
@@ -44,7 +68,10 @@ class Index:
             return self._codes.searchsorted(at)
         if self._distinct is not None:
             return self._codes.searchsorted(segment * self._span + self._distinct.searchsorted(at))
-        return self._codes.searchsorted(segment * self._span + np.clip(at - self._base, 0, self._span - 1))
+        code = at - self._base
+        np.clip(code, 0, self._span - 1, out=code)
+        code += segment * self._span
+        return self._codes.searchsorted(code)
 
     def starts(self, segment: Ints) -> Ints:
         """How many entries earlier segments have."""
@@ -52,7 +79,7 @@ class Index:
             return np.zeros(len(segment), np.int64)
         if self._starts is None:
             self._starts = self._codes.searchsorted(np.arange(self._segments) * self._span)
-        return self._starts[segment]
+        return self._starts.take(segment)
 
 
 @dataclass(slots=True)
@@ -65,23 +92,8 @@ class Order:
 
     @classmethod
     def by(cls, segment: Ints, times: Ints, segments: int) -> Order:
-        places = order(segment, times, segments)
-        if places is None:
-            return cls(Index(segment, times, segments), None)
-        return cls(Index(segment[places], times[places], segments), places)
-
-
-def order(segment: Ints, times: Ints, segments: int) -> Ints | None:
-    """The stable order by (segment, time), or None where the rows stand in it already."""
-    later = times[1:] >= times[:-1]
-    if segments == 1:
-        return None if later.all() else times.argsort(kind="stable")
-    if (later & (segment[1:] == segment[:-1]) | (segment[1:] > segment[:-1])).all():
-        return None
-    if later.all():
-        return by_segment(segment, segments)
-    by_time = times.argsort(kind="stable")
-    return by_time[by_segment(segment[by_time], segments)]
+        index = Index(segment, times, segments)
+        return cls(index, index.sort())
 
 
 def by_segment(segment: Ints, segments: int) -> Ints:

@@ -23,11 +23,6 @@ class Moments:
         return self._by_visible.before(self.segment, self.at + 1)
 
     @cached_property
-    def happened(self) -> Ints:
-        """How many events come before those that have not happened before T, in canonical order."""
-        return self._by_time.before(self.segment, self.at)
-
-    @cached_property
     def starts(self) -> Ints:
         """How many events earlier segments have."""
         return self._by_time.starts(self.segment)

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from backstay.core.errors import InputError, NotFoundError
-from backstay.definitions import EventSource, FeatureSet
+from backstay.definitions import EventSource, FeatureSet, View
 from backstay.features.cells import FEW, coded, micros, spelled, superseded, value_columns, view_columns, view_values
-from backstay.features.exact import Ints
+from backstay.features.exact import Bools, Ints
 from backstay.features.inorder import latest_in_order
 from backstay.features.needed import needed
-from backstay.features.parts import Told, compute_parts
+from backstay.features.parts import Grouped, Told, compute_parts
 from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
 from backstay.storage.schema import INSTANT
@@ -152,49 +154,63 @@ def compute_view(
         return out
     if (in_order := latest_in_order(plan, asked, at, events, lambda low, high: events[low:high], out)) is not None:
         return in_order
+    if not events.get_column("sequence").is_sorted():
+        events = events.sort("sequence")
     segment, row_segment, segments = _segments(events, asked, keys)
-    kept = None if "_until" in events.columns else needed(plan, segment, segments, events, at)
-    if kept is not None:
-        read = list(dict.fromkeys([*TIMES, *value_columns(plan.view)]))
-        events, segment = events.select(read)[kept], segment[kept]
-    values, texts = view_values(plan.view, events)
-    words = {}
-    for column, text in texts.items():
-        values[:, column], words[column] = coded(text)
-    columns = [
-        micros(events, "event_time"), micros(events, "known_time"), events.get_column("sequence").to_numpy(), values,
-        *([events.get_column("_until").to_numpy()] if plan.view.source.event_id is not None else []),
-    ]  # fmt: skip
-    compute_parts(plan, Told(segment, segments, columns), row_segment, at, out)
+    rows, corrections = Grouped(row_segment, segments + 1), ["_until"] if "_until" in events.columns else []
+    events = events.select(*dict.fromkeys([*TIMES[:2], *value_columns(plan.view), *corrections]))
+    kept = None
+    if not corrections:
+        kept = rows.beside(partial(needed, plan, segment, segments, events, at), len(at))
+    grouped = Grouped(segment if kept is None else segment[kept], segments)
+    columns, words = grouped.beside(partial(_columns, plan.view, events, kept), len(at))
+    compute_parts(plan, Told(grouped, columns), rows, at, out)
     for place, column in plan.coded:
         out.coded[place] = spelled(out.values[:, place], words[column])
     return out
 
 
+def _columns(
+    view: View, events: pl.DataFrame, kept: Bools | None
+) -> tuple[list[npt.NDArray[Any]], dict[int, pl.Series]]:
+    """What `History` takes of the events that are kept, and by column the words that its codes stand for."""
+    if kept is not None:
+        events = events.filter(kept).rechunk()
+    values, texts = view_values(view, events)
+    words = {}
+    for column, text in texts.items():
+        values[:, column], words[column] = coded(text)
+    until = [events.get_column("_until").to_numpy()] if view.source.event_id is not None else []
+    return [micros(events, "event_time"), micros(events, "known_time"), values, *until], words
+
+
 def _segments(events: pl.DataFrame, asked: pl.DataFrame, keys: list[str]) -> tuple[Ints, Ints, int]:
-    """The number of each event's entity, and of each row's (-1 for one that has no events), and how many there are.
+    """The number of each event's entity, and of each row's from 1 (0: it has no events), and how many there are.
 
     A null key is no entity. Without keys everything is one entity.
     """
     if not keys:
-        return np.zeros(events.height, np.int64), np.zeros(asked.height, np.int64), 1
+        return np.zeros(events.height, np.int64), np.ones(asked.height, np.int64), 1
     if len(keys) == 1 and (numbered := _numbered(events.get_column(keys[0]), asked.get_column(keys[0]))) is not None:
         return numbered
     if max(events.height, asked.height) <= FEW and all(events.schema[key] in (pl.String, pl.Int64) for key in keys):
         return _numbered_one_by_one(events.select(keys), asked.select(keys))
     entities = events.select(keys).unique().with_row_index("_segment")
-    found = []
-    for frame in (events, asked):
-        joined = frame.select(keys).join(entities, on=keys, how="left", maintain_order="left")
-        found.append(joined.get_column("_segment").cast(pl.Int64).fill_null(-1).to_numpy())
-    return found[0], found[1], entities.height
+    own, wanted = (
+        frame.select(keys)
+        .join(entities, on=keys, how="left", maintain_order="left")
+        .get_column("_segment")
+        .cast(pl.Int64)
+        for frame in (events, asked)
+    )
+    return own.to_numpy(), (wanted + 1).fill_null(0).to_numpy(), entities.height
 
 
 def _numbered_one_by_one(events: pl.DataFrame, asked: pl.DataFrame) -> tuple[Ints, Ints, int]:
     """As `_segments`, of few. An asked row with a null in its key finds no entity: none of the events has one."""
     known: dict[tuple[object, ...], int] = {}
     found = [known.setdefault(row, len(known)) for row in events.rows()]
-    wanted = [known.get(row, -1) for row in asked.rows()]
+    wanted = [known.get(row, -1) + 1 for row in asked.rows()]
     return np.array(found, np.int64), np.array(wanted, np.int64), len(known)
 
 
@@ -207,6 +223,18 @@ def _numbered(events: pl.Series, asked: pl.Series) -> tuple[Ints, Ints, int] | N
     assert isinstance(high, int)
     if high - low >= 2 * len(events):
         return None
-    there = asked.is_between(low, high).fill_null(False)
-    wanted = asked.fill_null(low).clip(low, high) - low
-    return events.to_numpy() - low, np.where(there.to_numpy(), wanted.to_numpy(), -1), high - low + 1
+    rows = _less(asked.fill_null(low), low)  # what is far out comes round, and is out of bounds all the same
+    rows += 1
+    rows[(rows < 1) | (rows > high - low + 1)] = 0
+    if asked.null_count():
+        rows[asked.is_null().to_numpy()] = 0
+    return _less(events, low), rows, high - low + 1
+
+
+def _less(column: pl.Series, low: int) -> Ints:
+    """The column less a number, without a copy of the column on the way."""
+    out, begin = np.empty(len(column), np.int64), 0
+    for chunk in column.get_chunks():
+        np.subtract(chunk.to_numpy(), low, out=out[begin : begin + len(chunk)])
+        begin += len(chunk)
+    return out

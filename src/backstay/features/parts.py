@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from backstay.features.exact import Ints
+from backstay.features.exact import Ints, taken
 from backstay.features.history import History
 from backstay.features.index import by_segment
 from backstay.features.views import Computed, ViewPlan
@@ -26,54 +26,88 @@ _MANY = 100_000
 _PART = 1 << 15
 """Events of a part, roughly: an entity is never divided."""
 _MOST = 256
-_ROWS = 1 << 14
+_ROWS = 1 << 15
 """Asked rows that are answered together: what is made on the way to their features stays in the caches, and in memory
 that is used again and again."""
 
 
-@dataclass(slots=True)
-class Told:
-    """Events of many entities: the entity's number of each, how many there are, and the other columns `History`
-    takes."""
+@dataclass
+class Grouped:
+    """Rows of many entities: the entity's number of each, and how many entities there are."""
 
     segment: Ints
     segments: int
+
+    @cached_property
+    def places(self) -> Ints:
+        """The places of the rows, entity by entity, otherwise in their order."""
+        return by_segment(self.segment, self.segments)
+
+    @cached_property
+    def before(self) -> Ints:
+        """How many rows there are before each entity's, and in all."""
+        before = np.zeros(self.segments + 1, np.int64)
+        np.cumsum(np.bincount(self.segment, minlength=self.segments), out=before[1:])
+        return before
+
+    def of(self, begin: int, end: int) -> tuple[Ints, Ints]:
+        """The places of the entities begin..end-1, entity by entity, and the entity of each, counted from `begin`."""
+        places = self.places[self.before[begin] : self.before[end]]
+        steps = np.bincount(self.before[begin + 1 : end] - self.before[begin], minlength=len(places))[: len(places)]
+        return places, np.cumsum(steps)
+
+    def beside(self, work: Callable[[], Result], asked: int) -> Result:
+        """What `work` returns. Meanwhile these are grouped, if so many asked rows will want it."""
+        if asked < _MANY:
+            return work()
+        with ThreadPoolExecutor(1) as pool:
+            grouping = pool.submit(lambda: (self.places, self.before))
+            done = work()
+            grouping.result()
+        return done
+
+
+@dataclass(slots=True)
+class Told:
+    """Events of many entities, in the order of their sequence, and the other columns `History` takes."""
+
+    events: Grouped
     columns: list[npt.NDArray[Any]]
 
+    def some(self, begin: int, end: int) -> Told:
+        """The events of the entities begin..end-1, counted from `begin`."""
+        places, segment = self.events.of(begin, end)
+        columns = [one.take(places) if one.ndim == 1 else taken(one.T, places).T for one in self.columns]
+        return Told(Grouped(segment, end - begin), columns)
+
     def history(self, plan: ViewPlan) -> History:
-        event_time, known_time, sequence, values, *until = self.columns
-        return History(plan.question, self.segment, event_time, known_time, sequence, values, self.segments, *until)
+        event_time, known_time, values, *until = self.columns
+        segment, segments = self.events.segment, self.events.segments
+        return History(plan.question, segment, event_time, known_time, None, values, segments, *until)
 
 
-def compute_parts(plan: ViewPlan, told: Told, segment: Ints, at: Ints, out: Computed) -> None:
-    """Fill in a view's features for rows of (segment, T); a segment of -1 is an entity that was never seen."""
-    parts = min(-(-len(told.segment) // _PART), told.segments, _MOST)
+def compute_parts(plan: ViewPlan, told: Told, rows: Grouped, at: Ints, out: Computed) -> None:
+    """Fill in a view's features for rows at their T. Their entities count from 1; 0 is one that was never seen."""
+    events, segment = told.events, rows.segment
+    parts = min(-(-len(events.segment) // _PART), events.segments, _MOST)
     if parts < 2 or len(at) < _MANY:
         history = told.history(plan)
         for some in _blocks(len(at)):
-            out.put(some, plan.compute(plan.ask(history, segment[some], at[some]), at[some]))
+            out.put(some, plan.compute(plan.ask(history, segment[some] - 1, at[some]), at[some]))
         return
-    ends = np.cumsum(np.bincount(told.segment, minlength=told.segments))
-    part_of = ((ends - 1) * parts // len(told.segment)).astype(np.uint8)
-    first = part_of.searchsorted(np.arange(parts + 1))
-    events = _divided(part_of[told.segment], parts)
-    rows = _divided(np.where(segment < 0, np.uint8(0), part_of[segment]), parts)
+    # Entity by entity, neighbouring rows find neighbouring events: several times faster than in any order.
+    last = np.maximum(events.before[1:] - 1, 0)  # the last event of each entity, or of those before it
+    first = (last * parts // len(events.segment)).searchsorted(np.arange(parts + 1))
 
     def work(part: int) -> None:
-        some, asked = events[part], rows[part]
-        if not len(asked):
-            return
-        # Entity by entity, neighbouring rows find neighbouring events: several times faster than in any order.
-        asked = asked[by_segment(segment[asked] - int(first[part]) + 1, told.segments)]
         begin, end = int(first[part]), int(first[part + 1])
-        numbers = told.segment[some] - begin
-        columns = [column.take(some, axis=0) for column in told.columns]
-        history = Told(numbers, end - begin, columns).history(plan) if len(some) else None
-        for block in _blocks(len(asked)):
-            places = asked[block]
-            wanted, moments = segment[places], at[places]
-            answer = plan.ask(history, np.where(wanted < 0, -1, wanted - begin), moments)
-            out.put(places, plan.compute(answer, moments))
+        history = told.some(begin, end).history(plan) if begin < end else None
+        places, wanted = rows.of(begin + 1 if part else 0, end + 1)
+        if not part:
+            wanted -= 1  # who was never seen is in the first part
+        for some in _blocks(len(places)):
+            moments = at.take(places[some])
+            out.put(places[some], plan.compute(plan.ask(history, wanted[some], moments), moments))
 
     in_threads([partial(work, part) for part in range(parts)])
 
@@ -81,12 +115,6 @@ def compute_parts(plan: ViewPlan, told: Told, segment: Ints, at: Ints, out: Comp
 def _blocks(rows: int) -> Iterator[slice]:
     for begin in range(0, rows, _ROWS):
         yield slice(begin, begin + _ROWS)
-
-
-def _divided(part: npt.NDArray[np.uint8], parts: int) -> list[Ints]:
-    """The places of each part, in order."""
-    places = part.argsort(kind="stable")
-    return np.split(places, np.bincount(part, minlength=parts)[: parts - 1].cumsum())
 
 
 def in_threads(work: Sequence[Callable[[], Result]]) -> list[Result]:

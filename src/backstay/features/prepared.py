@@ -126,20 +126,20 @@ class Prepared:
     def _prefix(self) -> Any:
         """Prefix sums of the history's numbers, read one at a time as Python's own; of one entity they never wrap."""
         if self._sums is None:
-            self._sums = prefix_sums(self.history.numbers.matrix).data
+            self._sums = prefix_sums(self.history.numbers.rows).data
         return self._sums
 
     def _valid(self, place: int, left: int, entered: int) -> int:
         prefix = self._prefix
-        number: int = prefix[entered, 1 + place] - prefix[left, 1 + place]
+        number: int = prefix[1 + place, entered] - prefix[1 + place, left]
         return number
 
     def _exact(self, part: Part, left: int, entered: int) -> int:
         """The exact sum of a column, times a power of two."""
         prefix, last = self._prefix, part.end - 1
-        total: int = prefix[entered, last] - prefix[left, last]
+        total: int = prefix[last, entered] - prefix[last, left]
         for limb in range(last - 1, part.begin - 1, -1):
-            total = (total << part.bits) + prefix[entered, limb] - prefix[left, limb]
+            total = (total << part.bits) + prefix[limb, entered] - prefix[limb, left]
         return total
 
 

@@ -56,13 +56,19 @@ class Question:
 
     def __init__(self, features: list[Feature], columns: int) -> None:
         windowed = [(Window(one.window, one.hop), one) for one in features if one.window is not None]
-        self.columns = columns
         self.windows = list(dict.fromkeys(window for window, _ in windowed))
         self.summed = sorted({one.column for _, one in windowed if one.kind in ("sum", "mean", "share")})
         picks = (Pick(one.kind, self.windows.index(window), one.column) for window, one in windowed)
         self.picks = list(dict.fromkeys(pick for pick in picks if pick.kind in PICKS))
+        self.extremes: dict[Window, list[int]] = {}
+        """by window the places of its smallest and largest among the picks: found together"""
+        for place, pick in enumerate(self.picks):
+            if pick.kind in ("min", "max"):
+                self.extremes.setdefault(self.windows[pick.window], []).append(place)
         self.spread = sorted({one.column for _, one in windowed if one.kind == "std"})
         self.latest = any(one.kind == "latest" for one in features)
+        self.columns = columns if self.latest else 0
+        """how many values of the last event are told"""
 
     def columns_summed(self, values: Floats) -> list[Floats]:
         """What is added up, from values of shape (events, columns): of the standard deviation also the squares."""
@@ -117,6 +123,16 @@ class Answer:
             np.zeros(rows, bool), np.full(rows, -1, np.int64), np.full((rows, question.columns), np.nan),
             np.zeros((rows, windows), np.int64), np.zeros((rows, windows, summed), np.int64),
             np.zeros((rows, windows, summed)), picked,
+        )  # fmt: skip
+
+    @classmethod
+    def last_seen(cls, seen: Bools, event_time: Ints, question: Question) -> Answer:
+        """What is known without its values: room for these, to be filled."""
+        rows, windows, summed = len(seen), len(question.windows), len(question.summed)
+        return cls(
+            seen, event_time, np.empty((rows, question.columns)), np.empty((rows, windows), np.int64),
+            np.empty((rows, windows, summed), np.int64), np.empty((rows, windows, summed)),
+            np.empty((len(question.picks), rows)).T,
         )  # fmt: skip
 
     def put(self, rows: slice | Ints | Bools | list[int], part: Answer) -> None:

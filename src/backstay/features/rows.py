@@ -39,7 +39,7 @@ class Room:
 
         def array(name: str, shape: tuple[int, ...], kind: Any) -> Any:
             if scratch is None or not math.prod(shape):
-                return np.empty(shape, kind)
+                return np.zeros(shape, kind) if kind is np.uint8 else np.empty(shape, kind)  # statuses begin as OK
             return np.memmap(scratch / name, kind, "w+", shape=shape)
 
         ends = np.cumsum(widths, dtype=np.int64).tolist()
