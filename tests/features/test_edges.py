@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import polars as pl
 import pytest
 
@@ -125,4 +128,32 @@ def test_prepared_histories_are_kept_as_long_as_there_is_room(monkeypatch: pytes
     for _ in range(2):
         found = looking.lookup([Asked({"a": f"k{place}"}, {}, T) for place in range(100)]).rows
         assert [row[0] for row in found.values()] == [1] * 100
-        assert len(looking._prepared) == 12
+        assert len(looking._prepared) == len(looking._counted) < 40
+        assert sum(looking._counted.values()) == looking._kept <= 40_000
+
+
+def test_several_threads_may_ask_while_there_is_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "KEPT_BYTES", 30_000)
+    events = [(T - HOUR // 2, T - HOUR // 2, f"k{place % 100}", float(place)) for place in range(300)]
+    kinds = {"event_time": pl.Int64, "known_time": pl.Int64, "a": pl.String, "x": pl.Float64}
+    frame = pl.DataFrame(events, schema=kinds, orient="row")
+    record, state = MemoryEvents(), MemoryOnline()
+    record.append("things", frame.with_columns(pl.col("event_time", "known_time").cast(pl.Datetime("us", "UTC"))))
+    OnlineWriter(state, [FEATURES]).apply(SOURCE, record.read("things"))
+    looking = OnlineLookup(FEATURES, state)
+
+    def ask(thread: int) -> bool:
+        wanted = [
+            [Asked({"a": f"k{(thread + 7 * step + place) % 100}"}, {}, T) for place in range(5)] for step in range(300)
+        ]
+        return all(row[0] == 3 for some in wanted for row in looking.lookup(some).rows.values())
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(ask, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert sum(looking._counted.values()) == looking._kept <= 30_000
+    assert looking._counted.keys() == looking._prepared.keys()

@@ -9,10 +9,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from backstay import Derived, FeatureSet, Request
+from backstay import Count, Derived, Entity, EventSource, FeatureSet, Request, Windowed
 from backstay.features import few, short
 from backstay.features.few import FewEngine
+from backstay.features.lookup import Asked, OnlineLookup
+from backstay.features.offline import feature_rows
 from backstay.features.rows import RowEngine
+from backstay.storage.backends.memory import MemoryEvents, MemoryOnline
+from backstay.testing import features_at
 
 INPUTS = Request(x="float", n="int", flag="bool", word="string", moment="datetime")
 ROWS: list[list[Any]] = [[1.5, 2, True, "a", 5], [None] * 5, [0.1, 3, False, "b", 86_400_000_000]]
@@ -38,6 +42,20 @@ def test_few_rows_are_what_many_are(derived: list[Derived], rows: list[list[Any]
     assert found.statuses.tobytes() == many.statuses.tobytes()
     assert found.vector().tobytes() == many.vector().tobytes()
     assert found.frame().equals(many.frame(), null_equal=True)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_literals_beside_stored_features_that_no_expression_reads(number: int) -> None:
+    """They are as many as the rows, though nothing tells an expression how many these are."""
+    source = EventSource("s", schema={"k": "string", "x": "float"})
+    features = FeatureSet("bias", [Windowed(source, by=Entity("k"), over="1h", n=Count()), Derived(bias=pl.lit(1.5))])
+    told = features_at(features, 10, {source: [{"event_time": 5, "k": "a", "x": 1.0}]}, k="a")
+    assert told == {"k_n_1h": 1, "bias": 1.5}
+    state = MemoryOnline()
+    found = OnlineLookup(features, state).lookup([Asked({"k": "a"}, {}, 10)] * number).rows
+    assert found.values() == [[0, 1.5]] * number
+    asked = pl.DataFrame({"at": [10] * number, "k": ["a"] * number})
+    assert feature_rows(features, asked, MemoryEvents()).rows.values() == found.values()
 
 
 @pytest.mark.parametrize("rows", [ROWS[:1], ROWS], ids=["alone", "together"])

@@ -80,3 +80,13 @@ def test_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     # The second is the last before the window, the fourth in it; the fifth and sixth are known after every T.
     assert kept is not None
     assert np.flatnonzero(kept).tolist() == [1, 3]
+
+
+def test_rows_before_every_event_need_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training set may begin before its record does."""
+    monkeypatch.setattr(module, "_MANY", 0)
+    source, rows = SOURCES["things"], [world.event(1, START, 0, "1", "2", (1.0, *[None] * 5), None)]
+    asked = [(START - HOUR, "1", "2"), (START, "2", "2")]
+    got = feature_rows(world.SETS["things"], world.asked_frame(asked), world.store(source, rows)).rows
+    for place, (at, a, b) in enumerate(asked):
+        world.check(world.SETS["things"], got.frame(), got.statuses, place, world.expected(source, rows, at, a, b))

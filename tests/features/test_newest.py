@@ -208,3 +208,16 @@ def test_a_value_expires_at_its_own_microsecond_whichever_t_was_asked_before(ord
         (row,) = answers.rows([Asked({"a": "k"}, {}, at)])
         assert (row.statuses["a_x"], row.statuses["a_big"]) == want[at], at
         assert row.values["a_x"] == (1.0 if want[at][0] == "OK" else 0.5)
+
+
+def test_of_two_events_at_one_moment_the_one_that_became_known_later_counts() -> None:
+    source, features, state = SOURCES["things"], NUMBERS["things"], MemoryOnline()
+    nothing = [None] * 4
+    rows = [
+        world.event(1, START, HOUR, "1", None, (1.0, 1.0, *nothing), None),
+        world.event(2, START, 0, "1", None, (2.0, 2.0, *nothing), None),
+    ]
+    OnlineWriter(state, [features]).apply(source, world.store(source, rows).read("things"))
+    (row,) = Answers(features, state).rows([Asked({"a": "1"}, {}, START + 2 * HOUR)])
+    compare(source, "a", row, rows, START + 2 * HOUR, {"a": "1"}, {"x": None, "y": None}, {})
+    assert row.values["a_x"] == 1.0

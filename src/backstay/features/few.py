@@ -55,7 +55,7 @@ class FewEngine:
 
         read = {name for block in features.derivations for one in block.values() for name in one.meta.root_names()}
         kinds = {one.name: one.dtype for one in features if one.kind != "derived"}
-        framed = [name for name in kinds if name in read]
+        framed = [name for name in kinds if name in read] or list(kinds)[:1]
         self._framed = _picker([place[name] for name in framed])
         self._schema = {name: kinds[name] for name in framed}
         self._blocks = [[one.alias(name) for name, one in block.items()] for block in features.derivations]

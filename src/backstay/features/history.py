@@ -79,6 +79,8 @@ class History:
 
     def _ask(self, segment: Ints, at: Ints) -> Answer:
         asked = self._question
+        if not len(self._event_time):  # none is needed: every T is before all of them
+            return Answer.nothing(len(at), asked)
         moments = Moments(segment, at, self._by_visible.index, self._happened.index)
         newest = self._newest(moments)
         seen = newest >= 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from backstay.core.errors import BackstayError, ConflictError, InputError
@@ -22,7 +23,7 @@ from backstay.features.views import Status, ViewPlan
 from backstay.storage.ports import OnlineState
 
 KEPT_BYTES = 150_000_000
-"""Of prepared histories that are kept in memory, roughly and at the most."""
+"""Of prepared histories that are kept in memory, roughly."""
 
 
 class Unavailable(BackstayError):  # noqa: N818 - a state of the store, not a mistake
@@ -80,7 +81,10 @@ class OnlineLookup:
         ]
         self._no_heads = [b""] * len(self._marks)
         self._prepared: dict[bytes, Prepared] = {}
+        self._counted: dict[bytes, int] = {}
+        """the bytes that each takes, when that was counted last; their sum is kept"""
         self._kept = 0
+        self._room = Lock()
         self._places = [
             [place for place, one in enumerate(features) if one.view == view] for view in range(len(features.views))
         ]
@@ -174,12 +178,15 @@ class OnlineLookup:
         return watermark, found
 
     def _keep(self, key: bytes, ready: Prepared) -> Prepared:
-        """Keep a prepared history, and of the oldest ones only as many as there is room for."""
-        before = self._prepared.pop(key, None)
-        self._kept += ready.bytes - (before.bytes if before else 0)
-        self._prepared[key] = ready
-        while self._kept > KEPT_BYTES and len(self._prepared) > 1:
-            self._kept -= self._prepared.pop(next(iter(self._prepared))).bytes
+        """Keep a prepared history, newly made or grown, and of the oldest ones only as many as there is room for."""
+        with self._room:  # whoever asks in process may do so from several threads
+            self._kept += ready.bytes - self._counted.get(key, 0)
+            self._prepared.pop(key, None)  # what was made last is the last to go
+            self._prepared[key], self._counted[key] = ready, ready.bytes
+            while self._kept > KEPT_BYTES and len(self._prepared) > 1:
+                oldest = next(iter(self._prepared))
+                del self._prepared[oldest]
+                self._kept -= self._counted.pop(oldest)
         return ready
 
     def _cells(
@@ -200,6 +207,9 @@ class OnlineLookup:
                     fix="compute old rows from the events record",
                 )
         cells = plain.rows(ready, at)
+        for key, one in zip(keys, ready, strict=True):
+            if one is not None and key is not None and one.bytes != self._counted.get(key):
+                self._keep(key, one)
         for place, column in plan.coded:
             codes = [row[place] for row in cells.values]
             cells.coded[place] = _spelled(plan.view, column, codes, ready)

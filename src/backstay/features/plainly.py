@@ -19,7 +19,6 @@ from backstay.features.prepared import FEW, Prepared
 from backstay.features.question import Window
 from backstay.features.views import Computed, Status, ViewPlan
 
-_ONE = np.zeros(1, np.int64)
 _OK, _NULL, _MISSING, _EXPIRED = (int(code) for code in (Status.OK, Status.NULL, Status.MISSING, Status.EXPIRED))
 _ZERO = frozenset({"count", "sum", "distinct"})
 """kinds that are 0 of an entity that was never seen"""
@@ -109,7 +108,7 @@ class PlainView:
     def _in_full(self, history: Prepared, at: int) -> Cells:
         """What came late, or was corrected, is left to the kernel."""
         moment = np.array([at])
-        return Cells.of(self._plan.compute(history.history.ask(_ONE, moment), moment))
+        return Cells.of(self._plan.compute(history.in_full(moment), moment))
 
     def _row(self, history: Prepared, entered: int, at: int) -> list[float]:
         """The values, from the events 0..entered-1."""

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from backstay.features.cells import NEVER
-from backstay.features.exact import quotient, quotient_in_two
+from backstay.features.exact import Ints, quotient, quotient_in_two
 from backstay.features.history import History
 from backstay.features.packed import EVENT_TIME, GENERATION, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
+from backstay.features.question import Answer
 from backstay.features.spread import deviation_of
 from backstay.features.totals import Part, prefix_sums
 from backstay.features.views import ViewPlan
@@ -36,19 +37,19 @@ class Prepared:
     number:        of events
     event_time:    of each event
     columns:       the values of each column, NaN for null
-    bytes:         of memory that it takes, roughly and at the most: with all that is made when it is asked
+    bytes:         of memory that it takes, roughly; more once a question has made more of it
     """
 
     __slots__ = (
-        "_corrected", "_history", "_order", "_packed", "_plan", "_since", "_sums", "_whole", "bytes", "columns",
-        "complete_from", "event_time", "head", "number", "words",
+        "_asked_in_full", "_corrected", "_history", "_order", "_packed", "_plan", "_since", "_sums", "_whole", "bytes",
+        "columns", "complete_from", "event_time", "head", "number", "words",
     )  # fmt: skip
 
     def __init__(self, plan: ViewPlan, blob: bytes) -> None:
         packed = Packed.read(blob, plan.view)
         self.head, self.complete_from, self.words = blob[:GENERATION], packed.complete_from, packed.words
         rows, lead = packed.rows, times(plan.view)
-        self.number, self.bytes = len(rows), 3_000 + 3 * len(blob)
+        self.number, self.bytes = len(rows), 1_500 + 2 * len(blob)
         self._plan, self._packed = plan, packed
         self._corrected = lead > UNTIL and bool((rows[:, UNTIL] != NEVER).any())
         happened = rows[:, EVENT_TIME]
@@ -60,6 +61,7 @@ class Prepared:
         self._whole = [not any_null for any_null in np.asarray(np.isnan(cells[lead:].view(np.float64)).any(axis=1))]
         self._since = max(self.event_time[-1] + 1, int(cells[KNOWN_TIME].max())) if self.number else 0
         self._history: History | None = None
+        self._asked_in_full = False
         self._order: tuple[array[int], bool] | None = None
         self._sums: memoryview | None = None
 
@@ -68,7 +70,17 @@ class Prepared:
         """The same events for the kernel, which answers about any T."""
         if self._history is None:
             self._history = history_of(self._plan, self._packed)
+            self.bytes += 3_000 + 64 * self.number
         return self._history
+
+    def in_full(self, at: Ints) -> Answer:
+        """What the kernel says at each T: of what came late, or was corrected."""
+        history, question = self.history, self._plan.question
+        if not self._asked_in_full:  # tables of extremes; prefix sums in two orders, of windows apart
+            self._asked_in_full = True
+            self.bytes += 64 * self.number * len(question.picks)
+            self.bytes += 2 * (1 + len(question.windows)) * history.numbers.rows.nbytes if question.windows else 0
+        return history.ask(np.zeros(len(at), np.int64), at)
 
     def entered(self, at: int) -> int:
         """How many events are visible at T: the first ones; -1 if it's not just the first ones."""
@@ -126,7 +138,9 @@ class Prepared:
     def _prefix(self) -> Any:
         """Prefix sums of the history's numbers, read one at a time as Python's own; of one entity they never wrap."""
         if self._sums is None:
-            self._sums = prefix_sums(self.history.numbers.rows).data
+            numbers = self.history.numbers.rows
+            self._sums = prefix_sums(numbers).data
+            self.bytes += 2 * numbers.nbytes
         return self._sums
 
     def _valid(self, place: int, left: int, entered: int) -> int:

@@ -81,7 +81,9 @@ class RowEngine:
             (self._column[f.name], f.default) for f in stored if f.default is not None and f.name not in words
         ]
         read = {name for block in features.derivations for one in block.values() for name in one.meta.root_names()}
-        self._read = [feature for feature in stored if feature.name in read and feature.name not in words]
+        numbers = [feature for feature in stored if feature.name not in words]
+        # Something is always read: expressions over no column at all would not know how many rows there are.
+        self._read = [feature for feature in numbers if feature.name in read] or numbers[:1]
         self._layout = _Layout(features, self._column)
 
     def room(self, rows: int, scratch: Path | None = None) -> Room:
