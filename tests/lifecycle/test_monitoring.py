@@ -391,13 +391,18 @@ def test_a_loss_that_has_not_risen_is_in_order_only_where_its_baseline_could_sho
     assert [state(0.04), state(0.05)] == [("OK", False), ("UNDERPOWERED", True)]
 
 
-def test_a_window_is_counted_anew_where_its_version_has_become_known(days: Days) -> None:
-    """Predictions that come before their version, as from another project: at first only how many is counted."""
-    records, model = days.project.records, days.project.model("late")
+def _just_ended(days: Days) -> Window:
+    """The window of a day of 60 rows, at its very end: it is not settled yet."""
     days.serve(60)
     days.day += 1
     days.project.clock.advance(FIRST + days.day * DAY)  # type: ignore[attr-defined]
-    window = Window(FIRST + 6 * DAY, FIRST + 7 * DAY)
+    return Window(FIRST + 6 * DAY, FIRST + 7 * DAY)
+
+
+def test_a_window_is_counted_anew_where_its_version_has_become_known(days: Days) -> None:
+    """Predictions that come before their version, as from another project: at first only how many is counted."""
+    records, model = days.project.records, days.project.model("late")
+    window = _just_ended(days)
     first = Counting(records, model, POLICY)
     first._versions[records.registry.get("late", 1).digest] = None
     (bare,) = first.windows([window])[window].values()
@@ -410,10 +415,7 @@ def test_a_window_is_counted_anew_where_its_version_has_become_known(days: Days)
 
 def test_what_was_found_in_a_window_is_kept_of_the_counts_that_it_was_found_in(days: Days) -> None:
     records, model = days.project.records, days.project.model("late")
-    days.serve(60)
-    days.day += 1
-    days.project.clock.advance(FIRST + days.day * DAY)  # type: ignore[attr-defined]
-    window = Window(FIRST + 6 * DAY, FIRST + 7 * DAY)
+    window = _just_ended(days)
     tick, report = Counting(records, model, POLICY), Counting(records, model, POLICY)
     tick.windows([window])
     days.day -= 1

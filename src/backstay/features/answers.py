@@ -75,7 +75,7 @@ class Answers:
                 self._statuses(codes).copy(),
                 ages,
             )
-            for one, values, codes, ages in zip(asked, rows.values(), rows.codes, found.ages(), strict=True)
+            for one, values, codes, ages in zip(asked, rows.values(), rows.codes, found.ages(names), strict=True)
         ]
 
     def _statuses(self, codes: bytes) -> dict[str, str]:

@@ -147,10 +147,6 @@ class FewRows:
         """statuses, a row one byte a feature"""
 
     @property
-    def names(self) -> list[str]:
-        return [feature.name for feature in self._features]
-
-    @property
     def statuses(self) -> Statuses:
         """Shape (rows, features)."""
         return np.frombuffer(b"".join(self.codes), np.uint8).reshape(len(self.codes), len(self._features))

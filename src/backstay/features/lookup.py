@@ -51,9 +51,11 @@ class Found:
     degraded: str = ""
     """the policy by which they were made without the store: "last_known" or "defaults"; then no watermark is known"""
 
-    def ages(self) -> list[dict[str, int | None]]:
-        """By feature, how old a value's last event was at T, in microseconds: a row each; None where there is none."""
-        names = self.rows.names
+    def ages(self, names: Sequence[str]) -> list[dict[str, int | None]]:
+        """By feature, how old a value's last event was at T, in microseconds: a row each; None where there is none.
+
+        names: of all features, in their order
+        """
         nothing = dict.fromkeys(names)
         out: list[dict[str, int | None]] = [nothing.copy() for _ in self.at]
         for one, places in zip(self.cells, self.places, strict=True):
@@ -208,8 +210,8 @@ class OnlineLookup:
                 )
         cells = plain.rows(ready, at)
         for key, one in zip(keys, ready, strict=True):
-            if one is not None and key is not None and one.bytes != self._counted.get(key):
-                self._keep(key, one)
+            if one is not None and key is not None and one.bytes != self._counted.get(key, one.bytes):
+                self._keep(key, one)  # it has grown; one that there was no room for stays away
         for place, column in plan.coded:
             codes = [row[place] for row in cells.values]
             cells.coded[place] = _spelled(plan.view, column, codes, ready)

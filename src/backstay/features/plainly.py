@@ -122,10 +122,7 @@ class PlainView:
             for place in counts:
                 row[place] = float(entered - left)
             for asked in columns:
-                if entered - left <= FEW:
-                    _few(row, asked, history, left, entered)
-                else:
-                    _many(row, asked, history, left, entered)
+                _fill(row, asked, history, left, entered)
         return row
 
 
@@ -144,46 +141,35 @@ def _asked_of(plan: ViewPlan, window: Window) -> tuple[int, int | None, list[int
     return window.length, window.hop, counts, list(columns.values())
 
 
-def _few(row: list[float], asked: _Column, history: Prepared, left: int, entered: int) -> None:
-    """The values that a column has in a window of few events, from these as they are."""
+def _fill(row: list[float], asked: _Column, history: Prepared, left: int, entered: int) -> None:
+    """The values that a column has in a window: of few events from these as they are, of many by sums and arrays."""
     column, sums, means, least, most, distinct, *others = asked
-    some = history.values(column, left, entered)
+    few = entered - left <= FEW
+    some = history.values(column, left, entered) if few or distinct else ()
     if sums or means:
-        try:
-            total = fsum(some)
-        except OverflowError:  # on the way, or in the end
-            total, _ = history.total(column, left, entered)
+        total, valid = _added(some) if few else (nan, 0)
+        if total != total:
+            total, valid = history.total(column, left, entered)
         for place in sums:
             row[place] = total
         for place in means:
-            row[place] = total / len(some) if some else nan
-    if some:
-        for place in least:
-            row[place] = min(some) + 0.0
-        for place in most:
-            row[place] = max(some) + 0.0
+            row[place] = total / valid if valid else nan
+    for place in least:
+        row[place] = history.smallest(column, left, entered) if not few else min(some) + 0.0 if some else nan
+    for place in most:
+        row[place] = history.largest(column, left, entered) if not few else max(some) + 0.0 if some else nan
     for place in distinct:
         row[place] = float(len(set(some)))
     if any(others):
         _others(row, asked, history, left, entered)
 
 
-def _many(row: list[float], asked: _Column, history: Prepared, left: int, entered: int) -> None:
-    """The same of many events, from sums over all of the history and by arrays."""
-    column = asked.column
-    if asked.sums or asked.means:
-        total, valid = history.total(column, left, entered)
-        for place in asked.sums:
-            row[place] = total
-        for place in asked.means:
-            row[place] = total / valid if valid else nan
-    for place in asked.min:
-        row[place] = history.smallest(column, left, entered)
-    for place in asked.max:
-        row[place] = history.largest(column, left, entered)
-    for place in asked.distinct:
-        row[place] = float(len(set(history.values(column, left, entered))))
-    _others(row, asked, history, left, entered)
+def _added(some: Sequence[float]) -> tuple[float, int]:
+    """The sum, rounded once, and of how many; NaN where it overflows, on the way or in the end."""
+    try:
+        return fsum(some), len(some)
+    except OverflowError:
+        return nan, 0
 
 
 def _others(row: list[float], asked: _Column, history: Prepared, left: int, entered: int) -> None:

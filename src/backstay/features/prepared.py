@@ -58,7 +58,7 @@ class Prepared:
         cells = np.ascontiguousarray(rows.T)
         self.event_time = array("q", cells[EVENT_TIME].tobytes())
         self.columns = [array("d", column.tobytes()) for column in cells[lead:]]
-        self._whole = [not any_null for any_null in np.asarray(np.isnan(cells[lead:].view(np.float64)).any(axis=1))]
+        self._whole: list[bool] = np.logical_not(np.isnan(cells[lead:].view(np.float64)).any(axis=1)).tolist()
         self._since = max(self.event_time[-1] + 1, int(cells[KNOWN_TIME].max())) if self.number else 0
         self._history: History | None = None
         self._asked_in_full = False

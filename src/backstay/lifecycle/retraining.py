@@ -32,7 +32,7 @@ TRAINING = "training"
 _HELD = 30 * MINUTE
 """How long a claim holds from the last word of whoever has it: so long a process that was killed holds others up."""
 _BEAT = 10 * MINUTE
-_log = logging.getLogger("backstay.retraining")
+_logger = logging.getLogger("backstay.retraining")
 
 
 def trigger(records: Records, model: Model) -> Trigger | Blocked | None:
@@ -143,8 +143,8 @@ def _renewed(records: Records, model: Model, claim: Entry) -> Iterator[None]:
                     TRAINING, model.name, {"claim": claim.id, "until": now + _HELD}, at=now, actor=records.actor
                 )  # fmt: skip
                 said = now
-            except Exception:  # noqa: BLE001  the next word may get through; two are lost before the claim is
-                _log.exception("it could not be said that a training goes on")
+            except Exception:  # the next word may get through; two are lost before the claim is
+                _logger.exception("it could not be said that a training goes on")
 
     thread = threading.Thread(target=renew, name="backstay-claim", daemon=True)
     thread.start()

@@ -27,7 +27,7 @@ from backstay.definitions.roles import Access, Grant, Role, check_principal, che
 from backstay.storage.chain import check_entry
 from backstay.storage.ports import Entry, Ledger
 
-_log = logging.getLogger("backstay.access")
+_logger = logging.getLogger("backstay.access")
 
 ACCESS = "access"
 """The ledger's kind of entry for grants, revocations, tokens and denials; its subject is the principal."""
@@ -210,7 +210,7 @@ class Authority:
         try:
             self.record(denial)
         except BackstayError as error:  # where nothing can be written, who may not still may not
-            _log.warning("a denial could not be written down: %s", error)
+            _logger.warning("a denial could not be written down: %s", error)
             raise denial.error() from error
         raise denial.error()
 

@@ -24,7 +24,7 @@ from backstay.monitoring.tally import Known, total
 from backstay.monitoring.windows import Window
 
 T = TypeVar("T")
-_log = logging.getLogger("backstay.monitoring")
+_logger = logging.getLogger("backstay.monitoring")
 
 
 def look(
@@ -164,8 +164,8 @@ def _guarded(found: list[Found], kind: str, made: Callable[[], T], what: str = "
         return made()
     except BackstayError as error:
         why = str(error)
-    except Exception as error:  # noqa: BLE001  whatever breaks is said in its place, and breaks nothing else
-        _log.exception("a part of a window could not be looked at")
+    except Exception as error:  # whatever breaks is said in its place, and breaks nothing else
+        _logger.exception("a part of a window could not be looked at")
         why = type(error).__name__
     found.append(Found(kind, what, State.NO_DATA, None, 0.0, f"it cannot be told: {why}"))
     return None
