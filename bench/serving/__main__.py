@@ -18,7 +18,7 @@ from bench.serving.load import h2load, needed, wrk
 from bench.serving.ours import PARTS
 from bench.serving.prepare import infer as infer_body
 from bench.serving.prepare import vectors
-from bench.serving.servers import Server, bare, fastapi, mlserver, ours
+from bench.serving.servers import Server, bare, fastapi, mlserver, ours, refuser
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "10"))
 REPEATS = 3
@@ -139,27 +139,47 @@ def steady() -> list[Result]:
 
 
 def overload() -> list[Result]:
-    """By entity, at one and a half and three times what the server can: what it still answers, and how fast."""
-    results = []
-    with ours() as server:
+    """By entity, at one and a half and three times what the server can: what it still answers, and how fast.
+
+    Each overload is held against a peak that was measured just before: the machine is not as fast all the time. What
+    counts is the median of the repeats.
+    """
+    runs: dict[float, list[Measured]] = {1.5: [], 3.0: []}
+    with ours() as server, refuser() as limit:
         wrk(server, PREDICT, "keyed", 32, 3)
-        peak = max(wrk(server, PREDICT, "keyed", 64, SECONDS)["rate"] for _ in range(REPEATS))
         before = server.memory()
-        for times, least in ((1.5, 0.85), (3.0, 0.65)):
-            run = h2load(server, PREDICT, _keyed_body(), round(peak * times), SECONDS)
-            run["share"], run["asked"] = run["accepted"] / peak, run["offered"] / peak
-            say(f"    {times:g} x {peak:,.0f}: {run['offered']:,.0f} came, {run['accepted']:,.0f} answered, "
-                f"{run['refused']:,.0f} refused a second, {run['bad']} failed")  # fmt: skip
-            assert not run["bad"], f"{run['bad']} requests were neither answered nor refused"
-            results += [
-                # What the generator does not bring is no overload: then the figures below say nothing.
-                limited(f"by entity, {times:g} x overload: offered, x peak", [run], "asked", "x", least=0.9 * times),
-                limited(f"by entity, {times:g} x overload: goodput, x peak", [run], "share", "x", least=least),
-                limited(f"by entity, {times:g} x overload: accepted p99", [run], "p99", "ms", most=OBJECTIVE * 1e3),
-            ]
+        for _ in range(REPEATS):
+            for times, some in runs.items():
+                some.append(_overloaded(server, limit, times))
         grown = {"grown": float(max(0, server.memory() - before)), "versions": {}}
         assert json.loads(server.post(PREDICT, _keyed_body()))["prediction_id"]
+    results = []
+    for (times, some), least in zip(runs.items(), (0.85, 0.65), strict=True):
+        run = sorted(some, key=lambda run: run["share"])[REPEATS // 2]
+        what = f"by entity, {times:g} x overload"
+        results += [
+            # What the generator does not bring is no overload: then the figures below say nothing.
+            limited(f"{what}: offered, x peak", [run], "asked", "x", least=0.9 * times),
+            limited(f"{what}: goodput, x peak", [run], "share", "x", least=least),
+            limited(f"{what}: accepted p99", [run], "p99", "ms", most=OBJECTIVE * 1e3),
+        ]
     return [*results, limited("overload: memory grown", [grown], "grown", "MB", most=50.0)]
+
+
+def _overloaded(server: Server, limit: Server, times: float) -> Measured:
+    """The server at so many times its peak, and what could be answered if a refusal cost no more than `limit`'s."""
+    peak = wrk(server, PREDICT, "keyed", 64, SECONDS)["rate"]
+    begin = limit.processor()
+    bare = h2load(limit, PREDICT, _keyed_body(), round(peak * times), SECONDS)
+    each = (limit.processor() - begin) / bare["sent"]
+    run = h2load(server, PREDICT, _keyed_body(), round(peak * times), SECONDS)
+    assert not run["bad"], f"{run['bad']} requests were neither answered nor refused"
+    run["share"], run["asked"] = run["accepted"] / peak, run["offered"] / peak
+    possible = (1 - times * each * peak) / (1 - each * peak)
+    say(f"    {times:g} x {peak:,.0f}: {run['offered']:,.0f} came, {run['accepted']:,.0f} answered ({run['share']:.2f} "
+        f"of the peak), {run['refused']:,.0f} refused a second; a bare loop refuses in {each * 1e6:.1f} us: with that, "
+        f"{possible:.2f}")  # fmt: skip
+    return run
 
 
 def start() -> list[Result]:

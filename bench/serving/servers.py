@@ -47,6 +47,11 @@ class Server:
         text = Path(f"/proc/{self.pid}/statm").read_text()
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def processor(self) -> float:
+        """Seconds of CPU that it has taken."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
     def descriptors(self) -> int:
         """How many files and sockets it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208
@@ -102,6 +107,11 @@ def bare() -> object:
     command = [OURS, *_UVICORN, "--no-server-header", "--no-date-header", "--no-proxy-headers", "--port", "9181",
                "bench.serving.peers.bare:app"]  # fmt: skip
     return running("bare", command, 9181, ready="")
+
+
+def refuser() -> object:
+    """The limit of refusing."""
+    return running("refuser", [OURS, "-m", "bench.serving.peers.refuser", "9187"], 9187, ready="")
 
 
 def fastapi() -> object:

@@ -48,6 +48,16 @@ def asked(server: shop.Server, data: bytes) -> tuple[int, dict[str, str], Any]:
         return answer(one.makefile("rb"))
 
 
+def known(server: shop.Server, data: bytes) -> tuple[int, dict[str, str], Any]:
+    """The answer to a request whose head has come twice before: the parser does not read it."""
+    with connected(server) as one:
+        reader = one.makefile("rb")
+        for _ in range(3):
+            one.sendall(data)
+            told = answer(reader)
+    return told
+
+
 def plain(told: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name not in CHANGES}
 
@@ -60,18 +70,19 @@ def test_both_ways_answer_alike(producing: shop.Server, body: bytes) -> None:
     chunked = head(producing, "transfer-encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     if not body:
         chunked = head(producing, "transfer-encoding: chunked") + b"0\r\n\r\n"
-    straight, other = asked(producing, whole(producing, body)), asked(producing, chunked)
-    assert straight[0] == other[0]
-    assert set(straight[1]) == set(other[1])
-    assert plain(straight[2]) == plain(other[2])
+    other = asked(producing, chunked)
+    for straight in (asked(producing, whole(producing, body)), known(producing, whole(producing, body))):
+        assert straight[0] == other[0]
+        assert set(straight[1]) == set(other[1])
+        assert plain(straight[2]) == plain(other[2])
 
 
 @pytest.mark.parametrize("more", ["authorization: Bearer wrong", "x-request-timeout-ms: 0", "accept-encoding: gzip"])
 def test_headers_mean_the_same(producing: shop.Server, more: str) -> None:
     encoded = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
-    straight = asked(producing, whole(producing, BODY, more))
     other = asked(producing, head(producing, "transfer-encoding: chunked", more) + encoded)
-    assert (straight[0], plain(straight[2])) == (other[0], plain(other[2]))
+    for straight in (asked(producing, whole(producing, BODY, more)), known(producing, whole(producing, BODY, more))):
+        assert (straight[0], plain(straight[2])) == (other[0], plain(other[2]))
 
 
 def test_requests_in_a_row_are_answered_in_their_order(producing: shop.Server) -> None:
@@ -85,6 +96,20 @@ def test_requests_in_a_row_are_answered_in_their_order(producing: shop.Server) -
         told = [answer(reader) for _ in range(5)]
     assert [status for status, _, _ in told] == [200, 400, 200, 200, 200]
     assert [headers["x-request-id"] for _, headers, _ in told] == ["n0", "n1", "alive", "n2", "n3"]
+
+
+def test_requests_that_come_before_the_answer_are_answered_in_their_order(producing: shop.Server) -> None:
+    """Each in a packet of its own, their heads known: the first goes the straight way, and the others wait for it."""
+    good, bad = whole(producing, BODY), whole(producing, b"[" + BODY[1:])
+    assert known(producing, good)[0] == 200
+    with connected(producing) as one:
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        reader = one.makefile("rb")
+        for _ in range(20):
+            sent = [good, bad, good, good, bad]
+            for data in sent:
+                one.sendall(data)
+            assert [answer(reader)[0] for _ in sent] == [200, 400, 200, 200, 400]
 
 
 def test_a_body_in_pieces(producing: shop.Server) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from backstay.core.errors import BackstayError
 from backstay.serving.desk import Desk
+from backstay.serving.heads import Heads
 from backstay.serving.logs import RequestLog
 from backstay.serving.openapi import document
 from backstay.serving.predicting import ByInputs, ByKey, Predicting
@@ -62,7 +63,7 @@ class App:
         self.desk, self._limits = desk, limits
         self.limiter, self.metrics = desk.limiter, desk.metrics
         self.body_limit = limits.body
-        self.shed: list[Any] = []
+        self.heads = Heads()
         self.straight: dict[bytes, Predicting] = {}
         for name in desk.routes:
             self.straight[f"/v1/models/{name}/predict".encode()] = ByKey(desk, name)

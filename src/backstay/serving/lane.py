@@ -8,6 +8,7 @@ same `Predicting`, so their answers differ in nothing.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Protocol
 
@@ -59,7 +60,7 @@ class Lane:
     ) -> None:
         self._connection, self._application, self.predicting = connection, application, predicting
         self.request, self.keep_alive = request, keep_alive
-        self.body = bytearray()
+        self.body: bytes | bytearray = bytearray()
         self.response_complete = self.disconnected = False
         self._job: Asking | None = None
         self._tell: Tell | None = None
@@ -115,7 +116,7 @@ class Lane:
         application.timed(request, answer.status, begin)
 
 
-def straight(headers: dict[bytes, bytes], limit: int) -> bool:
+def straight(headers: Mapping[bytes, bytes], limit: int) -> bool:
     """Whether a request with these headers may go this way: its body comes as it is, of a length that is allowed."""
     length = headers.get(b"content-length", b"")
     return length.isdigit() and int(length) <= limit and _OWN_WAY.isdisjoint(headers)

@@ -6,6 +6,9 @@ three times what it can do goes on doing it.
 
 The loop reads every socket that is ready before the first of their requests is taken up: those that were read are
 counted as pending, or a thousand would be let in at once. What goes the straight way (`lane.py`) is in as it is read.
+
+A connection that nothing comes by is closed after a while. Its one timer looks when that was, and waits on: a timer
+that is set anew for each request costs about as much as reading it.
 """
 
 from __future__ import annotations
@@ -17,14 +20,12 @@ from typing import Any, Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from backstay.serving.admission import Limiter
+from backstay.serving.heads import PREDICTIONS, Asked, Head, Heads
 from backstay.serving.lane import Application, Lane, straight
 from backstay.serving.metrics import Metrics
 from backstay.serving.predicting import Predicting
 from backstay.serving.refusal import Overloaded
-from backstay.serving.shed import Shed, plain
 from backstay.serving.wire import CLIENT, PENDING, Request, refusal
-
-_ENDPOINTS = {b"redict": "predict", b"/infer": "infer"}  # by the end of the URL
 
 
 def _written(*more: bytes) -> bytes:
@@ -56,8 +57,8 @@ class Door(Application, Protocol):
     straight: Mapping[bytes, Predicting]
     """by URL, what may be answered without a task of its own"""
     body_limit: int
-    shed: list[tuple[ServingProtocol, Shed]]
-    """what was read in this turn of the loop, and is to be refused"""
+    heads: Heads
+    """of what is refused without the parser"""
 
 
 class ServingProtocol(HttpToolsProtocol):
@@ -72,41 +73,84 @@ class ServingProtocol(HttpToolsProtocol):
         self._limiter, self._metrics = door.limiter, door.metrics
         self._extensions: dict[str, Any] = {CLIENT: self}
         self._pending = {CLIENT: self, PENDING: True}
-        self._shed = door.shed
+        self._heads = door.heads
         self._last = False
+        self._unread = False
+        """whether reading is paused because the client does not read"""
+        self._since = 0.0
+        """when the last answer was given, on the loop's clock"""
         self._within = False
         """whether the parser has seen the beginning of a request and not its end"""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
+    @property
+    def _idle(self) -> bool:
+        """Whether every request that came is answered, and no other has begun to come."""
+        return not self._within and (self.cycle is None or self.cycle.response_complete)
+
     def data_received(self, data: bytes) -> None:
-        idle = not self._within and (self.cycle is None or self.cycle.response_complete)
-        if self._limiter.full and idle and plain(data):
-            # Most of what a refusal would cost is the parser's: it never sees what is refused like this.
-            self._unset_keepalive_if_required()
-            self.cycle = shed = Shed(data.partition(b" ")[2].partition(b" ")[0])  # type: ignore[assignment]
-            if not self._shed:
-                self.loop.call_soon(self._write_shed)
-            self._shed.append((self, shed))
+        if self._idle:
+            full = self._limiter.full
+            head = self._heads.of(data, read=full)
+            if head is not None and full:
+                self._refused(head.asked, _REFUSAL)
+                self.on_response_complete()
+                return
+            if head is not None and self._known(head, data):
+                return
+        super().data_received(data)
+
+    def _known(self, head: Head, data: bytes) -> bool:
+        """Whether the request goes the straight way without the parser; then it has begun to."""
+        if self._straight(head.url, head.path, head.headers, keep_alive=True):
+            lane: Lane = self.cycle  # type: ignore[assignment]
+            lane.body = data[head.length :]
+            lane.whole()
+            return True
+        return False
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers: then nothing more is read from it."""
+        super().pause_writing()
+        self._unread = not self.flow.read_paused
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread:
+            self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if not self.flow.write_paused:
+            self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+            return
+        self._since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait(self.timeout_keep_alive)
+
+    def _wait(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        left = self._since + self.timeout_keep_alive - self.loop.time() if self._idle else self.timeout_keep_alive
+        if left > 0:
+            self._wait(left)
         else:
-            super().data_received(data)
+            super().timeout_keep_alive_handler()
 
-    def _write_shed(self) -> None:
-        """Refuse all that were read in the same turn of the loop, one after the other."""
-        refused = self._shed.copy()
-        self._shed.clear()
-        for connection, shed in refused:
-            connection.refuse_shed(shed)
-
-    def refuse_shed(self, shed: Shed) -> None:
-        shed.response_complete = True
-        if not (shed.disconnected or self.transport.is_closing()):
-            self._refused(shed.url, _REFUSAL if shed.keep_alive else _LAST)
-            if not shed.keep_alive:
-                self.transport.close()
-            self.on_response_complete()
+    def _unset_keepalive_if_required(self) -> None:
+        """The timer goes on."""
 
     def on_message_begin(self) -> None:
         self._within = True
@@ -114,30 +158,27 @@ class ServingProtocol(HttpToolsProtocol):
         self.scope["extensions"] = self._extensions
 
     def on_headers_complete(self) -> None:
-        limiter, endpoint = self._limiter, _ENDPOINTS.get(self.url[-6:])
+        limiter = self._limiter
         # One that comes behind another on the same connection waits for it, and is judged when it is taken up.
-        if endpoint is not None and (self.cycle is None or self.cycle.response_complete):
+        if self.url.endswith(PREDICTIONS) and (self.cycle is None or self.cycle.response_complete):
             post = self.parser.get_method() == b"POST"
             if post and limiter.full:
                 self._refuse()
                 return
-            if post and self._straight():
+            keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+            if post and self._straight(self.url, self.url.decode(), dict(self.headers), keep_alive=keep_alive):
                 return
             limiter.pending += 1
             self.scope["extensions"] = self._pending  # type: ignore[typeddict-item]
         super().on_headers_complete()
 
-    def _straight(self) -> bool:
+    def _straight(self, url: bytes, path: str, headers: Mapping[bytes, bytes], *, keep_alive: bool) -> bool:
         """Whether the request goes the straight way; then it has begun to."""
-        door, parser = self._door, self.parser
-        predicting = door.straight.get(self.url)
-        if predicting is None or self.flow.write_paused:
+        door = self._door
+        predicting = door.straight.get(url)
+        if predicting is None or self.flow.write_paused or not straight(headers, door.body_limit):
             return False
-        headers = dict(self.headers)
-        if not straight(headers, door.body_limit):
-            return False
-        request = Request("POST", self.url.decode(), headers, self)
-        keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        request = Request("POST", path, headers, self)
         self.cycle = Lane(self, door, predicting, request, keep_alive)  # type: ignore[assignment]
         return True
 
@@ -163,14 +204,14 @@ class ServingProtocol(HttpToolsProtocol):
         self.cycle = _DONE
         # A client that asked whether to go on with its body may now leave it out: the next request begins anywhere.
         self._last = self.expect_100_continue or not self.parser.should_keep_alive()
-        self._refused(self.url, _LAST if self._last else _REFUSAL)
+        self._refused(Asked.by(self.url), _LAST if self._last else _REFUSAL)
         if self.expect_100_continue:
             self.transport.close()
 
-    def _refused(self, url: bytes, answer: bytes) -> None:
-        self._metrics.answered(_ENDPOINTS[url[-6:]], 429)
-        # /v1/models/NAME/...: whoever asks is not known here, nor whether the body would have been right
-        tally = self._metrics.tallies.get(b"".join(url.split(b"/", 4)[3:4]).decode("latin-1"))
+    def _refused(self, asked: Asked, answer: bytes) -> None:
+        metrics = self._metrics
+        metrics.answered(asked.endpoint, 429)
+        tally = metrics.tallies.get(asked.model)
         if tally is not None:
             tally.answered(429, 0.0)
         self.transport.write(answer)

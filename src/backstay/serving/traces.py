@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from random import random
 from threading import Thread
 from time import monotonic, time_ns
@@ -47,7 +47,7 @@ class Incoming(Protocol):
     begun: float
     method: str
     path: str
-    headers: dict[bytes, bytes]
+    headers: Mapping[bytes, bytes]
 
 
 class Traces:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ class Request:
     )
 
     def __init__(
-        self, method: str, path: str, headers: dict[bytes, bytes], client: Client | None, receive: Receive = nothing
+        self, method: str, path: str, headers: Mapping[bytes, bytes], client: Client | None, receive: Receive = nothing
     ) -> None:
         self.begun = monotonic()
         self._receive = receive
