@@ -53,6 +53,7 @@ class Ready(msgspec.Struct, gc=False):
     """An entity's answer for since <= T < until, found to be so when the view's watermark was `mark`."""
 
     last: _Last
+    event_time: int
     since: int
     until: int
     values: dict[str, Any]
@@ -125,45 +126,44 @@ class Newest:
         held = list(map(self._ready.get, keys))
         if not self._moving:
             unsure = [place for place, one in enumerate(held) if one is None or one.mark is not mark]
-            now, fresh = self._fresh(mark, keys, held, unsure)
+            now, some = self._fresh(mark, [keys[place] for place in unsure], [held[place] for place in unsure])
             if now is mark:
                 if not unsure and self._lasting and min(at) >= self._since:
                     return held  # type: ignore[return-value]  # each of them is there
-                return self._answers(keys, held, fresh, now, at)
-        now, fresh = self._fresh(mark, keys, held, range(len(keys)))
+                blobs = [None if one is None else one.last.head for one in held]
+                for place, blob in zip(unsure, some, strict=True):
+                    blobs[place] = blob
+                return self._answers(keys, held, blobs, now, at)
+        now, blobs = self._fresh(mark, keys, held)
         self._moving, self._mark = now is not mark, now
-        return self._answers(keys, held, fresh, now, at)
+        return self._answers(keys, held, blobs, now, at)
 
     def _fresh(
-        self, mark: bytes | None, keys: Sequence[bytes], held: Sequence[Ready | None], places: Sequence[int]
-    ) -> tuple[bytes | None, dict[int, bytes | None]]:
-        """From one snapshot the view's watermark, which is `mark` itself if it is the same, and some values."""
-        heads = [None if (one := held[place]) is None else one.last.head for place in places]
-        now, *blobs = self._state.read([self._mark_key, *[keys[place] for place in places]], have=[mark, *heads])
-        return now, dict(zip(places, blobs, strict=True))
+        self, mark: bytes | None, keys: Sequence[bytes], held: Sequence[Ready | None]
+    ) -> tuple[bytes | None, list[bytes | None]]:
+        """From one snapshot the view's watermark, which is `mark` itself if it is the same, and the keys' values, each
+        of which is the head of what is held if that holds still."""
+        heads = [None if one is None else one.last.head for one in held]
+        now, *blobs = self._state.read([self._mark_key, *keys], have=[mark, *heads])
+        return now, blobs
 
     def _answers(
         self,
         keys: Sequence[bytes],
         held: Sequence[Ready | None],
-        fresh: Mapping[int, bytes | None],
+        blobs: Sequence[bytes | None],
         mark: bytes | None,
         at: Sequence[int],
     ) -> list[Ready] | None:
         out = []
-        for place, (key, one, moment) in enumerate(zip(keys, held, at, strict=True)):
-            last = None if one is None else one.last
-            if place in fresh:
-                blob = fresh[place]
+        for key, one, blob, moment in zip(keys, held, blobs, at, strict=True):
+            if one is None or blob is not one.last.head or not one.since <= moment < one.until:
                 if blob is None:
                     out.append(self._never)
                     continue
-                if last is None or blob is not last.head:
-                    one, last = None, self._last(blob)
-            assert last is not None
-            if moment < last.since:
-                return None
-            if one is None or not one.since <= moment < one.until:
+                last = self._last(blob) if one is None or blob is not one.last.head else one.last
+                if moment < last.since:
+                    return None
                 one = self._keep(key, self._answer(last, moment))
             one.mark = mark
             out.append(one)
@@ -217,7 +217,14 @@ class Newest:
         """The answer at T, and for how long it holds: as `ViewPlan.compute` gives values and statuses."""
         since, until = last.since, NEVER
         if self._plain and last.seen and (whole := sum(last.cells)) == whole:  # NaN if one of them is
-            return Ready(last, since, until, dict(zip(self.names, self._plain(last.cells), strict=True)), self._fine)
+            return Ready(
+                last,
+                last.event_time,
+                since,
+                until,
+                dict(zip(self.names, self._plain(last.cells), strict=True)),
+                self._fine,
+            )
         values: dict[str, Any] = {}
         statuses: dict[str, str] = {}
         for name, column, coded, kind, default, max_age in self._made:
@@ -237,4 +244,4 @@ class Newest:
                 values[name] = default if default is None or coded >= 0 else kind(default)
             statuses[name] = status
         shared = self._statuses.setdefault(tuple(statuses.values()), statuses)
-        return Ready(last, since, until, values, shared)
+        return Ready(last, last.event_time, since, until, values, shared)
