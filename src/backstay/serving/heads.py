@@ -1,8 +1,9 @@
 """Heads of requests that are known by their bytes, so that the HTTP parser need not read them.
 
 A client's heads are mostly the same from request to request: method, URL, token, and often the body's length. What came
-twice is known from then on, and costs a look-up where reading it would cost a third of a small answer. Under overload,
-when refusing must cost a fraction of answering or would itself be the overload, a head is read even the first time.
+twice is known from then on, and costs a look-up where reading it would cost a third of a small answer. Under overload
+refusing must cost a fraction of answering, or it would itself be the overload: then it is enough for a refusal to see
+that a request is an ordinary one, the first time too.
 
 Only one whole ordinary request for a prediction is known like this. For anything else it is the parser that knows what
 it is, and what its headers are it says of these too.
@@ -20,10 +21,10 @@ _PLAIN = re.compile(rb"POST /v[12]/models/[!$-;=-~]+/(?:predict|infer) HTTP/1\.1
 _LENGTH = re.compile(rb"\r\ncontent-length: ?([^\r]*)(?=\r\n)", re.IGNORECASE)
 _NUMBER = re.compile(rb"[0-9]{1,9}")
 _SPECIAL = re.compile(
-    rb"\r\n(?:connection:(?! ?keep-alive(?:\r\n|$))|expect:|transfer-encoding:|upgrade:)", re.IGNORECASE
+    rb"\r\n(?:(?:proxy-)?connection:(?! ?keep-alive(?:\r\n|$))|expect:|transfer-encoding:|upgrade:)", re.IGNORECASE
 )
 _END = b"\r\n\r\n"
-_HEADS, _LONG, _ONCE = 256, 2_048, 4_096
+_HEADS, _LONG, _ONCE = 512, 2_048, 4_096
 """How many heads are known; how long one may be, in bytes; of how many it is known that they came once."""
 PREDICTIONS = (b"/predict", b"/infer")
 """How the URLs end that ask for predictions."""
@@ -46,14 +47,12 @@ class Asked:
 class Head:
     """What the head of a request says.
 
-    path:    the URL as text
     headers: by their names in small letters, as the parser reads them
     length:  of the head with the empty line that ends it, in bytes; whole: of the request
     """
 
     asked: Asked
     url: bytes
-    path: str
     headers: Mapping[bytes, bytes]
     length: int
     whole: int
@@ -66,19 +65,13 @@ class Heads:
         self._known: dict[bytes, Head] = {}
         self._once: set[int] = set()
 
-    def of(self, data: bytes, *, read: bool) -> Head | None:
-        """The head, if `data` is one whole request whose head is known. read: one that is not known is read."""
-        length = data.find(_END) + len(_END)
-        text = data[:length]
+    def of(self, data: bytes) -> Head | None:
+        """The head, if `data` is one whole request whose head is known."""
+        text = data[: data.find(_END) + len(_END)]
         head = self._known.get(text)
-        if head is None:
-            if not read and not self._twice(text):
-                return None
-            head = _read(text)
-            if head is None:
-                return None
+        if head is None and self._twice(text) and (head := _read(text)) is not None:
             self._know(text, head)
-        return head if len(data) == head.whole else None
+        return head if head is not None and len(data) == head.whole else None
 
     def _twice(self, text: bytes) -> bool:
         """Whether it came before, so that it may well come again."""
@@ -93,16 +86,36 @@ class Heads:
     def _know(self, text: bytes, head: Head) -> None:
         if len(text) <= _LONG:
             if len(self._known) >= _HEADS:
-                self._known.clear()
+                del self._known[next(iter(self._known))]
             self._known[text] = head
+
+
+def ordinary(data: bytes) -> Asked | None:
+    """What is asked, if `data` is one whole ordinary request for a prediction, known or not."""
+    text = data[: data.find(_END) + len(_END)]
+    length = _length(text)
+    return None if length is None or len(data) != len(text) + length else Asked.by(text.split(b" ", 2)[1])
+
+
+def _length(text: bytes) -> int | None:
+    """How long the body is that these bytes are the ordinary head of, with the empty line at its end; None: they are
+    not."""
+    lines = text[: -len(_END)]
+    if not text.endswith(_END) or _PLAIN.fullmatch(lines) is None or _SPECIAL.search(lines) is not None:
+        return None
+    lengths = _LENGTH.findall(text)
+    return int(lengths[0]) if len(lengths) == 1 and _NUMBER.fullmatch(lengths[0]) is not None else None
 
 
 class _Reader:
     """What the parser calls."""
 
     def __init__(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
         self.url = b""
         self.headers: dict[bytes, bytes] = {}
+        self.kept = False
+        """whether the connection stays open, and HTTP's: the parser knows it only when it has just read the head"""
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -110,21 +123,20 @@ class _Reader:
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.lower()] = value
 
+    def on_headers_complete(self) -> None:
+        self.kept = self.parser.should_keep_alive() and not self.parser.should_upgrade()
+
 
 def _read(text: bytes) -> Head | None:
-    """The head whose bytes these are, with the empty line at their end; None: it is nothing ordinary."""
-    if not text.endswith(_END):
+    """The head whose bytes these are; None: it is nothing ordinary."""
+    length, reader = _length(text), _Reader()
+    if length is None:
         return None
-    lines = text[: -len(_END)]
-    if _PLAIN.fullmatch(lines) is None or _SPECIAL.search(lines) is not None:
-        return None
-    lengths = _LENGTH.findall(text)
-    if len(lengths) != 1 or _NUMBER.fullmatch(lengths[0]) is None:
-        return None
-    reader = _Reader()
     try:
-        httptools.HttpRequestParser(reader).feed_data(text)
+        reader.parser.feed_data(text)
     except httptools.HttpParserError:  # it will say so once more, to the client
         return None
+    if not reader.kept:
+        return None
     asked = Asked.by(reader.url)
-    return Head(asked, reader.url, reader.url.decode(), reader.headers, len(text), len(text) + int(lengths[0]))
+    return Head(asked, reader.url, reader.headers, len(text), len(text) + length)

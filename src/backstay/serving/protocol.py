@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from backstay.serving.admission import Limiter
-from backstay.serving.heads import PREDICTIONS, Asked, Head, Heads
+from backstay.serving.heads import PREDICTIONS, Asked, Head, Heads, ordinary
 from backstay.serving.lane import Application, Lane, straight
 from backstay.serving.metrics import Metrics
 from backstay.serving.predicting import Predicting
@@ -58,7 +58,7 @@ class Door(Application, Protocol):
     """by URL, what may be answered without a task of its own"""
     body_limit: int
     heads: Heads
-    """of what is refused without the parser"""
+    """those that the parser need not read"""
 
 
 class ServingProtocol(HttpToolsProtocol):
@@ -76,9 +76,9 @@ class ServingProtocol(HttpToolsProtocol):
         self._heads = door.heads
         self._last = False
         self._unread = False
-        """whether reading is paused because the client does not read"""
+        """whether reading goes on when the client has read what was written"""
         self._since = 0.0
-        """when the last answer was given, on the loop's clock"""
+        """when the last answer was given, or the client read again, on the loop's clock"""
         self._within = False
         """whether the parser has seen the beginning of a request and not its end"""
 
@@ -95,24 +95,25 @@ class ServingProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._idle:
-            full = self._limiter.full
-            head = self._heads.of(data, read=full)
-            if head is not None and full:
-                self._refused(head.asked, _REFUSAL)
-                self.on_response_complete()
-                return
-            if head is not None and self._known(head, data):
+            head = self._heads.of(data)
+            if self._limiter.full:
+                asked = ordinary(data) if head is None else head.asked
+                if asked is not None:
+                    self._refused(asked, _REFUSAL)
+                    self.on_response_complete()
+                    return
+            elif head is not None and self._known(head, data):
                 return
         super().data_received(data)
 
     def _known(self, head: Head, data: bytes) -> bool:
         """Whether the request goes the straight way without the parser; then it has begun to."""
-        if self._straight(head.url, head.path, head.headers, keep_alive=True):
-            lane: Lane = self.cycle  # type: ignore[assignment]
-            lane.body = data[head.length :]
-            lane.whole()
-            return True
-        return False
+        if not self._straight(head.url, head.headers, keep_alive=True):
+            return False
+        lane: Lane = self.cycle  # type: ignore[assignment]
+        lane.body = data[head.length :]
+        lane.whole()
+        return True
 
     def pause_writing(self) -> None:
         """The client does not read its answers: then nothing more is read from it."""
@@ -122,6 +123,7 @@ class ServingProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._since = self.loop.time()
         if self._unread:
             self.flow.resume_reading()
 
@@ -129,7 +131,9 @@ class ServingProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if not self.flow.write_paused:
+        if self.flow.write_paused:
+            self._unread = True
+        else:
             self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
@@ -143,8 +147,9 @@ class ServingProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def timeout_keep_alive_handler(self) -> None:
-        left = self._since + self.timeout_keep_alive - self.loop.time() if self._idle else self.timeout_keep_alive
-        if left > 0:
+        if not self._idle or self.flow.write_paused:  # closed now, it would lose what the client has not read
+            self._wait(max(self.timeout_keep_alive, 1))
+        elif (left := self._since + self.timeout_keep_alive - self.loop.time()) > 0:
             self._wait(left)
         else:
             super().timeout_keep_alive_handler()
@@ -165,20 +170,23 @@ class ServingProtocol(HttpToolsProtocol):
             if post and limiter.full:
                 self._refuse()
                 return
-            keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-            if post and self._straight(self.url, self.url.decode(), dict(self.headers), keep_alive=keep_alive):
+            if post and self._straight(self.url, dict(self.headers)):
                 return
-            limiter.pending += 1
             self.scope["extensions"] = self._pending  # type: ignore[typeddict-item]
+            super().on_headers_complete()  # which may find that the URL is none: then nothing is pending
+            limiter.pending += 1
+            return
         super().on_headers_complete()
 
-    def _straight(self, url: bytes, path: str, headers: Mapping[bytes, bytes], *, keep_alive: bool) -> bool:
-        """Whether the request goes the straight way; then it has begun to."""
-        door = self._door
+    def _straight(self, url: bytes, headers: Mapping[bytes, bytes], *, keep_alive: bool | None = None) -> bool:
+        """Whether the request goes the straight way; then it has begun to. keep_alive: None, if the parser knows it."""
+        door, parser = self._door, self.parser
         predicting = door.straight.get(url)
         if predicting is None or self.flow.write_paused or not straight(headers, door.body_limit):
             return False
-        request = Request("POST", path, headers, self)
+        if keep_alive is None:
+            keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        request = Request("POST", url.decode(), headers, self)
         self.cycle = Lane(self, door, predicting, request, keep_alive)  # type: ignore[assignment]
         return True
 

@@ -1,0 +1,181 @@
+"""Connections: closed when nothing comes by them, and only then; read as long as the client reads its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvicorn
+import uvloop
+
+from backstay.serving.admission import Limiter
+from backstay.serving.heads import Heads
+from backstay.serving.metrics import Metrics
+from backstay.serving.protocol import ServingProtocol
+
+BIG = 4_000_000
+LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+Run = Callable[..., Any]
+
+
+class Door:
+    """An application that reads what it is sent, and answers with very much, or with little."""
+
+    def __init__(self, limit: float) -> None:
+        self.limiter, self.metrics = Limiter(1.0, 1_000), Metrics()
+        self.limiter.limit = limit
+        self.straight: dict[bytes, Any] = {}
+        self.heads = Heads()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.limiter.pending -= "backstay.pending" in scope["extensions"]
+        while scope["method"] == "POST" and (await receive()).get("more_body"):
+            pass
+        body = b"k" * (BIG if scope["path"] == "/big" else 2)
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def serving(run: Run, door: Door, ask: Callable[[int], Any], **settings: Any) -> Any:
+    """What `ask` returns, which is a client in a thread, given the server's port."""
+
+    async def main() -> Any:
+        config = uvicorn.Config(door, http=ServingProtocol, lifespan="off", log_level="error", ws="none", **settings)
+        server = uvicorn.Server(config)
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            task = asyncio.create_task(server.serve([listener]))
+            while not server.started:
+                await asyncio.sleep(0.01)
+            try:
+                return await asyncio.to_thread(ask, listener.getsockname()[1])
+            finally:
+                server.should_exit = True
+                await task
+
+    return run(main())
+
+
+def connected(port: int) -> socket.socket:
+    """A client that has not much room for answers that it does not read."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+    one.settimeout(10)
+    one.connect(("127.0.0.1", port))
+    return one
+
+
+def post(path: str, body: bytes = b"{}") -> bytes:
+    return b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (path.encode(), len(body), body)
+
+
+PREDICT = post("/v1/models/m/predict")
+
+
+def answers(one: socket.socket, number: int) -> list[int]:
+    """The statuses of so many answers, read whole."""
+    reader, statuses = one.makefile("rb"), []
+    for _ in range(number):
+        statuses.append(int(reader.readline().split()[1]))
+        length = 0
+        while line := reader.readline().strip():
+            if line.lower().startswith(b"content-length"):
+                length = int(line.split()[1])
+        assert len(reader.read(length)) == length
+    return statuses
+
+
+@LOOPS
+def test_one_that_nothing_comes_by_is_closed_and_one_that_is_used_is_not(run: Run) -> None:
+    def ask(port: int) -> float:
+        with connected(port) as one:
+            for _ in range(4):  # for longer than it would be kept if nothing came
+                one.sendall(PREDICT)
+                assert answers(one, 1) == [429]
+                time.sleep(0.4)
+            one.sendall(PREDICT)
+            assert answers(one, 1) == [429]
+            begin = time.monotonic()
+            assert one.recv(1) == b""
+            return time.monotonic() - begin
+
+    assert 0.5 < serving(run, Door(0), ask, timeout_keep_alive=1) < 5
+
+
+@LOOPS
+def test_a_client_that_does_not_read_its_refusals_is_not_read_either_and_loses_none(run: Run) -> None:
+    """However late it reads: what it has sent, and was not read, is no reason to close."""
+
+    def ask(port: int) -> tuple[int, int]:
+        sent, got = 0, 0
+        with connected(port) as one:
+            one.settimeout(0.5)
+            try:
+                while sent < 200_000:
+                    one.sendall(PREDICT)
+                    sent += 1
+            except TimeoutError:
+                pass
+            time.sleep(2.5)  # longer than an idle connection is kept
+            one.settimeout(10)
+            while got < sent:
+                piece = one.recv(65_536)
+                assert piece
+                got += piece.count(b"}")  # the end of each
+        return sent, got
+
+    sent, got = serving(run, Door(0), ask, timeout_keep_alive=1)
+    assert sent == got < 200_000
+
+
+@LOOPS
+def test_an_answer_that_is_read_late_holds_up_what_comes_after_it_no_longer(run: Run) -> None:
+    def ask(port: int) -> list[int]:
+        with connected(port) as one:
+            large = post("/big", b"x" * 90_000)
+            one.sendall(large[:-90_000])
+            time.sleep(0.3)
+            one.sendall(large[-90_000:])  # more than is taken in before it is asked for
+            time.sleep(0.5)
+            first = answers(one, 1)
+            one.sendall(b"GET /small HTTP/1.1\r\nhost: x\r\n\r\n")
+            return first + answers(one, 1)
+
+    assert serving(run, Door(100), ask) == [200, 200]
+
+
+@LOOPS
+def test_large_answers_to_requests_in_a_row_are_read_late(run: Run) -> None:
+    def ask(port: int) -> list[int]:
+        with connected(port) as one:
+            one.sendall(b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n" * 3)
+            time.sleep(0.5)
+            first = answers(one, 3)
+            one.sendall(b"GET /small HTTP/1.1\r\nhost: x\r\n\r\n")
+            return first + answers(one, 1)
+
+    assert serving(run, Door(100), ask) == [200, 200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    "url", ["http:///predict", "http://a:b/predict", "http://h:999999/predict", "http://[::/infer"]
+)
+def test_a_url_that_is_none_takes_no_room(url: str) -> None:
+    door = Door(5)
+
+    def ask(port: int) -> int:
+        for _ in range(12):
+            with connected(port) as one:
+                one.sendall(post(url))
+                assert answers(one, 1) == [400]
+        with connected(port) as one:
+            one.sendall(PREDICT)
+            return answers(one, 1)[0]
+
+    assert serving(uvloop.run, door, ask) == 200
+    assert door.limiter.pending == 0
