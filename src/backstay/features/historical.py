@@ -26,7 +26,7 @@ from backstay.definitions import EventSource, FeatureSet
 from backstay.features.cells import superseded, view_columns
 from backstay.features.exact import Ints
 from backstay.features.frames import given
-from backstay.features.inorder import latest_in_order
+from backstay.features.inorder import InOrder, answerable, latest_in_order
 from backstay.features.offline import (
     TIMES,
     EventReader,
@@ -248,11 +248,13 @@ def _in_order(view: _Asked, out: Computed) -> bool:
     source, plan = view.plan.view.source, view.plan
     number = view.events.last_sequence(source.name)
     bounded = view.memory is not None and number * _TIMES > view.memory
-    if not number or bounded or plan.question.windows or source.event_id is not None:
+    if not number or bounded or not answerable(plan, view.rows):
         return False
-    times = view.events.read(source.name, columns=list(TIMES), known_until=view.as_of)
-    sequence = times.get_column("sequence").to_numpy()
-    read = view_columns(plan.view)
+    # The frame is let go of at once: it would take as much again as what is made of it.
+    in_order = InOrder.of(view.events.read(source.name, columns=list(TIMES), known_until=view.as_of))
+    if in_order is None:
+        return False
+    sequence, read = in_order.sequence, view_columns(plan.view)
 
     def part(low: int, high: int) -> pl.DataFrame:
         bounds = {"sequence_after": int(sequence[low]) - 1, "sequence_until": int(sequence[high - 1])}
@@ -261,7 +263,8 @@ def _in_order(view: _Asked, out: Computed) -> bool:
         )  # as of the same moment: what was appended since is known later, or numbered higher
         return pl.concat(found)
 
-    return latest_in_order(plan, view.rows, view.at, times, part, out) is not None
+    latest_in_order(plan, view.rows, view.at, in_order, part, out)
+    return True
 
 
 def _with_until(table: pl.DataFrame, until: Ints | None) -> pl.DataFrame:

@@ -30,40 +30,49 @@ Part = Callable[[int, int], pl.DataFrame]
 """The events from one place of the record up to another: the entity's keys, and what the view reads."""
 
 
-def latest_in_order(
-    plan: ViewPlan, asked: pl.DataFrame, at: Ints, times: pl.DataFrame, part: Part, out: Computed | None = None
-) -> Computed | None:
-    """What `offline.compute_view` gives; None where it is not latest values of events in order.
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """When each event happened and became visible, and its number, of events that came in order."""
 
-    times: `event_time`, `known_time` and `sequence` of every event, in sequence order.
-    """
+    event_time: Ints
+    visible: Ints
+    sequence: Ints
+
+    @classmethod
+    def of(cls, times: pl.DataFrame) -> InOrder | None:
+        """None if an earlier event of the record became visible, or happened, after a later one.
+
+        times: `event_time`, `known_time` and `sequence` of every event; nothing of the frame is held on to.
+        """
+        event_time, known_time = micros(times, "event_time"), micros(times, "known_time")
+        sequence = times.get_column("sequence").to_numpy()
+        out = np.empty_like(event_time)
+        for begin in range(0, len(out), _BLOCK):
+            some = slice(begin, begin + _BLOCK + 1)  # one of the next block too
+            happened, known, number = event_time[some], known_time[some], sequence[some]
+            visible = np.maximum(happened + 1, known, out=out[some])
+            step = happened[1:] - happened[:-1]
+            if (step < 0).any() or (visible[1:] < visible[:-1]).any() or (number[1:] <= number[:-1]).any():
+                return None
+            tied = step == 0
+            if tied.any() and (known[1:] < known[:-1])[tied].any():
+                return None
+        return cls(event_time, out, sequence)
+
+
+def answerable(plan: ViewPlan, asked: pl.DataFrame) -> bool:
+    """Whether the view is answered by as-of joins, if its events came in order."""
     keys, schema = plan.view.entity.keys, plan.view.source.schema
     typed = all(schema[key] in _SORTABLE and asked.schema[key] == schema[key] for key in keys)
-    if plan.question.windows or plan.view.source.event_id is not None or not keys or not typed:
-        return None
-    visible = _visible(times)
-    if visible is None:
-        return None
+    return bool(keys) and typed and not plan.question.windows and plan.view.source.event_id is None
+
+
+def latest_in_order(
+    plan: ViewPlan, asked: pl.DataFrame, at: Ints, events: InOrder, part: Part, out: Computed | None = None
+) -> Computed:
+    """What `offline.compute_view` gives, of a view that is answerable like this."""
     out = Computed.of(len(at), len(plan.features)) if out is None else out
-    _Search(plan, asked.select(keys), at, out).through(visible, micros(times, "event_time"), part)
-    return out
-
-
-def _visible(times: pl.DataFrame) -> Ints | None:
-    """When each event became visible; None if an earlier one of the record did so, or happened, after a later one."""
-    event_time, known_time = micros(times, "event_time"), micros(times, "known_time")
-    sequence = times.get_column("sequence").to_numpy()
-    out = np.empty_like(event_time)
-    for begin in range(0, len(out), _BLOCK):
-        some = slice(begin, begin + _BLOCK + 1)  # one of the next block too
-        happened, known, number = event_time[some], known_time[some], sequence[some]
-        visible = np.maximum(happened + 1, known, out=out[some])
-        step = happened[1:] - happened[:-1]
-        if (step < 0).any() or (visible[1:] < visible[:-1]).any() or (number[1:] <= number[:-1]).any():
-            return None
-        tied = step == 0
-        if tied.any() and (known[1:] < known[:-1])[tied].any():
-            return None
+    _Search(plan, asked.select(plan.view.entity.keys), at, out).through(events.visible, events.event_time, part)
     return out
 
 

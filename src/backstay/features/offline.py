@@ -19,7 +19,7 @@ from backstay.core.errors import InputError, NotFoundError
 from backstay.definitions import EventSource, FeatureSet, View
 from backstay.features.cells import FEW, coded, micros, spelled, superseded, value_columns, view_columns, view_values
 from backstay.features.exact import Bools, Ints
-from backstay.features.inorder import latest_in_order
+from backstay.features.inorder import InOrder, answerable, latest_in_order
 from backstay.features.needed import needed
 from backstay.features.parts import Grouped, Told, compute_parts
 from backstay.features.rows import RowEngine, Rows
@@ -152,8 +152,8 @@ def compute_view(
         kinds = {place: plan.features[place].dtype for place, _ in plan.coded}
         out.coded = {place: pl.Series([None] * asked.height, dtype=kind) for place, kind in kinds.items()}
         return out
-    if (in_order := latest_in_order(plan, asked, at, events, lambda low, high: events[low:high], out)) is not None:
-        return in_order
+    if answerable(plan, asked) and (in_order := InOrder.of(events)) is not None:
+        return latest_in_order(plan, asked, at, in_order, lambda low, high: events[low:high], out)
     if not events.get_column("sequence").is_sorted():
         events = events.sort("sequence")
     segment, row_segment, segments = _segments(events, asked, keys)
