@@ -9,27 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import uvicorn
 import uvloop
 
-from backstay.serving.admission import Limiter
-from backstay.serving.heads import Heads
-from backstay.serving.metrics import Metrics
-from backstay.serving.protocol import ServingProtocol
+from tests.serving.doors import Door, serving
 
 BIG = 4_000_000
 LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 Run = Callable[..., Any]
 
 
-class Door:
+class Answering(Door):
     """An application that reads what it is sent, and answers with very much, or with little."""
-
-    def __init__(self, limit: float) -> None:
-        self.limiter, self.metrics = Limiter(1.0, 1_000), Metrics()
-        self.limiter.limit = limit
-        self.straight: dict[bytes, Any] = {}
-        self.heads = Heads()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.limiter.pending -= "backstay.pending" in scope["extensions"]
@@ -41,22 +31,12 @@ class Door:
         await send({"type": "http.response.body", "body": body})
 
 
-def serving(run: Run, door: Door, ask: Callable[[int], Any], **settings: Any) -> Any:
+def asked(run: Run, door: Door, ask: Callable[[int], Any], **settings: Any) -> Any:
     """What `ask` returns, which is a client in a thread, given the server's port."""
 
     async def main() -> Any:
-        config = uvicorn.Config(door, http=ServingProtocol, lifespan="off", log_level="error", ws="none", **settings)
-        server = uvicorn.Server(config)
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            task = asyncio.create_task(server.serve([listener]))
-            while not server.started:
-                await asyncio.sleep(0.01)
-            try:
-                return await asyncio.to_thread(ask, listener.getsockname()[1])
-            finally:
-                server.should_exit = True
-                await task
+        async with serving(door, **settings) as port:
+            return await asyncio.to_thread(ask, port)
 
     return run(main())
 
@@ -104,7 +84,7 @@ def test_one_that_nothing_comes_by_is_closed_and_one_that_is_used_is_not(run: Ru
             assert one.recv(1) == b""
             return time.monotonic() - begin
 
-    assert 0.5 < serving(run, Door(0), ask, timeout_keep_alive=1) < 5
+    assert 0.5 < asked(run, Answering(0), ask, timeout_keep_alive=1) < 5
 
 
 @LOOPS
@@ -129,7 +109,7 @@ def test_a_client_that_does_not_read_its_refusals_is_not_read_either_and_loses_n
                 got += piece.count(b"}")  # the end of each
         return sent, got
 
-    sent, got = serving(run, Door(0), ask, timeout_keep_alive=1)
+    sent, got = asked(run, Answering(0), ask, timeout_keep_alive=1)
     assert sent == got < 200_000
 
 
@@ -146,7 +126,7 @@ def test_an_answer_that_is_read_late_holds_up_what_comes_after_it_no_longer(run:
             one.sendall(b"GET /small HTTP/1.1\r\nhost: x\r\n\r\n")
             return first + answers(one, 1)
 
-    assert serving(run, Door(100), ask) == [200, 200]
+    assert asked(run, Answering(100), ask) == [200, 200]
 
 
 @LOOPS
@@ -159,14 +139,14 @@ def test_large_answers_to_requests_in_a_row_are_read_late(run: Run) -> None:
             one.sendall(b"GET /small HTTP/1.1\r\nhost: x\r\n\r\n")
             return first + answers(one, 1)
 
-    assert serving(run, Door(100), ask) == [200, 200, 200, 200]
+    assert asked(run, Answering(100), ask) == [200, 200, 200, 200]
 
 
 @pytest.mark.parametrize(
     "url", ["http:///predict", "http://a:b/predict", "http://h:999999/predict", "http://[::/infer"]
 )
 def test_a_url_that_is_none_takes_no_room(url: str) -> None:
-    door = Door(5)
+    door = Answering(5)
 
     def ask(port: int) -> int:
         for _ in range(12):
@@ -177,5 +157,5 @@ def test_a_url_that_is_none_takes_no_room(url: str) -> None:
             one.sendall(PREDICT)
             return answers(one, 1)[0]
 
-    assert serving(uvloop.run, door, ask) == 200
+    assert asked(uvloop.run, door, ask) == 200
     assert door.limiter.pending == 0

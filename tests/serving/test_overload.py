@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,13 +11,9 @@ from typing import Any
 
 import httptools
 import pytest
-import uvicorn
 
-from backstay.serving.admission import Limiter
-from backstay.serving.heads import Heads
-from backstay.serving.metrics import Metrics
-from backstay.serving.protocol import ServingProtocol
 from tests.serving import shop
+from tests.serving.doors import Door, serving
 from tests.serving.shop import Server, live, request
 
 
@@ -111,14 +106,11 @@ def test_a_deadline_that_is_kept_is_no_matter(producing: Server) -> None:
     assert producing.ask("POST", "/v1/models/late/predict", body, headers)[0] == 200
 
 
-class Waiting:
+class Waiting(Door):
     """An application that answers with whether its client had gone, or after two seconds."""
 
     def __init__(self, limit: float) -> None:
-        self.limiter, self.metrics = Limiter(1.0, 1_000), Metrics()
-        self.limiter.limit = limit
-        self.straight: dict[bytes, Any] = {}
-        self.heads = Heads()
+        super().__init__(limit)
         self.gone: list[bool] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -133,19 +125,9 @@ class Waiting:
         await send({"type": "http.response.body", "body": b"ok"})
 
 
-async def _serving(app: Waiting, what: Any) -> Any:
-    config = uvicorn.Config(app, http=ServingProtocol, lifespan="off", log_level="warning", proxy_headers=False)
-    server = uvicorn.Server(config)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        task = asyncio.create_task(server.serve([listener]))
-        while not server.started:
-            await asyncio.sleep(0.01)
-        try:
-            return await what(listener.getsockname()[1])
-        finally:
-            server.should_exit = True
-            await task
+async def _asked(app: Waiting, what: Any) -> Any:
+    async with serving(app) as port:
+        return await what(port)
 
 
 def test_a_client_that_goes_away_is_seen() -> None:
@@ -159,7 +141,7 @@ def test_a_client_that_goes_away_is_seen() -> None:
         while not app.gone:
             await asyncio.sleep(0.01)
 
-    asyncio.run(_serving(app, leave))
+    asyncio.run(_asked(app, leave))
     assert app.gone == [True]
 
 
@@ -197,7 +179,7 @@ def test_a_refusal_at_the_door_leaves_the_connection_in_order(sent: bytes, statu
         await asyncio.gather(writer.wait_closed(), return_exceptions=True)
         return data, ended
 
-    data, ended = asyncio.run(_serving(app, ask))
+    data, ended = asyncio.run(_asked(app, ask))
     assert [int(part.split()[0]) for part in data.split(b"HTTP/1.1 ")[1:]] == statuses
     assert ended == closed
     assert app.limiter.pending == 0

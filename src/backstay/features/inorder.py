@@ -42,7 +42,8 @@ class InOrder:
     def of(cls, times: pl.DataFrame) -> InOrder | None:
         """None if an earlier event of the record became visible, or happened, after a later one.
 
-        times: `event_time`, `known_time` and `sequence` of every event; nothing of the frame is held on to.
+        times: `event_time`, `known_time` and `sequence` of every event. Of the frame the first and the last are
+        held on to at the most.
         """
         event_time, known_time = micros(times, "event_time"), micros(times, "known_time")
         sequence = times.get_column("sequence").to_numpy()

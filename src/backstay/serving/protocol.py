@@ -108,9 +108,9 @@ class ServingProtocol(HttpToolsProtocol):
 
     def _known(self, head: Head, data: bytes) -> bool:
         """Whether the request goes the straight way without the parser; then it has begun to."""
-        if not self._straight(head.url, head.headers, keep_alive=True):
+        lane = self._straight(head.url, head.headers, keep_alive=True)
+        if lane is None:
             return False
-        lane: Lane = self.cycle  # type: ignore[assignment]
         lane.body = data[head.length :]
         lane.whole()
         return True
@@ -170,7 +170,7 @@ class ServingProtocol(HttpToolsProtocol):
             if post and limiter.full:
                 self._refuse()
                 return
-            if post and self._straight(self.url, dict(self.headers)):
+            if post and self._straight(self.url, dict(self.headers)) is not None:
                 return
             self.scope["extensions"] = self._pending  # type: ignore[typeddict-item]
             super().on_headers_complete()  # which may find that the URL is none: then nothing is pending
@@ -178,17 +178,17 @@ class ServingProtocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
 
-    def _straight(self, url: bytes, headers: Mapping[bytes, bytes], *, keep_alive: bool | None = None) -> bool:
-        """Whether the request goes the straight way; then it has begun to. keep_alive: None, if the parser knows it."""
+    def _straight(self, url: bytes, headers: Mapping[bytes, bytes], *, keep_alive: bool | None = None) -> Lane | None:
+        """The lane of a request that goes the straight way, if it does. keep_alive: None, if the parser knows it."""
         door, parser = self._door, self.parser
         predicting = door.straight.get(url)
         if predicting is None or self.flow.write_paused or not straight(headers, door.body_limit):
-            return False
+            return None
         if keep_alive is None:
             keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         request = Request("POST", url.decode(), headers, self)
-        self.cycle = Lane(self, door, predicting, request, keep_alive)  # type: ignore[assignment]
-        return True
+        self.cycle = lane = Lane(self, door, predicting, request, keep_alive)  # type: ignore[assignment]
+        return lane
 
     def on_body(self, body: bytes) -> None:
         if isinstance(self.cycle, Lane):
