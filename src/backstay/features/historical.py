@@ -113,7 +113,7 @@ def historical(
     check_asked(features, asked)
     versions = {source.name: events.version(source.name) for source in features.sources}
     with tempfile.TemporaryDirectory(prefix="backstay-") as scratch:
-        engine = RowEngine(features)
+        engine = RowEngine(features, dated=False)
         room = views(engine, asked, events, as_of=as_of, memory=memory, scratch=None if out is None else Path(scratch))
         chunks = _chunks(engine, room, rows, asked, statuses, rows.height if out is None else CHUNK)
         if out is None:
@@ -250,17 +250,20 @@ def _in_order(view: _Asked, out: Computed) -> bool:
     bounded = view.memory is not None and number * _TIMES > view.memory
     if not number or bounded or not answerable(plan, view.rows):
         return False
+    times = TIMES if view.as_of is None else (*TIMES, "sequence")
     # The frame is let go of at once: it would take as much again as what is made of it.
-    in_order = InOrder.of(view.events.read(source.name, columns=list(TIMES), known_until=view.as_of))
+    in_order = InOrder.of(view.events.read(source.name, columns=times, known_until=view.as_of))
     if in_order is None:
         return False
-    sequence, read = in_order.sequence, view_columns(plan.view)
+    numbers, read = in_order.numbers, view_columns(plan.view)
 
     def part(low: int, high: int) -> pl.DataFrame:
-        bounds = {"sequence_after": int(sequence[low]) - 1, "sequence_until": int(sequence[high - 1])}
+        after, until = numbers(low, high)
+        # As of the same moment: what was appended since is known later, or numbered higher.
         found = view.events.batches(
-            source.name, columns=read, known_until=view.as_of, rows=high - low, **bounds
-        )  # as of the same moment: what was appended since is known later, or numbered higher
+            source.name, columns=read, known_until=view.as_of, sequence_after=after, sequence_until=until,
+            rows=high - low,
+        )  # fmt: skip
         return pl.concat(found)
 
     latest_in_order(plan, view.rows, view.at, in_order, part, out)

@@ -26,7 +26,7 @@ from backstay.features.extremes import NEVER, Extremes, Values
 from backstay.features.index import Order, by_segment
 from backstay.features.moments import Moments
 from backstay.features.question import Answer, Pick, Question, Window
-from backstay.features.totals import Numbers, Totals
+from backstay.features.totals import Found, Numbers, Totals
 
 _MANY = 4_096  # asked rows from which sorting them pays
 
@@ -82,25 +82,17 @@ class History:
         if not len(self._event_time):  # none is needed: every T is before all of them
             return Answer.nothing(len(at), asked)
         moments = Moments(segment, at, self._by_visible.index, self._happened.index)
-        newest = self._newest(moments)
-        seen = newest >= 0
-        out = Answer.last_seen(seen, np.where(seen, self._event_time.take(newest, mode="wrap"), -1), asked)
-        if asked.latest:
-            out.last = self._given[newest if self._places is None else self._places[newest]]
-            out.last[~seen] = np.nan
-        totals = np.empty((len(at), 0, 1), np.int64)
+        out = self._last_seen(moments)
+        found = self._window_totals(moments) if asked.windows else Found(out.count, np.empty((len(at), 0, 0), np.int64))
         if asked.windows:
-            totals = self._window_totals(moments)
-            summed = len(asked.summed)
-            out.count, out.valid = totals[:, :, 0], totals[:, :, 1 : 1 + summed]
-            out.sums = asked.sums(totals, self.numbers.parts)
+            out.count, (out.sums, out.valid) = found.count, asked.sums(found, self.numbers)
         for place, pick in enumerate(asked.picks):
             if pick.kind not in ("min", "max"):
-                out.picked[:, place] = self._picked(pick, moments, totals)
+                out.picked[:, place] = self._picked(pick, moments, found)
         for window, picks in asked.extremes.items():
             columns = [self._signed(asked.picks[place]) for place in picks]
-            found = self._extremes.smallest(moments, moments.since(window), columns)
-            for place, smallest in zip(picks, found, strict=True):
+            each = self._extremes.smallest(moments, moments.since(window), columns)
+            for place, smallest in zip(picks, each, strict=True):
                 smallest[np.isinf(smallest)] = np.nan
                 out.picked[:, place] = _sign(asked.picks[place]) * smallest + 0.0
         return out
@@ -109,6 +101,19 @@ class History:
     def _values(self) -> Floats:
         """The values in canonical order."""
         return self._given if self._places is None else taken(self._given.T, self._places).T
+
+    def _last_seen(self, moments: Moments) -> Answer:
+        """Whether and when the last visible event was, and its values, as far as they are asked."""
+        asked = self._question
+        if self._until is None and not asked.dated:
+            return Answer.last_seen(moments.entered > moments.starts, np.full(len(moments.at), -1), asked)
+        newest = self._newest(moments)
+        seen = newest >= 0
+        out = Answer.last_seen(seen, np.where(seen, self._event_time.take(newest, mode="wrap"), -1), asked)
+        if asked.latest:
+            out.last = self._given[newest if self._places is None else self._places[newest]]
+            out.last[~seen] = np.nan
+        return out
 
     def _newest(self, moments: Moments) -> Ints:
         """The place of the last event that counts; -1 where none does."""
@@ -124,16 +129,14 @@ class History:
         assert self._by_visible.places is not None
         return np.maximum.accumulate(self._by_visible.places)
 
-    def _window_totals(self, moments: Moments) -> Ints:
-        """Shape (rows, windows, numbers)."""
+    def _window_totals(self, moments: Moments) -> Found:
         windows = self._question.windows
         if all(map(self._whole, windows)):
             left = np.stack([moments.since(window) for window in windows], axis=1)
             return self._shared_totals.between(moments.entered, left)
-        each = [self._totals_of(window, moments) for window in windows]
-        return each[0][:, None] if len(each) == 1 else np.stack([one.T for one in each], axis=1).T
+        return Found.beside([self._totals_of(window, moments) for window in windows])
 
-    def _totals_of(self, window: Window, moments: Moments) -> Ints:
+    def _totals_of(self, window: Window, moments: Moments) -> Found:
         if self._whole(window):
             return self._shared_totals.between(moments.entered, moments.since(window))
         if window not in self._totals:
@@ -184,10 +187,10 @@ class History:
             self._segment, self._by_visible, self._happened.index, self.visible, self._until, self._segments
         )
 
-    def _picked(self, pick: Pick, moments: Moments, totals: Ints) -> Floats:
+    def _picked(self, pick: Pick, moments: Moments, found: Found) -> Floats:
         window = self._question.windows[pick.window]
         if pick.kind == "std":
-            return self._question.deviation(pick, totals, self.numbers.parts)
+            return self._question.deviation(pick, found, self.numbers)
         if pick.kind == "distinct":
             if pick not in self._distinct:
                 self._distinct[pick] = Distinct(

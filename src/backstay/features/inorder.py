@@ -22,7 +22,7 @@ from backstay.features.exact import Ints
 from backstay.features.views import Computed, ViewPlan
 
 STEP = 1 << 17
-"""Events that are read and joined together."""
+"""Events that are read and joined together: those from one multiple of it to the next."""
 _BLOCK = 1 << 15  # times that are compared together: as many as a processor's cache holds
 _SORTABLE = (pl.String, pl.Int64, pl.Boolean)
 
@@ -32,33 +32,42 @@ Part = Callable[[int, int], pl.DataFrame]
 
 @dataclass(frozen=True, slots=True)
 class InOrder:
-    """When each event happened and became visible, and its number, of events that came in order."""
+    """When each event happened and became visible, and its number, of events that came in order.
+
+    sequence: None: they are numbered from 1 without gaps
+    """
 
     event_time: Ints
     visible: Ints
-    sequence: Ints
+    sequence: Ints | None
 
     @classmethod
     def of(cls, times: pl.DataFrame) -> InOrder | None:
         """None if an earlier event of the record became visible, or happened, after a later one.
 
-        times: `event_time`, `known_time` and `sequence` of every event. Of the frame the first and the last are
-        held on to at the most.
+        times: `event_time` and `known_time` of every event, in the order of their sequence; and `sequence`, unless all
+        events of the record are there. Of the frame the first and the last are held on to at the most.
         """
         event_time, known_time = micros(times, "event_time"), micros(times, "known_time")
-        sequence = times.get_column("sequence").to_numpy()
+        sequence = times.get_column("sequence").to_numpy() if "sequence" in times.columns else None
         out = np.empty_like(event_time)
         for begin in range(0, len(out), _BLOCK):
             some = slice(begin, begin + _BLOCK + 1)  # one of the next block too
-            happened, known, number = event_time[some], known_time[some], sequence[some]
+            happened, known = event_time[some], known_time[some]
             visible = np.maximum(happened + 1, known, out=out[some])
             step = happened[1:] - happened[:-1]
-            if (step < 0).any() or (visible[1:] < visible[:-1]).any() or (number[1:] <= number[:-1]).any():
+            if (step < 0).any() or (visible[1:] < visible[:-1]).any():
                 return None
             tied = step == 0
             if tied.any() and (known[1:] < known[:-1])[tied].any():
                 return None
         return cls(event_time, out, sequence)
+
+    def numbers(self, low: int, high: int) -> tuple[int, int]:
+        """The sequences of the events from one place up to another: (after, until]."""
+        if self.sequence is None:
+            return low, high
+        return int(self.sequence[low]) - 1, int(self.sequence[high - 1])
 
 
 def answerable(plan: ViewPlan, asked: pl.DataFrame) -> bool:
@@ -124,9 +133,9 @@ class _Search:
             high = low
             if not len(waiting):
                 high = min(high, int(visible.searchsorted(self._moments[begin - 1], "right")))
-            low = max(high - STEP, 0)
-            if low == high:
+            if not high:
                 break
+            low = (high - 1) // STEP * STEP  # where a store's blocks end, or not: then more of them are read twice
             first = min(int(self._moments.searchsorted(visible[low])), begin)
             rows = np.concatenate([np.arange(first, begin), waiting])
             rows = rows[~self._nameless[rows]] if len(self._nameless) else rows

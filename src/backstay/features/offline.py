@@ -26,7 +26,7 @@ from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
 from backstay.storage.schema import INSTANT
 
-TIMES = ("event_time", "known_time", "sequence")
+TIMES = ("event_time", "known_time")
 
 
 class EventReader(Protocol):
@@ -117,9 +117,9 @@ def asked_types(features: FeatureSet) -> dict[str, pl.DataType]:
 
 
 def source_columns(features: FeatureSet, source: EventSource) -> list[str]:
-    """What the views read of a source's events."""
+    """What the views read of a source's events: their number only where a correction is found by it."""
     read = [name for view in features.views if view.source is source for name in view_columns(view)]
-    return list(dict.fromkeys([*TIMES, *read]))
+    return list(dict.fromkeys([*TIMES, *([] if source.event_id is None else ["sequence"]), *read]))
 
 
 def no_events(source: EventSource, columns: Sequence[str]) -> pl.DataFrame:
@@ -140,7 +140,8 @@ def compute_view(
 ) -> Computed:
     """The features of one view for asked rows, from the events of (at least) their entities.
 
-    events: `event_time`, `known_time`, `sequence`, what `cells.view_columns` names, and `_until` (see `corrected`).
+    events: in the order of their sequence; `event_time`, `known_time`, what `cells.view_columns` names, and `_until`
+            (see `corrected`).
     out:    where the features go, if there is room for them already.
     """
     out = Computed.of(len(at), len(plan.features)) if out is None else out
@@ -154,11 +155,9 @@ def compute_view(
         return out
     if answerable(plan, asked) and (in_order := InOrder.of(events)) is not None:
         return latest_in_order(plan, asked, at, in_order, lambda low, high: events[low:high], out)
-    if not events.get_column("sequence").is_sorted():
-        events = events.sort("sequence")
     segment, row_segment, segments = _segments(events, asked, keys)
     rows, corrections = Grouped(row_segment, segments + 1), ["_until"] if "_until" in events.columns else []
-    events = events.select(*dict.fromkeys([*TIMES[:2], *value_columns(plan.view), *corrections]))
+    events = events.select(*dict.fromkeys([*TIMES, *value_columns(plan.view), *corrections]))
     kept = None
     if not corrections:
         kept = rows.beside(partial(needed, plan, segment, segments, events, at), len(at))

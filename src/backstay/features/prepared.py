@@ -144,8 +144,11 @@ class Prepared:
         return self._sums
 
     def _valid(self, place: int, left: int, entered: int) -> int:
+        there = self.history.numbers.there[place]
+        if there is None:
+            return entered - left
         prefix = self._prefix
-        number: int = prefix[1 + place, entered] - prefix[1 + place, left]
+        number: int = prefix[there, entered] - prefix[there, left]
         return number
 
     def _exact(self, part: Part, left: int, entered: int) -> int:

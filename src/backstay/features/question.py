@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from backstay.definitions import Feature
 from backstay.features.exact import Bools, Floats, Ints, in_two, rounded
 from backstay.features.spread import deviation, squares
-from backstay.features.totals import Part
+from backstay.features.totals import Found, Numbers
 
 PICKS = frozenset({"min", "max", "first", "last", "distinct", "std"})
 """Kinds that are answered one by one; count, sum, mean and share come out of shared totals."""
@@ -52,9 +51,12 @@ class Pick:
 
 
 class Question:
-    """What is asked of a view's history, made once for a feature set."""
+    """What is asked of a view's history, made once for a feature set.
 
-    def __init__(self, features: list[Feature], columns: int) -> None:
+    dated: whether it is asked when the last visible event happened; it always is where latest values are
+    """
+
+    def __init__(self, features: list[Feature], columns: int, *, dated: bool = True) -> None:
         windowed = [(Window(one.window, one.hop), one) for one in features if one.window is not None]
         self.windows = list(dict.fromkeys(window for window, _ in windowed))
         self.summed = sorted({one.column for _, one in windowed if one.kind in ("sum", "mean", "share")})
@@ -67,6 +69,7 @@ class Question:
                 self.extremes.setdefault(self.windows[pick.window], []).append(place)
         self.spread = sorted({one.column for _, one in windowed if one.kind == "std"})
         self.latest = any(one.kind == "latest" for one in features)
+        self.dated = dated or self.latest
         self.columns = columns if self.latest else 0
         """how many values of the last event are told"""
 
@@ -77,20 +80,24 @@ class Question:
             columns += [values[:, column], *squares(values[:, column])]
         return columns
 
-    def sums(self, totals: Ints, parts: Sequence[Part]) -> Floats:
-        """The sums asked for, shape (rows, windows, summed), from totals of shape (rows, windows, numbers)."""
-        out = np.empty((*totals.shape[:-1], len(self.summed)))
-        for place, part in enumerate(parts[: len(self.summed)]):
-            out[..., place] = rounded(totals[..., part.begin : part.end], part.scale, part.bits)
-        return out
+    def sums(self, found: Found, numbers: Numbers) -> tuple[Floats, Ints]:
+        """The sums asked for, and of how many values, shape (rows, windows, summed) both."""
+        out = np.empty((*found.count.shape, len(self.summed)))
+        valid = np.empty(out.shape, np.int64)
+        for place in range(len(self.summed)):
+            part = numbers.parts[place]
+            out[..., place] = rounded(found.sums[..., part.begin : part.end], part.scale, part.bits)
+            valid[..., place] = found.valid(numbers.there[place])
+        return out, valid
 
-    def deviation(self, pick: Pick, totals: Ints, parts: Sequence[Part]) -> Floats:
+    def deviation(self, pick: Pick, found: Found, numbers: Numbers) -> Floats:
         """The standard deviation asked for, shape (rows,)."""
         place, window = len(self.summed) + 3 * self.spread.index(pick.column), slice(pick.window, pick.window + 1)
         total, square, error = (
-            in_two(totals[:, window, part.begin : part.end], part.scale, part.bits) for part in parts[place : place + 3]
+            in_two(found.sums[:, window, part.begin : part.end], part.scale, part.bits)
+            for part in numbers.parts[place : place + 3]
         )
-        number, squared = totals[:, window, 1 + place], totals[:, window, 2 + place]
+        number, squared = (found.valid(there)[:, window] for there in numbers.there[place : place + 2])
         return np.where(number == squared, deviation(number, total, square, error), np.nan)[:, 0]
 
 
@@ -101,7 +108,7 @@ class Answer:
     seen: Bools
     """whether anything is visible"""
     event_time: Ints
-    """when the last visible event happened; -1 where nothing is visible"""
+    """when the last visible event happened; -1 where nothing is visible, or it is not asked"""
     last: Floats
     """shape (rows, columns): its values"""
     count: Ints

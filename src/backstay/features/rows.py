@@ -34,22 +34,23 @@ class Room:
     """per view, its columns of `stored`"""
 
     @classmethod
-    def of(cls, widths: Sequence[int], rows: int, scratch: Path | None = None) -> Room:
-        """Room for views of so many features: memory, or files below `scratch` that stand in for it."""
+    def of(cls, plans: Sequence[ViewPlan], rows: int, scratch: Path | None = None) -> Room:
+        """Room for some views: memory, or files below `scratch` that stand in for it."""
 
         def array(name: str, shape: tuple[int, ...], kind: Any) -> Any:
             if scratch is None or not math.prod(shape):
                 return np.zeros(shape, kind) if kind is np.uint8 else np.empty(shape, kind)  # statuses begin as OK
             return np.memmap(scratch / name, kind, "w+", shape=shape)
 
+        widths = [len(plan.features) for plan in plans]
         ends = np.cumsum(widths, dtype=np.int64).tolist()
         stored = array("values", (sum(widths), rows), np.float64).T
         statuses = array("statuses", (sum(widths), rows), np.uint8).T
-        times = array("times", (len(widths), rows), np.int64)
-        views = [slice(end - width, end) for width, end in zip(widths, ends, strict=True)]
-        return cls(
-            stored, [Computed(stored[:, one], statuses[:, one], times[place]) for place, one in enumerate(views)]
-        )
+        views = []
+        for place, (plan, width, end) in enumerate(zip(plans, widths, ends, strict=True)):
+            times = array(f"times{place}", (rows if plan.question.dated else 0,), np.int64)
+            views.append(Computed(stored[:, end - width : end], statuses[:, end - width : end], times))
+        return cls(stored, views)
 
     def part(self, some: slice) -> Room:
         """Some of the rows, in memory."""
@@ -64,11 +65,14 @@ class Room:
 
 
 class RowEngine:
-    """Turns computed views and request fields into the complete rows of a feature set."""
+    """Turns computed views and request fields into the complete rows of a feature set.
 
-    def __init__(self, features: FeatureSet) -> None:
+    dated: whether `Computed.event_time` is wanted of its views; see `Question`
+    """
+
+    def __init__(self, features: FeatureSet, *, dated: bool = True) -> None:
         self.features = features
-        self.plans = [ViewPlan(features, view) for view in range(len(features.views))]
+        self.plans = [ViewPlan(features, view, dated=dated) for view in range(len(features.views))]
         stored = [feature for plan in self.plans for feature in plan.features]
         self._coded = [(view, place, plan.features[place]) for view, plan in enumerate(self.plans)
                        for place, _ in plan.coded]  # fmt: skip
@@ -88,7 +92,7 @@ class RowEngine:
 
     def room(self, rows: int, scratch: Path | None = None) -> Room:
         """Room for what the views compute for so many rows; see `Room.of`."""
-        return Room.of([len(plan.features) for plan in self.plans], rows, scratch)
+        return Room.of(self.plans, rows, scratch)
 
     def filled(self, room: Room, requests: pl.DataFrame) -> Rows:
         """As `rows`, of what the views have put into their room: nothing is copied, defaults are applied in place."""

@@ -106,7 +106,7 @@ def training_set(
             fix="ingest its sources first, or ask for an earlier period",
         )
     check_asked(model.features, kept)
-    engine = RowEngine(model.features)
+    engine = RowEngine(model.features, dated=False)
     rows = engine.filled(views(engine, kept, events, as_of=as_of, memory=memory), kept)
     features = rows.frame()
     base = [f.name for f in model.features if f.kind != "derived"]

@@ -49,7 +49,7 @@ class Computed:
     values: Floats
     statuses: Statuses
     event_time: Ints
-    """event time of the last visible event; -1 where none is visible"""
+    """event time of the last visible event; -1 where none is visible; nothing at all where it is not asked"""
     coded: dict[int, pl.Series] = field(default_factory=dict)
     """by place, the values of features whose matrix column holds the numbers of words"""
 
@@ -64,16 +64,18 @@ class Computed:
             self.values[:, place][rows] = part.values[:, place]
             if part.statuses[:, place].any():
                 self.statuses[:, place][rows] = part.statuses[:, place]
-        self.event_time[rows] = part.event_time
+        if len(self.event_time):
+            self.event_time[rows] = part.event_time
 
 
 class ViewPlan:
     """Which features of a set come from one view, in the order of declaration."""
 
-    def __init__(self, features: FeatureSet, view: int) -> None:
+    def __init__(self, features: FeatureSet, view: int, *, dated: bool = True) -> None:
+        """`dated`: see `Question`."""
         self.view = features.views[view]
         self.features: list[Feature] = [feature for feature in features if feature.view == view]
-        self.question = Question(self.features, len(self.view.values))
+        self.question = Question(self.features, len(self.view.values), dated=dated)
         self.order = [self._place(feature) for feature in self.features]
         """of each feature its place in what `compute` lays side by side"""
         self._as_kept = not self.question.windows and self.order == list(range(self.question.columns))

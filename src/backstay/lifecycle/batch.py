@@ -128,7 +128,7 @@ class _Batch:
             texts=table.texts,
         )
         self._kept = _kept(table, run)
-        self._engine = RowEngine(model.features)
+        self._engine = RowEngine(model.features, dated=False)
         self._events = _Pinned(records.events, run.watermark, keep=memory is None)
         self._scorer, self._rule = records.scorer(model, version), records.rule(version, run.asked.get("rule", ""))
 

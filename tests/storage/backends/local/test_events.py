@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,28 @@ def test_a_compacted_table_reads_the_same(tmp_path: Path) -> None:
     for reader in (store, LocalEvents(tmp_path)):
         assert reader.read("s", sequence_until=24).equals(before)
         assert reader.append("s", frame(1)).first == reader.last_sequence("s")
+
+
+def test_rows_are_found_by_their_numbers(tmp_path: Path) -> None:
+    store = LocalEvents(tmp_path)
+    for n in range(4):
+        committed(store, n, 9 - n, n)
+    store.append("s", frame(5, 5))  # not in the table yet
+    for meddle in (lambda: None, lambda: DeltaTable(str(tmp_path / "s")).optimize.compact()):
+        meddle()
+        whole = store.read("s")
+        assert whole["sequence"].to_list() == list(range(1, 15))
+        for columns in (["event_time"], ["known_time", "sequence"]):
+            for after, until in product(range(15), [None, *range(16)]):
+                wanted = whole[after : max(14 if until is None else until, after)].select(columns)
+                got = list(store.batches("s", columns=columns, sequence_after=after, sequence_until=until))
+                assert pl.concat([wanted.clear(), *got]).equals(wanted)
+            for until in range(16):
+                assert store.read("s", columns=columns, sequence_until=until).equals(whole[:until].select(columns))
+            for known in (-1, 0, 3, 8, 9, 1_008, 1_009, 10**9):  # some of them later than all that is in the table
+                wanted = whole[2:13].filter(pl.col("known_time").to_physical() <= known).select(columns)
+                got = store.batches("s", columns=columns, sequence_after=2, sequence_until=13, known_until=known)
+                assert pl.concat([wanted.clear(), *got]).equals(wanted)
 
 
 def test_a_damaged_file_is_an_integrity_error(tmp_path: Path) -> None:

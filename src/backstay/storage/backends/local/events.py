@@ -23,7 +23,7 @@ import polars as pl
 from backstay.core.errors import IntegrityError, NotFoundError
 from backstay.storage.backends.local.files import failures, locked
 from backstay.storage.backends.local.segments import Segment, Segments
-from backstay.storage.backends.local.table import SLACK, Table, View
+from backstay.storage.backends.local.table import LAST, SLACK, Table, View
 from backstay.storage.ports import EVENT_TIME, KNOWN_TIME, SEQUENCE, Appended, Seal
 from backstay.storage.schema import INSTANT, check_columns, check_events, check_same, check_source
 
@@ -61,8 +61,18 @@ class Span:
         if self.sequence_until is not None:
             keep &= (pl.col("min_sequence") <= self.sequence_until).fill_null(True)
         if self.sequence_after:
-            keep &= (pl.col("min_sequence") + pl.col("num_records") > self.sequence_after).fill_null(True)
+            keep &= (pl.col("min_sequence") + pl.col("num_records") - 1 > self.sequence_after).fill_null(True)
         return keep
+
+    def between(self, files: pl.DataFrame) -> tuple[int, int] | None:
+        """What is asked for by sequence alone: every event of the files is known by then, and none was before."""
+        if self.known_until is not None:
+            latest = files["max_known_time"]
+            if latest.null_count() or int(latest.max()) + SLACK > self.known_until:  # type: ignore[arg-type]
+                return None
+        if self.known_after is not None:
+            return None
+        return self.sequence_after, LAST if self.sequence_until is None else self.sequence_until
 
 
 class LocalEvents:
@@ -181,6 +191,7 @@ class _Source:
     ) -> Iterator[pl.DataFrame]:
         """Frames of about `rows` rows: as many neighbouring files as hold them, or slices of a larger one."""
         begin, held = 0, 0
+        view = view.within(bounds)
         sizes = view.files["num_records"].to_list()
         for end, size in enumerate(sizes, 1):
             held += size

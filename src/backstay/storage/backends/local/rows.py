@@ -120,6 +120,9 @@ class Sought:
             keep &= overlap.fill_null(True)
         return keep
 
+    def between(self, files: pl.DataFrame) -> None:  # noqa: ARG002 - numbers never tell
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
@@ -132,3 +135,6 @@ class Numbered:
 
     def files(self) -> pl.Expr:
         return pl.lit(True)
+
+    def between(self, files: pl.DataFrame) -> None:  # noqa: ARG002 - numbers never tell
+        return None

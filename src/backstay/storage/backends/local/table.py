@@ -39,6 +39,9 @@ SMALL_FILES = 50  # once there are more than this of them,
 SLACK = 1_000  # other tools may cut statistics to milliseconds: never skip a file by less than that
 MERGED_BYTES = 32 << 20  # into files of about this size (what one merge holds in memory, unpacked)
 
+LAST = 2**63 - 1
+"""No row has a higher sequence."""
+
 _TXN = "backstay.sequence"
 _SEALED = re.compile(r"[0-9a-f]{64}\.parquet")
 _CONFIGURATION = {
@@ -64,7 +67,19 @@ class View:
 
     def part(self, begin: int, end: int) -> View:
         """The view of some of its files."""
-        return View(self.version, self.last, self.schema, self.recorded, self.files[begin:end])
+        return self._of(self.files[begin:end])
+
+    def within(self, bounds: Bounds) -> View:
+        """The view of the files that may hold what is asked for."""
+        return self._of(self.files.filter(bounds.files()))
+
+    def numbered(self) -> bool:
+        """Whether Backstay wrote its files, so that the rows stand in them in sequence order, numbered without gaps."""
+        ours = all(map(_SEALED.fullmatch, self.files["path"]))
+        return ours and not self.files["min_sequence"].null_count()
+
+    def _of(self, files: pl.DataFrame) -> View:
+        return View(self.version, self.last, self.schema, self.recorded, files)
 
 
 class Bounds(Protocol):
@@ -78,6 +93,10 @@ class Bounds(Protocol):
         """The files that may hold such rows, by the columns of `View.files`. One without statistics may hold any."""
         ...
 
+    def between(self, files: pl.DataFrame) -> tuple[int, int] | None:
+        """The sequences that are asked for, (after, until], if that is all that `rows` says of these files."""
+        ...
+
 
 class All:
     """Every row."""
@@ -87,6 +106,9 @@ class All:
 
     def files(self) -> pl.Expr:
         return pl.lit(True)
+
+    def between(self, files: pl.DataFrame) -> tuple[int, int]:  # noqa: ARG002 - whatever they hold
+        return 0, LAST
 
 
 class Table:
@@ -125,16 +147,19 @@ class Table:
 
     def read(self, view: View, columns: Sequence[str], bounds: Bounds) -> pl.DataFrame:
         """The rows of a view that are within the bounds, in sequence order."""
-        paths = view.files.filter(bounds.files())["path"].to_list()
-        if not paths:
+        view = view.within(bounds)
+        if view.files.is_empty():
             return pl.DataFrame(schema={name: view.schema[name] for name in columns})
-        kept = list(columns) if SEQUENCE in columns else [*columns, SEQUENCE]
+        numbered = view.numbered()
+        kept = list(columns) if numbered or SEQUENCE in columns else [*columns, SEQUENCE]
         try:
-            scan = pl.scan_parquet([self._root / path for path in paths], glob=False, hive_partitioning=False)
-            frame = scan.filter(bounds.rows()).select(kept).collect()
+            scan = pl.scan_parquet(
+                [self._root / path for path in view.files["path"]], glob=False, hive_partitioning=False
+            )
+            frame = _asked(scan, view, bounds, numbered).select(kept).collect()
         except (OSError, pl.exceptions.PolarsError) as error:
             raise self._unreadable("rows", error) from error
-        if not frame[SEQUENCE].is_sorted():  # another tool compacted the table
+        if not numbered and not frame[SEQUENCE].is_sorted():  # another tool compacted the table
             frame = frame.sort(SEQUENCE)
         return frame.select(columns)
 
@@ -254,6 +279,17 @@ class Table:
 
     def _unreadable(self, what: str, error: Exception) -> IntegrityError:
         return IntegrityError(f"{what} of {self._name} cannot be read: {error}", where=str(self._root))
+
+
+def _asked(scan: pl.LazyFrame, view: View, bounds: Bounds, numbered: bool) -> pl.LazyFrame:
+    """The rows asked for, of a view of the files that may hold them: by their places, where these tell, as then no
+    number is read."""
+    numbers = bounds.between(view.files) if numbered else None
+    if numbers is None:
+        return scan.filter(bounds.rows())
+    first, rows = int(view.files["min_sequence"][0]), int(view.files["num_records"].sum())
+    low, high = max(numbers[0] + 1 - first, 0), min(numbers[1] + 1 - first, rows)
+    return scan if (low, high) == (0, rows) else scan.slice(low, max(high - low, 0))
 
 
 def _write_commit(
