@@ -217,14 +217,9 @@ class Newest:
         """The answer at T, and for how long it holds: as `ViewPlan.compute` gives values and statuses."""
         since, until = last.since, NEVER
         if self._plain and last.seen and (whole := sum(last.cells)) == whole:  # NaN if one of them is
-            return Ready(
-                last,
-                last.event_time,
-                since,
-                until,
-                dict(zip(self.names, self._plain(last.cells), strict=True)),
-                self._fine,
-            )
+            numbers = dict(zip(self.names, self._plain(last.cells), strict=True))
+            last.cells = ()  # this answer stays: they would only take memory
+            return Ready(last, last.event_time, since, until, numbers, self._fine)
         values: dict[str, Any] = {}
         statuses: dict[str, str] = {}
         for name, column, coded, kind, default, max_age in self._made:

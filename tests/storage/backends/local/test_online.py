@@ -229,13 +229,32 @@ def test_opened_state_is_read_ahead(tmp_path: Path) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     if _resident(data) > 0.5:
         pytest.skip("this file system keeps its files in memory")
-    online = LocalOnline(tmp_path / "online", readonly=True)
+    online = LocalOnline(tmp_path / "online")
     until = time.monotonic() + 30
     while _resident(data) < 1.0 and time.monotonic() < until:
         time.sleep(0.01)
     assert _resident(data) == 1.0
+    size = data.stat().st_size
+    while _entered(data) < size and time.monotonic() < until:
+        time.sleep(0.01)
+    assert _entered(data) >= size, "a page that is touched first has to be entered into the map"
     assert online.read(list(values)) == list(values.values())
+    online.write({b"more": os.urandom(30_000_000)})  # more than the map holds: it is another one now
+    while _entered(data) < size and time.monotonic() < until:
+        time.sleep(0.01)
+    assert _entered(data) >= size
     online.close()
+
+
+def _entered(path: Path) -> int:
+    """How many bytes of a file's mapping are in this process's page tables."""
+    name, found, entered = str(path.resolve()), False, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split()[0]:
+            found = line.endswith(name)
+        elif found and line.startswith("Rss:"):
+            entered += 1024 * int(line.split()[1])
+    return entered
 
 
 def _resident(path: Path) -> float:

@@ -11,12 +11,16 @@ LMDB forbids opening the same files twice in a process, since closing one would 
 A memory map is not coherent over a network: a path on such a mount is refused.
 
 After a restart of the machine, or a pause, the state lies on disk, and each entity's first lookup would wait for it: a
-page is read when it is touched. So whoever opens the state has it read ahead, as long as it is small beside the memory.
+page is read when it is touched, and even one that is in memory costs the kernel as much then as a lookup. So whoever
+opens the state has it read, and its pages entered into the map, ahead: as long as it is small beside the memory.
 """
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -35,7 +39,8 @@ _HASHED = b"\x00backstay:"  # a key that begins so is hashed too: a hashed key n
 _AFTER_HASHED = b"\x00backstay;"  # no key from here on begins so
 _READERS = 1024
 _AHEAD_OF_MEMORY = 0.25  # a state beyond this share of the machine's memory is not read ahead
-_AHEAD_BYTES = 128 * 1024
+_AHEAD_BYTES = 16 * 1024 * 1024  # at once: whoever changes the map of memory waits that long
+_POPULATE_READ = 22  # MADV_POPULATE_READ of <linux/mman.h>, since Linux 5.14; Python has no name for it
 _NETWORK = frozenset(
     {
         "afs",
@@ -128,7 +133,10 @@ class _Shared:
             readahead=False,
         )
         self.database = self.env.open_db()
-        threading.Thread(target=_read_ahead, args=(path / "data.mdb",), daemon=True).start()
+        self._ahead()
+
+    def _ahead(self) -> None:
+        threading.Thread(target=_read_ahead, args=(self.path / "data.mdb",), daemon=True).start()
 
     def read(self, keys: Sequence[bytes], have: Sequence[bytes | None] | None) -> list[bytes | None]:
         while True:
@@ -141,6 +149,7 @@ class _Shared:
             except lmdb.MapResizedError:
                 with self.writing, self.reading:
                     self.env.set_mapsize(0)  # take over the size that another process gave it
+                self._ahead()  # it is another map now
             except lmdb.Error as error:
                 raise self._failure(error) from error
 
@@ -162,6 +171,7 @@ class _Shared:
                 size = 0
             with self.reading:
                 self.env.set_mapsize(size)
+            self._ahead()
             return False
         except lmdb.Error as error:
             raise self._failure(error) from error
@@ -207,15 +217,35 @@ def _release(shared: _Shared) -> None:
 
 
 def _read_ahead(data: Path) -> None:
-    """Have the kernel read the file into memory. That it cannot is no failure: then pages come as they are touched."""
-    if not hasattr(os, "posix_fadvise"):
+    """Have the kernel read a mapped file into memory, and enter its pages into the map. That it cannot is no failure:
+    then pages come as they are touched."""
+    if sys.platform != "linux":
         return
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError), data.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size <= memory * _AHEAD_OF_MEMORY:
-            for begin in range(0, size, _AHEAD_BYTES):  # of more at once the kernel takes only so much
-                os.posix_fadvise(file.fileno(), begin, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+    size, memory = 0, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError):
+        size = data.stat().st_size
+    if size > memory * _AHEAD_OF_MEMORY:
+        return
+    # Few calls, without the interpreter's lock: to take that again and again would delay the lookups meanwhile.
+    advise = ctypes.CDLL(None).madvise
+    for begin, end in _mapped(data):
+        whole = ctypes.c_void_p(begin), ctypes.c_size_t(end - begin)
+        advise(*whole, mmap.MADV_NORMAL)  # read in order now, and at random again below, as LMDB has it
+        for at in range(begin, min(end, begin + size), _AHEAD_BYTES):
+            number = min(_AHEAD_BYTES, begin + size - at)
+            if advise(ctypes.c_void_p(at), ctypes.c_size_t(number), _POPULATE_READ):
+                break
+        advise(*whole, mmap.MADV_RANDOM)
+
+
+def _mapped(file: Path) -> list[tuple[int, int]]:
+    """Where a file is mapped in this process; nothing where that cannot be told."""
+    name = str(file.resolve())
+    with suppress(OSError):
+        lines = Path("/proc/self/maps").read_text(errors="surrogateescape").splitlines()
+        places = [place for place, *_, path in (line.split(maxsplit=5) for line in lines) if path == name]
+        return [(int(begin, 16), int(end, 16)) for begin, _, end in (place.partition("-") for place in places)]
+    return []
 
 
 def _identity(data: Path) -> tuple[int, int]:
