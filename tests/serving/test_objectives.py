@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
 import signal
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -17,10 +19,13 @@ from backstay.core.clock import SystemClock
 from backstay.core.times import HOUR
 from backstay.definitions import Objective
 from backstay.project import Project
+from backstay.serving import objectives
 from backstay.serving.board import ROWS, Board
 from backstay.serving.metrics import WIDTH
-from backstay.serving.objectives import counted, tallies
+from backstay.serving.objectives import Keeper, counted, tallies
 from backstay.serving.v2.messages import SERVICE, message
+from backstay.storage.backends.local.counts import LocalCounts
+from backstay.storage.counts import Counted
 from tests.serving import shop
 from tests.serving.shop import Server, live
 from tests.serving.test_workers import children, metric, until
@@ -201,6 +206,42 @@ def test_a_row_is_a_models_whatever_others_a_worker_knows() -> None:
     one["b"].written([1, 0, 0])
     again = tallies(board, 0, {"b": promise, "c": promise})
     assert (again["b"].unwritten(), again["c"].unwritten()) == ([0, 0, 0], [0, 0, 0])
+
+
+class SlowDisk(LocalCounts):
+    """Counts on a disk that lets each append wait until it is told to go on."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.waiting, self.goes_on = threading.Event(), threading.Event()
+
+    def append(self, rows: Sequence[Counted]) -> None:
+        self.waiting.set()
+        assert self.goes_on.wait(30)
+        super().append(rows)
+
+
+def test_what_is_counted_while_the_last_write_waits_for_the_disk_is_written_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objectives, "WRITE_SECONDS", 0.01)
+    log = SlowDisk(tmp_path)
+    (one,) = (told := tallies(Board(WIDTH), 0, {"m": Objective(latency="1s", why="w")})).values()
+
+    async def counting() -> None:
+        keeper = Keeper(told, log, SystemClock(), {})
+        one.answered(200, 0.1)
+        keeper.start()
+        await asyncio.to_thread(log.waiting.wait, 30)
+        one.answered(200, 0.1)  # it is not in what is being written
+        stopped = asyncio.create_task(keeper.stop())
+        await asyncio.sleep(0.05)
+        log.goes_on.set()
+        await stopped
+
+    asyncio.run(counting())
+    assert sum(row.requests for row in log.scan()) == 2
+    assert one.unwritten() == [0, 0, 0]
 
 
 def test_more_models_than_there_are_rows_are_refused() -> None:

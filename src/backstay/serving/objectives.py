@@ -159,6 +159,7 @@ class Keeper:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), WRITE_SECONDS)
             await self.write()
+        await self.write()  # what was counted while the last write waited for the disk
 
     def judged(self) -> list[Kept]:
         """How every model keeps its objective, by what all servers of this home have written down.
