@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from backstay.features.cells import micros, view_values
+from backstay.features.cells import micros, value_columns, view_values
 from backstay.features.exact import Ints
 from backstay.features.views import Computed, ViewPlan
 
@@ -141,7 +141,7 @@ class _Search:
             rows = rows[~self._nameless[rows]] if len(self._nameless) else rows
             begin = first
             if len(rows):
-                waiting = self._answer(rows, part(low, high), visible[low:high], event_time[low:high])
+                waiting = self._answer(rows, part(low, high).rechunk(), visible[low:high], event_time[low:high])
         self._finish()
 
     def _answer(self, rows: Ints, events: pl.DataFrame, visible: Ints, event_time: Ints) -> Ints:
@@ -162,17 +162,20 @@ class _Search:
             waiting, some, found = rows[lost], rows[~lost], found[~lost]
         else:
             waiting, some = rows[:0], rows
-        self._put(some if self._order is None else self._order[some], events, event_time, found)
+        if len(some):
+            self._put(some if self._order is None else self._order[some], events, event_time, found)
         return waiting
 
     def _put(self, rows: Ints, events: pl.DataFrame, event_time: Ints, place: Ints) -> None:
-        values, words = view_values(self._plan.view, events)
+        view = self._plan.view
+        read = value_columns(view) or view.entity.keys  # a literal reads nothing, and is as long as what it is asked of
+        values, words = view_values(view, events.select(read)[place])
         for column, word in words.items():
             values[:, column] = np.where(word.is_null().to_numpy(), np.nan, 0.0)
         for number, feature in enumerate(self._plan.features):
-            self._out.values[rows, number] = values[place, feature.column]
+            self._out.values[rows, number] = values[:, feature.column]
         for number, column in self._plan.coded:
-            self._words[number].put(rows, words[column].gather(pl.Series(place)))
+            self._words[number].put(rows, words[column])
         self._out.event_time[rows] = event_time[place]
         self._seen[rows] = True
 
