@@ -33,7 +33,7 @@ from backstay.storage.ports import EventStore, OnlineState
 SLACK = DAY
 
 _WATERMARK = struct.Struct("<qq")  # sequence, the newest known time
-_FEW = 64  # events below which trimming is not worth a look
+_SMALL = 1_024  # bytes of events below which trimming is not worth a look
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -146,7 +146,7 @@ def apply_appended(source: EventSource, events: EventStore, writer: OnlineWriter
 
 def _trimmed(packed: Packed, view: View, horizon: int) -> Packed:
     """The events without those past any use, once the oldest is long past it."""
-    if len(packed.rows) <= _FEW:
+    if packed.rows.nbytes <= _SMALL:
         return packed
     if packed.rows[0, EVENT_TIME] >= horizon - view.longest - max(view.longest // 2, SLACK):
         return packed
