@@ -152,22 +152,27 @@ def test_rows_are_found_by_their_numbers(tmp_path: Path) -> None:
     store = LocalEvents(tmp_path)
     for n in range(4):
         committed(store, n, 9 - n, n)
+    committed(store, 10**8)  # a file that is left out by what is known, between others
+    committed(store, 7, 8)
     store.append("s", frame(5, 5))  # not in the table yet
     for meddle in (lambda: None, lambda: DeltaTable(str(tmp_path / "s")).optimize.compact()):
         meddle()
         whole = store.read("s")
-        assert whole["sequence"].to_list() == list(range(1, 15))
+        assert whole["sequence"].to_list() == list(range(1, 18))
         for columns in (["event_time"], ["known_time", "sequence"]):
-            for after, until in product(range(15), [None, *range(16)]):
-                wanted = whole[after : max(14 if until is None else until, after)].select(columns)
+            for after, until in product(range(18), [None, *range(19)]):
+                wanted = whole[after : max(17 if until is None else until, after)].select(columns)
                 got = list(store.batches("s", columns=columns, sequence_after=after, sequence_until=until))
                 assert pl.concat([wanted.clear(), *got]).equals(wanted)
-            for until in range(16):
+            for until in range(19):
                 assert store.read("s", columns=columns, sequence_until=until).equals(whole[:until].select(columns))
             for known in (-1, 0, 3, 8, 9, 1_008, 1_009, 10**9):  # some of them later than all that is in the table
-                wanted = whole[2:13].filter(pl.col("known_time").to_physical() <= known).select(columns)
-                got = store.batches("s", columns=columns, sequence_after=2, sequence_until=13, known_until=known)
-                assert pl.concat([wanted.clear(), *got]).equals(wanted)
+                for after, until in product((0, 2, 5, 12, 14), (6, 13, 14, 15, 17)):
+                    wanted = whole[after : max(after, until)].filter(pl.col("known_time").to_physical() <= known)
+                    got = store.batches(
+                        "s", columns=columns, sequence_after=after, sequence_until=until, known_until=known
+                    )
+                    assert pl.concat([wanted.select(columns).clear(), *got]).equals(wanted.select(columns))
 
 
 def test_a_damaged_file_is_an_integrity_error(tmp_path: Path) -> None:

@@ -74,9 +74,13 @@ class View:
         return self._of(self.files.filter(bounds.files()))
 
     def numbered(self) -> bool:
-        """Whether Backstay wrote its files, so that the rows stand in them in sequence order, numbered without gaps."""
-        ours = all(map(_SEALED.fullmatch, self.files["path"]))
-        return ours and not self.files["min_sequence"].null_count()
+        """Whether Backstay wrote its files, and none between them is left out: then the rows stand in them in sequence
+        order, numbered without gaps."""
+        begins = self.files["min_sequence"]
+        if begins.null_count() or not all(map(_SEALED.fullmatch, self.files["path"])):
+            return False
+        ends = begins + self.files["num_records"]
+        return bool((ends[:-1] == begins[1:]).all())
 
     def _of(self, files: pl.DataFrame) -> View:
         return View(self.version, self.last, self.schema, self.recorded, files)
