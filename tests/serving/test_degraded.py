@@ -14,14 +14,14 @@ from backstay.definitions import Entity, EventSource, FeatureSet, Latest
 from backstay.features.lookup import Unavailable
 from backstay.project import Project
 from backstay.serving.breaker import Breaker
-from tests.servers import Valkey
+from tests.servers import DURABLE, Valkey
 from tests.serving import shop
 from tests.serving.shop import Server, request
 
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[Valkey]:
-    with Valkey("--appendonly", "yes") as server:
+    with Valkey(*DURABLE) as server:
         yield server
 
 

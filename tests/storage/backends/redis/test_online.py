@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 import redis
 from redis.crc import key_slot
-from tests.servers import Valkey
+from tests.servers import DURABLE, Valkey
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.storage.backends.redis import RedisOnline
@@ -72,7 +72,7 @@ def test_too_many_keys_in_one_write(online: RedisOnline) -> None:
 
 
 def test_a_server_that_is_killed_loses_nothing_it_acknowledged_and_is_found_again() -> None:
-    with Valkey("--appendonly", "yes") as server, closing(RedisOnline(server.url, prefix="p")) as online:
+    with Valkey(*DURABLE) as server, closing(RedisOnline(server.url, prefix="p")) as online:
         acknowledged, done = [0], threading.Event()
 
         def write() -> None:
@@ -111,7 +111,7 @@ def test_a_server_that_is_killed_loses_nothing_it_acknowledged_and_is_found_agai
 
 
 def test_idle_connections_survive_a_restart_unseen() -> None:
-    with Valkey("--appendonly", "yes") as server, closing(RedisOnline(server.url, prefix="p")) as online:
+    with Valkey(*DURABLE) as server, closing(RedisOnline(server.url, prefix="p")) as online:
         online.write({b"a": b"1"})
         assert online.read([b"a"]) == [b"1"]
         server.kill()

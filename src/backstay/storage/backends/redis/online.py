@@ -4,9 +4,11 @@ Every key begins with the project's prefix in braces, a hash tag: in a cluster a
 MGET reads them at one moment. A write is one script, which the server runs alone: it compares what is expected, then
 writes all of it or nothing.
 
-What the server acknowledges is as durable as its `appendonly` setting makes it: with `appendonly yes` a killed server
-loses nothing, and with `appendfsync always` neither does a power cut. Without it a restart goes back to the last
-snapshot, or to nothing. The events record is elsewhere, and the online state can always be made from it again.
+What the server acknowledges is as durable as its settings make it. With `appendonly yes` and `appendfsync always`
+neither a killed server nor a power cut loses anything. With `everysec`, which is the server's default, even writing is
+put off while the disk is busy with a sync, so that a killed server may lose two seconds. Without `appendonly` a restart
+goes back to the last snapshot, or to nothing. The events record is elsewhere, and the online state can always be made
+from it again.
 """
 
 from __future__ import annotations
