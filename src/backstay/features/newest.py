@@ -218,8 +218,8 @@ class Newest:
         since, until = last.since, NEVER
         if self._plain and last.seen and (whole := sum(last.cells)) == whole:  # NaN if one of them is
             numbers = dict(zip(self.names, self._plain(last.cells), strict=True))
-            last.cells = ()  # this answer stays: they would only take memory
-            return Ready(last, last.event_time, since, until, numbers, self._fine)
+            last.cells = ()  # this answer stays, at any T there is: they would only take memory
+            return Ready(last, last.event_time, since, NEVER + 1, numbers, self._fine)
         values: dict[str, Any] = {}
         statuses: dict[str, str] = {}
         for name, column, coded, kind, default, max_age in self._made:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import polars as pl
@@ -173,6 +174,22 @@ def test_rows_are_found_by_their_numbers(tmp_path: Path) -> None:
                         "s", columns=columns, sequence_after=after, sequence_until=until, known_until=known
                     )
                     assert pl.concat([wanted.select(columns).clear(), *got]).equals(wanted.select(columns))
+
+
+def test_rows_that_another_tool_mixed_come_in_their_order(tmp_path: Path) -> None:
+    store = LocalEvents(tmp_path)
+    random = Random(3)
+    for _ in range(8):
+        committed(store, *(random.randrange(10**6) for _ in range(2_000)))
+    before = store.read("s")
+    DeltaTable(str(tmp_path / "s")).optimize.z_order(["event_time"], target_size=30_000)
+    begins = DeltaTable(str(tmp_path / "s")).get_add_actions(flatten=True)
+    assert len(pl.DataFrame(begins)) > 1
+    for reader in (store, LocalEvents(tmp_path)):
+        assert pl.concat(reader.batches("s", rows=1_000)).equals(before)
+        for after, until in ((0, 9_000), (5_000, None), (7_777, 12_345)):
+            wanted = before[after : until or before.height]
+            assert pl.concat(reader.batches("s", sequence_after=after, sequence_until=until)).equals(wanted)
 
 
 def test_a_damaged_file_is_an_integrity_error(tmp_path: Path) -> None:

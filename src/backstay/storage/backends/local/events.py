@@ -193,9 +193,10 @@ class _Source:
         begin, held = 0, 0
         view = view.within(bounds)
         sizes = view.files["num_records"].to_list()
+        mixed = view.files["min_sequence"].null_count() > 0  # the order is then that of all files together
         for end, size in enumerate(sizes, 1):
             held += size
-            if held >= rows or end == len(sizes):
+            if (held >= rows and not mixed) or end == len(sizes):
                 yield from self._table.read(view.part(begin, end), names, bounds).iter_slices(rows)
                 begin, held = end, 0
         if pending is not None:

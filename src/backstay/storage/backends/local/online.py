@@ -240,11 +240,11 @@ def _read_ahead(data: Path) -> None:
 
 def _mapped(file: Path) -> list[tuple[int, int]]:
     """Where a file is mapped in this process; nothing where that cannot be told."""
-    name = str(file.resolve())
+    name = os.fsencode(file.resolve())
     with suppress(OSError):
-        lines = Path("/proc/self/maps").read_text(errors="surrogateescape").splitlines()
-        places = [place for place, *_, path in (line.split(maxsplit=5) for line in lines) if path == name]
-        return [(int(begin, 16), int(end, 16)) for begin, _, end in (place.partition("-") for place in places)]
+        lines = [line.split(maxsplit=5) for line in Path("/proc/self/maps").read_bytes().split(b"\n")]
+        places = [line[0].partition(b"-") for line in lines if len(line) == 6 and line[5] == name]
+        return [(int(begin, 16), int(end, 16)) for begin, _, end in places]
     return []
 
 

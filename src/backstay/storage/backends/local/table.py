@@ -56,7 +56,8 @@ class View:
     """One version of a table: its schema (with `sequence`), its last sequence and its files in sequence order.
 
     recorded: the schema without `sequence`: what an append must have
-    files:    path, size_bytes, num_records, min_sequence, and min_NAME and max_NAME of each bound (times as integers)
+    files:    path, size_bytes, num_records, min_sequence (null where each may hold any), and min_NAME and max_NAME of
+              each bound (times as integers)
     """
 
     version: int
@@ -335,6 +336,10 @@ def _view_of(name: str, table: DeltaTable, bound: Sequence[str]) -> View:
         ]
         sequence = pl.col(f"min.{SEQUENCE}").alias("min_sequence")
         files = actions.select("path", "size_bytes", "num_records", sequence, *sides).sort("min_sequence")
+    begins = files["min_sequence"]
+    if not files.is_empty() and not (begins[0] == 1 and (begins + files["num_records"])[:-1].equals(begins[1:])):
+        # Another tool mixed them: where one begins says nothing of where it ends. Then no file is told by it.
+        files = files.with_columns(pl.lit(None, pl.Int64).alias("min_sequence"))
     rows = int(files["num_records"].sum())
     if rows != last:
         raise IntegrityError(
