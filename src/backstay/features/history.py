@@ -83,9 +83,10 @@ class History:
             return Answer.nothing(len(at), asked)
         moments = Moments(segment, at, self._by_visible.index, self._happened.index)
         out = self._last_seen(moments)
-        found = self._window_totals(moments) if asked.windows else Found(out.count, np.empty((len(at), 0, 0), np.int64))
-        if asked.windows:
-            out.count, (out.sums, out.valid) = found.count, asked.sums(found, self.numbers)
+        if not asked.windows:
+            return out
+        found = self._window_totals(moments)
+        out.count, (out.sums, out.valid) = found.count, asked.sums(found, self.numbers)
         for place, pick in enumerate(asked.picks):
             if pick.kind not in ("min", "max"):
                 out.picked[:, place] = self._picked(pick, moments, found)

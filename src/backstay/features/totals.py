@@ -42,7 +42,7 @@ class Numbers:
         """`values`: columns of shape (events,), NaN null. `most`: how many events a window can hold."""
         blocks: list[Ints] = [np.empty((0, events), np.int64)]
         parts: list[Part] = []
-        rows: list[int | None] = []
+        tells: list[int | None] = []
         begin = 0
         for column in values:
             there = column == column  # NaN is null
@@ -51,11 +51,11 @@ class Numbers:
             blocks.append(part.limbs.T)
             parts.append(Part(begin, begin + part.limbs.shape[1], part.scale, part.bits))
             begin = parts[-1].end
-            rows.append(None if whole else begin)
+            tells.append(None if whole else begin)
             if not whole:
                 blocks.append(there.astype(np.int64)[None])
                 begin += 1
-        return cls(np.concatenate(blocks), parts, rows)
+        return cls(np.concatenate(blocks), parts, tells)
 
 
 @dataclass(slots=True)

@@ -42,8 +42,6 @@ class FeatureStore:
         settings: Mapping[str, Any],
         permits: Permits,
     ) -> None:
-        import numpy.ma  # noqa: F401 - Polars does, when it is given an array first: here it delays no answer
-
         self._services, self._records, self._definitions, self._settings = services, records, definitions, settings
         self._clock, self._permits = records.clock, permits
         self._answers: dict[str, tuple[RowReader, Answers]] = {}

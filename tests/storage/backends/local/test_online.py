@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -220,16 +221,8 @@ def test_network_mounts_are_refused(tmp_path: Path, kind: str, refused: bool) ->
 def test_opened_state_is_read_ahead(tmp_path: Path) -> None:
     """After a restart of the machine nothing of the state is in memory: lookups would wait for the disk, one by one."""
     values = {b"entity %d" % number: os.urandom(2_000) for number in range(4_000)}
-    online = LocalOnline(tmp_path / "online")
-    online.write(values)
-    online.close()
-    data = tmp_path / "online" / "data.mdb"
-    with data.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    if _resident(data) > 0.5:
-        pytest.skip("this file system keeps its files in memory")
-    online = LocalOnline(tmp_path / "online")
+    data = _unread(tmp_path, values)
+    online = LocalOnline(tmp_path / "online", readonly=True)
     until = time.monotonic() + 30
     while _resident(data) < 1.0 and time.monotonic() < until:
         time.sleep(0.01)
@@ -239,11 +232,37 @@ def test_opened_state_is_read_ahead(tmp_path: Path) -> None:
         time.sleep(0.01)
     assert _entered(data) >= size, "a page that is touched first has to be entered into the map"
     assert online.read(list(values)) == list(values.values())
+    online.close()
+    online = LocalOnline(tmp_path / "online")
     online.write({b"more": os.urandom(30_000_000)})  # more than the map holds: it is another one now
     while _entered(data) < size and time.monotonic() < until:
         time.sleep(0.01)
     assert _entered(data) >= size
     online.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="whether a page is in memory is asked of Linux")
+def test_it_is_read_ahead_by_a_kernel_that_enters_no_pages_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_POPULATE_READ", 99)  # no advice that any kernel knows
+    data = _unread(tmp_path, {b"entity %d" % number: os.urandom(2_000) for number in range(4_000)})
+    with closing(LocalOnline(tmp_path / "online", readonly=True)):
+        until = time.monotonic() + 30
+        while _resident(data) < 0.95 and time.monotonic() < until:  # the kernel may leave some out
+            time.sleep(0.01)
+        assert _resident(data) >= 0.95
+
+
+def _unread(folder: Path, values: dict[bytes, bytes]) -> Path:
+    """The file of a state of which nothing is in memory."""
+    with closing(LocalOnline(folder / "online")) as online:
+        online.write(values)
+    data = folder / "online" / "data.mdb"
+    with data.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if _resident(data) > 0.5:
+        pytest.skip("this file system keeps its files in memory")
+    return data
 
 
 def _entered(path: Path) -> int:

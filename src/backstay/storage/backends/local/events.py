@@ -23,13 +23,13 @@ import polars as pl
 from backstay.core.errors import IntegrityError, NotFoundError
 from backstay.storage.backends.local.files import failures, locked
 from backstay.storage.backends.local.segments import Segment, Segments
-from backstay.storage.backends.local.table import LAST, SLACK, Table, View
+from backstay.storage.backends.local.table import LAST, SLACK, Bounds, Table, View
 from backstay.storage.ports import EVENT_TIME, KNOWN_TIME, SEQUENCE, Appended, Seal
 from backstay.storage.schema import INSTANT, check_columns, check_events, check_same, check_source
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Span(Bounds):
     """The events that a read asks for: known_time in (known_after, known_until], sequence in (sequence_after,
     sequence_until]."""
 
@@ -67,8 +67,8 @@ class Span:
     def between(self, files: pl.DataFrame) -> tuple[int, int] | None:
         """What is asked for by sequence alone: every event of the files is known by then, and none was before."""
         if self.known_until is not None:
-            latest = files["max_known_time"]
-            if latest.null_count() or int(latest.max()) + SLACK > self.known_until:  # type: ignore[arg-type]
+            known = files["max_known_time"] + SLACK <= self.known_until
+            if known.null_count() or not known.all():
                 return None
         if self.known_after is not None:
             return None
@@ -189,14 +189,16 @@ class _Source:
     def _slices(
         self, view: View, pending: pl.DataFrame | None, names: list[str], bounds: Span, rows: int
     ) -> Iterator[pl.DataFrame]:
-        """Frames of about `rows` rows: as many neighbouring files as hold them, or slices of a larger one."""
+        """Frames of about `rows` rows: as many neighbouring files as hold them, or slices of a larger one.
+
+        Files that another tool mixed are read together: the order of the rows is that of them all.
+        """
         begin, held = 0, 0
         view = view.within(bounds)
         sizes = view.files["num_records"].to_list()
-        mixed = view.files["min_sequence"].null_count() > 0  # the order is then that of all files together
         for end, size in enumerate(sizes, 1):
             held += size
-            if (held >= rows and not mixed) or end == len(sizes):
+            if (held >= rows and not view.mixed) or end == len(sizes):
                 yield from self._table.read(view.part(begin, end), names, bounds).iter_slices(rows)
                 begin, held = end, 0
         if pending is not None:

@@ -40,6 +40,7 @@ _AFTER_HASHED = b"\x00backstay;"  # no key from here on begins so
 _READERS = 1024
 _AHEAD_OF_MEMORY = 0.25  # a state beyond this share of the machine's memory is not read ahead
 _AHEAD_BYTES = 16 * 1024 * 1024  # at once: whoever changes the map of memory waits that long
+_READ_BYTES = 128 * 1024  # of more at once the kernel takes only so much
 _POPULATE_READ = 22  # MADV_POPULATE_READ of <linux/mman.h>, since Linux 5.14; Python has no name for it
 _NETWORK = frozenset(
     {
@@ -234,8 +235,16 @@ def _read_ahead(data: Path) -> None:
         for at in range(begin, min(end, begin + size), _AHEAD_BYTES):
             number = min(_AHEAD_BYTES, begin + size - at)
             if advise(ctypes.c_void_p(at), ctypes.c_size_t(number), _POPULATE_READ):
+                _read(data, size)  # an older kernel: at least into memory
                 break
         advise(*whole, mmap.MADV_RANDOM)
+
+
+def _read(data: Path, size: int) -> None:
+    """Have the kernel read a file into memory."""
+    with suppress(OSError), data.open("rb") as file:
+        for begin in range(0, size, _READ_BYTES):
+            os.posix_fadvise(file.fileno(), begin, _READ_BYTES, os.POSIX_FADV_WILLNEED)
 
 
 def _mapped(file: Path) -> list[tuple[int, int]]:

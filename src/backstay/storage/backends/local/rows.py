@@ -24,7 +24,7 @@ import msgspec
 import polars as pl
 
 from backstay.core.errors import IntegrityError
-from backstay.storage.backends.local.table import SLACK
+from backstay.storage.backends.local.table import SLACK, Bounds
 from backstay.storage.ports import SEQUENCE
 from backstay.storage.predictions import STATUSES, Prediction, Wanted, decode
 from backstay.storage.schema import INSTANT
@@ -90,7 +90,7 @@ def _text(value: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class Sought(Bounds):
     """The rows, and the files, that a `Wanted` asks for."""
 
     wanted: Wanted
@@ -120,12 +120,9 @@ class Sought:
             keep &= overlap.fill_null(True)
         return keep
 
-    def between(self, files: pl.DataFrame) -> None:  # noqa: ARG002 - numbers never tell
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class Numbered(Bounds):
     """The rows of these numbers."""
 
     numbers: pl.Series
@@ -135,6 +132,3 @@ class Numbered:
 
     def files(self) -> pl.Expr:
         return pl.lit(True)
-
-    def between(self, files: pl.DataFrame) -> None:  # noqa: ARG002 - numbers never tell
-        return None

@@ -56,8 +56,9 @@ class View:
     """One version of a table: its schema (with `sequence`), its last sequence and its files in sequence order.
 
     recorded: the schema without `sequence`: what an append must have
-    files:    path, size_bytes, num_records, min_sequence (null where each may hold any), and min_NAME and max_NAME of
-              each bound (times as integers)
+    files:    path, size_bytes, num_records, min_sequence, and min_NAME and max_NAME of each bound (times as integers)
+    mixed:    whether another tool laid rows of one file between those of another, so that where a file begins says
+              nothing of where it ends
     """
 
     version: int
@@ -65,26 +66,25 @@ class View:
     schema: pl.Schema
     recorded: pl.Schema
     files: pl.DataFrame
+    mixed: bool
 
     def part(self, begin: int, end: int) -> View:
         """The view of some of its files."""
-        return self._of(self.files[begin:end])
+        return self.only(self.files[begin:end])
 
     def within(self, bounds: Bounds) -> View:
         """The view of the files that may hold what is asked for."""
-        return self._of(self.files.filter(bounds.files()))
+        files = self.files.with_columns(min_sequence=pl.lit(None, pl.Int64)) if self.mixed else self.files
+        return self.only(files.filter(bounds.files()))
 
     def numbered(self) -> bool:
         """Whether Backstay wrote its files, and none between them is left out: then the rows stand in them in sequence
         order, numbered without gaps."""
-        begins = self.files["min_sequence"]
-        if begins.null_count() or not all(map(_SEALED.fullmatch, self.files["path"])):
-            return False
-        ends = begins + self.files["num_records"]
-        return bool((ends[:-1] == begins[1:]).all())
+        return not self.mixed and all(map(_SEALED.fullmatch, self.files["path"])) and _side_by_side(self.files)
 
-    def _of(self, files: pl.DataFrame) -> View:
-        return View(self.version, self.last, self.schema, self.recorded, files)
+    def only(self, files: pl.DataFrame) -> View:
+        """The view of these of its files."""
+        return View(self.version, self.last, self.schema, self.recorded, files, self.mixed)
 
 
 class Bounds(Protocol):
@@ -98,12 +98,12 @@ class Bounds(Protocol):
         """The files that may hold such rows, by the columns of `View.files`. One without statistics may hold any."""
         ...
 
-    def between(self, files: pl.DataFrame) -> tuple[int, int] | None:
+    def between(self, files: pl.DataFrame) -> tuple[int, int] | None:  # noqa: ARG002 - what follows if nothing is said
         """The sequences that are asked for, (after, until], if that is all that `rows` says of these files."""
-        ...
+        return None
 
 
-class All:
+class All(Bounds):
     """Every row."""
 
     def rows(self) -> pl.Expr:
@@ -111,9 +111,6 @@ class All:
 
     def files(self) -> pl.Expr:
         return pl.lit(True)
-
-    def between(self, files: pl.DataFrame) -> tuple[int, int]:  # noqa: ARG002 - whatever they hold
-        return 0, LAST
 
 
 class Table:
@@ -227,7 +224,7 @@ class Table:
         actions: list[AddAction | RemoveAction] = []
         now = time.time_ns() // 1_000_000
         for run in _runs(view.files):
-            rows = self.read(View(view.version, view.last, view.schema, view.recorded, run), list(view.schema), All())
+            rows = self.read(view.only(run), list(view.schema), All())
             actions += [RemoveAction(path, False, now, size) for path, size in run.select("path", "size_bytes").rows()]
             actions.append(self._write(rows, data_change=False))
         return self._commit(view.schema, view, actions, view.last) if actions else view
@@ -336,10 +333,6 @@ def _view_of(name: str, table: DeltaTable, bound: Sequence[str]) -> View:
         ]
         sequence = pl.col(f"min.{SEQUENCE}").alias("min_sequence")
         files = actions.select("path", "size_bytes", "num_records", sequence, *sides).sort("min_sequence")
-    begins = files["min_sequence"]
-    if not files.is_empty() and not (begins[0] == 1 and (begins + files["num_records"])[:-1].equals(begins[1:])):
-        # Another tool mixed them: where one begins says nothing of where it ends. Then no file is told by it.
-        files = files.with_columns(pl.lit(None, pl.Int64).alias("min_sequence"))
     rows = int(files["num_records"].sum())
     if rows != last:
         raise IntegrityError(
@@ -348,7 +341,14 @@ def _view_of(name: str, table: DeltaTable, bound: Sequence[str]) -> View:
             expected="a table that only Backstay appends to",
         )
     recorded = pl.Schema({name: kind for name, kind in schema.items() if name != SEQUENCE})
-    return View(table.version(), last, schema, recorded, files)
+    mixed = not files.is_empty() and not (files["min_sequence"][0] == 1 and _side_by_side(files))
+    return View(table.version(), last, schema, recorded, files, mixed)
+
+
+def _side_by_side(files: pl.DataFrame) -> bool:
+    """Whether each file, by where it begins and how many rows it has, ends where the next one begins."""
+    begins = files["min_sequence"]
+    return not begins.null_count() and (begins + files["num_records"])[:-1].equals(begins[1:])
 
 
 def _runs(files: pl.DataFrame) -> Iterator[pl.DataFrame]:
