@@ -11,6 +11,7 @@ import pytest
 
 from backstay.definitions import Count, Entity, EventSource, FeatureSet, First, Latest, Max, Mean, Sum, Windowed
 from backstay.features import needed as module
+from backstay.features.historical import historical
 from backstay.features.needed import needed
 from backstay.features.offline import feature_rows
 from backstay.features.rows import RowEngine
@@ -43,7 +44,7 @@ def history(random: Random) -> list[Any]:
 
 
 @pytest.mark.parametrize("by", [SINGLE, PAIR], ids=["single", "pair"])
-@pytest.mark.parametrize("span", [(60, 80), (0, 300), (190, 230)])
+@pytest.mark.parametrize("span", [(60, 80), (0, 300), (190, 230), (120, 230)])
 def test_no_bit_changes(by: Entity, span: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     random = Random(11)
     record, chosen = world.store(PLAIN, history(random)), features(by)
@@ -53,20 +54,25 @@ def test_no_bit_changes(by: Entity, span: tuple[int, int], monkeypatch: pytest.M
             for _ in range(200)
         ]
     )
-    told = []
-    for many, share in ((1 << 40, 0.8), (0, 1.0)):
+    windows = FeatureSet("windows", [Windowed(PLAIN, by=by, over=["1h", "5h"], n=Count(), most=Max("x"))])
+    told, undated = [], []
+    for many, share in ((1 << 40, 0.8), (0, 1.0), (0, 0.8), (0, 0.5)):
         monkeypatch.setattr(module, "_MANY", many)
         monkeypatch.setattr(module, "_SHARE", share)
         told.append(feature_rows(chosen, asked, record))
-    whole, part = told
-    assert whole.rows.values() == part.rows.values()
-    assert whole.rows.vector().tobytes() == part.rows.vector().tobytes()
-    assert whole.rows.statuses.tobytes() == part.rows.statuses.tobytes()
-    for one, other in zip(whole.computed, part.computed, strict=True):
-        assert one.event_time.tolist() == other.event_time.tolist()
+        undated.append(historical(windows, asked, record, statuses=True).digest)
+    whole, *parts = told
+    for part in parts:
+        assert whole.rows.values() == part.rows.values()
+        assert whole.rows.vector().tobytes() == part.rows.vector().tobytes()
+        assert whole.rows.statuses.tobytes() == part.rows.statuses.tobytes()
+        for one, other in zip(whole.computed, part.computed, strict=True):
+            assert one.event_time.tolist() == other.event_time.tolist()
+    assert len(set(undated)) == 1
 
 
-def test_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dated", [True, False])
+def test_what_is_left_out(dated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MANY", 0)
     table = pl.DataFrame(
         {
@@ -75,11 +81,27 @@ def test_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
             "sequence": [1, 2, 3, 4, 5, 6],
         }
     )
-    (plan,) = RowEngine(FeatureSet("one", [Windowed(PLAIN, by=SINGLE, over="5h", n=Count())])).plans
-    kept = needed(plan, np.zeros(6, np.int64), 1, table, np.array([52 * HOUR, 53 * HOUR]))
-    # The second is the last before the window, the fourth in it; the fifth and sixth are known after every T.
-    assert kept is not None
-    assert np.flatnonzero(kept).tolist() == [1, 3]
+    features = FeatureSet("one", [Windowed(PLAIN, by=SINGLE, over="5h", n=Count())])
+    (plan,) = RowEngine(features, dated=dated).plans
+    segment, kept = needed(plan, np.zeros(6, np.int64), 1, table, np.array([52 * HOUR, 53 * HOUR]))
+    # The second is the last before the window; if nobody asks when that was, the third tells as well that the entity
+    # was seen. The fourth is in the window. The fifth and sixth are known after every T.
+    assert kept["sequence"].to_list() == [2 if dated else 3, 4]
+    assert segment.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_events_that_stand_together_are_not_copied(dated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record in the order of its times: what is left out of it is its beginning, but for one event an entity."""
+    monkeypatch.setattr(module, "_MANY", 0)
+    hours = np.arange(1, 101)
+    table = pl.DataFrame({"event_time": hours * HOUR, "known_time": hours * HOUR, "sequence": hours})
+    features = FeatureSet("one", [Windowed(PLAIN, by=SINGLE, over="5h", n=Count())])
+    (plan,) = RowEngine(features, dated=dated).plans
+    segment, kept = needed(plan, hours % 3, 3, table, np.array([52 * HOUR, 100 * HOUR]))
+    assert kept["sequence"].to_list() == [44, 45, 46, *range(47, 101)]
+    assert segment.tolist() == [number % 3 for number in kept["sequence"]]
+    assert kept["event_time"].get_chunks()[1].to_numpy().ctypes.data == table["event_time"][46:].to_numpy().ctypes.data
 
 
 def test_rows_before_every_event_need_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,10 +17,10 @@ import polars as pl
 from backstay.core.errors import InputError, NotFoundError
 from backstay.definitions import EventSource, FeatureSet, View
 from backstay.features.cells import FEW, coded, micros, spelled, superseded, value_columns, view_columns, view_values
-from backstay.features.exact import Bools, Ints
+from backstay.features.exact import Ints
 from backstay.features.inorder import InOrder, answerable, latest_in_order
 from backstay.features.needed import needed
-from backstay.features.parts import Grouped, Told, compute_parts
+from backstay.features.parts import Grouped, Told, beside, compute_parts
 from backstay.features.rows import RowEngine, Rows
 from backstay.features.views import Computed, ViewPlan
 from backstay.storage.schema import INSTANT
@@ -156,26 +155,23 @@ def compute_view(
     if answerable(plan, asked) and (in_order := InOrder.of(events)) is not None:
         return latest_in_order(plan, asked, at, in_order, lambda low, high: events[low:high], out)
     segment, row_segment, segments = _segments(events, asked, keys)
-    rows, corrections = Grouped(row_segment, segments + 1), ["_until"] if "_until" in events.columns else []
+    corrections = ["_until"] if "_until" in events.columns else []
     events = events.select(*dict.fromkeys([*TIMES, *value_columns(plan.view), *corrections]))
-    kept = None
-    if not corrections:
-        kept = rows.beside(partial(needed, plan, segment, segments, events, at), len(at))
-    grouped = Grouped(segment if kept is None else segment[kept], segments)
-    columns, words = grouped.beside(partial(_columns, plan.view, events, kept), len(at))
+    with beside(len(at)) as group:
+        group(rows := Grouped(row_segment, segments + 1))
+        if not corrections:
+            segment, events = needed(plan, segment, segments, events, at)
+        group(grouped := Grouped(segment, segments))
+        columns, words = _columns(plan.view, events)
     compute_parts(plan, Told(grouped, columns), rows, at, out)
     for place, column in plan.coded:
         out.coded[place] = spelled(out.values[:, place], words[column])
     return out
 
 
-def _columns(
-    view: View, events: pl.DataFrame, kept: Bools | None
-) -> tuple[list[npt.NDArray[Any]], dict[int, pl.Series]]:
-    """What `History` takes of the events that are kept, and by column the words that its codes stand for."""
-    if kept is not None:
-        events = events.filter(kept).rechunk()
-    values, texts = view_values(view, events)
+def _columns(view: View, events: pl.DataFrame) -> tuple[list[npt.NDArray[Any]], dict[int, pl.Series]]:
+    """What `History` takes of the events, and by column the words that its codes stand for."""
+    values, texts = view_values(view, events.select(value_columns(view) or TIMES))  # nothing else is copied for them
     words = {}
     for column, text in texts.items():
         values[:, column], words[column] = coded(text)

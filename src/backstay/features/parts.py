@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,40 +32,37 @@ _ROWS = 1 << 15
 that is used again and again."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Grouped:
     """Rows of many entities: the entity's number of each, and how many entities there are."""
 
     segment: Ints
     segments: int
+    _made: tuple[Ints, Ints] | None = None
 
-    @cached_property
+    def group(self) -> tuple[Ints, Ints]:
+        """`places` and `before`, made at the first call."""
+        if self._made is None:
+            before = np.zeros(self.segments + 1, np.int64)
+            np.cumsum(np.bincount(self.segment, minlength=self.segments), out=before[1:])
+            self._made = by_segment(self.segment, self.segments), before
+        return self._made
+
+    @property
     def places(self) -> Ints:
         """The places of the rows, entity by entity, otherwise in their order."""
-        return by_segment(self.segment, self.segments)
+        return self.group()[0]
 
-    @cached_property
+    @property
     def before(self) -> Ints:
         """How many rows there are before each entity's, and in all."""
-        before = np.zeros(self.segments + 1, np.int64)
-        np.cumsum(np.bincount(self.segment, minlength=self.segments), out=before[1:])
-        return before
+        return self.group()[1]
 
     def of(self, begin: int, end: int) -> tuple[Ints, Ints]:
         """The places of the entities begin..end-1, entity by entity, and the entity of each, counted from `begin`."""
         places = self.places[self.before[begin] : self.before[end]]
         steps = np.bincount(self.before[begin + 1 : end] - self.before[begin], minlength=len(places))[: len(places)]
         return places, np.cumsum(steps)
-
-    def beside(self, work: Callable[[], Result], asked: int) -> Result:
-        """What `work` returns. Meanwhile these are grouped, if so many asked rows will want it."""
-        if asked < _MANY:
-            return work()
-        with ThreadPoolExecutor(1) as pool:
-            grouping = pool.submit(lambda: (self.places, self.before))
-            done = work()
-            grouping.result()
-        return done
 
 
 @dataclass(slots=True)
@@ -84,6 +82,16 @@ class Told:
         event_time, known_time, values, *until = self.columns
         segment, segments = self.events.segment, self.events.segments
         return History(plan.question, segment, event_time, known_time, None, values, segments, *until)
+
+
+@contextmanager
+def beside(asked: int) -> Iterator[Callable[[Grouped], object]]:
+    """What has rows grouped while other work goes on, if so many asked rows will want it; it is done at the end."""
+    if asked < _MANY:
+        yield lambda _: None
+        return
+    with ThreadPoolExecutor(2) as pool:
+        yield lambda rows: pool.submit(rows.group)
 
 
 def compute_parts(plan: ViewPlan, told: Told, rows: Grouped, at: Ints, out: Computed) -> None:
