@@ -125,4 +125,4 @@ def test_the_hash_of_a_set_is_pinned() -> None:
     features = FeatureSet(
         "f", [Windowed(source, by=Entity("a"), over="1h", n=Count()), Derived(half=pl.col("a_n_1h") / 2)]
     )
-    assert features.hash == "4284062d28e6ae27ac91211ccb6bb9a9ac632658c4647359cc0f351ac625fc0a"
+    assert features.hash == "0623d664973e4612ca67b9dffaf1ef30a714eea4b983fbe56d3cfa3105cb229f"

@@ -49,6 +49,24 @@ def test_one_several_and_frames_of_every_kind(project: Project) -> None:
     assert push("pays", []) == push("pays", frame.clear()) == {"accepted": 0, "sequence": 8}
 
 
+def test_what_was_never_backfilled_is_refused_and_not_missing(project: Project, tmp_path: Path) -> None:
+    assert project.features.online([{"customer": "1", "shop": "12"}], "one")[0].statuses["pair_x"] == "MISSING"
+    project.features.push("pays", event())
+    project.close()
+    (tmp_path / "models.py").write_text(MODELS.replace('over="1h", n=Count())', 'over="2h", n=Count())', 1))
+    changed = Project(tmp_path)
+    with pytest.raises(InputError, match=r"1 events of 'pays'.*'one'.*models.py.*backstay features backfill"):
+        changed.features.online([{"customer": "1", "shop": "12"}], "one")
+    changed.backfill()
+    assert changed.features.online([{"customer": "1", "shop": "12"}], "one")[0].values["pair_n_2h"] == 1
+    changed.close()
+
+
+def test_a_key_that_no_state_can_hold_is_named(project: Project) -> None:
+    with pytest.raises(InputError, match=r"'customer' of row 1 is.*Unicode"):
+        project.features.online([{"customer": "1", "shop": "12"}, {"customer": "\ud800", "shop": "12"}], "one")
+
+
 def test_bad_events_are_set_apart_and_the_good_ones_go_on(project: Project) -> None:
     bad = [
         event(x=11.0),

@@ -90,10 +90,15 @@ def instant(value: str | datetime | int, *, where: str = "", zone: str | None = 
     A date alone ("2013-04-01") means its first moment in UTC. A naive time is refused, unless it is given what `zone`'s
     clocks showed: then it is refused if they never showed it, or showed it twice.
     """
-    if isinstance(value, bool):
-        raise InputError(f"{value!r} is not an instant", where=where, expected="an ISO 8601 time with a zone")
-    if isinstance(value, int):
-        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _within(value, where)
+    if not isinstance(value, (str, datetime)):
+        raise InputError(
+            f"{value!r} is not an instant",
+            where=where,
+            expected="an ISO 8601 time with a zone, a datetime with one, or integer microseconds",
+            fix='write for example "2013-04-01T12:00:00Z"',
+        )
     if isinstance(value, str):
         date = len(value) == 10 and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value)
         text = value + ("T00:00:00Z" if zone is None else "T00:00:00") if date else value
@@ -126,6 +131,20 @@ def instant(value: str | datetime | int, *, where: str = "", zone: str | None = 
             fix='append "Z" if it is UTC, or its offset such as "-04:00"',
         )
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def _within(micros: int, where: str) -> int:
+    """The instant, if a calendar knows it."""
+    try:
+        instant_datetime(micros)
+    except OverflowError:
+        raise InputError(
+            f"{micros} microseconds since 1970 is no time of the years 1 to 9999",
+            where=where,
+            expected="integer microseconds, UTC",
+            fix="send seconds as microseconds: times a million",
+        ) from None
+    return micros
 
 
 def instant_datetime(micros: int) -> datetime:

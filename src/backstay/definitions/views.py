@@ -13,6 +13,7 @@ from backstay.definitions.expressions import as_expression, canonical
 from backstay.definitions.sources import EventSource, type_name
 
 INSTANT = pl.Datetime("us", "UTC")
+_WIDE = (pl.UInt64, pl.UInt128, pl.Int128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,14 @@ class Value:
 
     dtype: the type a feature of it has ("Float64", "Int64", "Boolean", "String" or an instant).
     coded: kept as the number of an entry in a list of words, since it does not fit a float (texts, 64-bit integers).
+    where: of the feature that asked for it first, for messages
     """
 
     expression: pl.Expr
     form: Any
     dtype: pl.DataType
     coded: bool
+    where: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,11 +62,15 @@ class View:
                 expected="a condition",
                 fix='compare it, such as Share(pl.col("arr_delay") >= 30)',
             )
-        coded = any_type and dtype in (pl.String, pl.Int64, pl.UInt64)
+        if any_type and dtype in _WIDE:
+            raise DefinitionError(
+                what, where=where, expected="a number that 64 bits hold with its sign", fix="cast it: .cast(pl.Int64)"
+            )
+        coded = any_type and dtype in (pl.String, pl.Int64)
         for place, known in enumerate(self.values):
             if known.form == form and known.coded == coded:
                 return place
-        self.values.append(Value(expression, form, _kept(dtype, where), coded))
+        self.values.append(Value(expression, form, _kept(dtype, where), coded, where))
         return len(self.values) - 1
 
     def _dtype(self, expression: pl.Expr, where: str) -> pl.DataType:

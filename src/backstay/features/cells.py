@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
+from backstay.core.errors import InputError
 from backstay.definitions import View
 from backstay.features.exact import Floats, Ints
 from backstay.features.rows import SHORT, in_one_chunk
 
+_EXACT = float(1 << 53)
+"""Whole numbers up to this are floats."""
 FEW = 1_000
 """Events up to which a dictionary of Python's numbers them sooner than a join."""
 
@@ -33,24 +37,60 @@ def view_values(view: View, events: pl.DataFrame) -> tuple[Floats, dict[int, pl.
     """The view's value columns of each event, shape (events, columns), NaN for null; and by coded column its values.
 
     A coded column is empty in the matrix: its values are to be turned into the numbers of words.
+
+    Raises `InputError`, which names the definition, for an expression that ends in an error for one of the events.
     """
     out = np.empty((len(view.values), events.height)).T  # each column in one piece
     if not view.values or not events.height:
         return out, {place: pl.Series(dtype=value.dtype) for place, value in enumerate(view.values) if value.coded}
-    expressions = {str(place): value.expression for place, value in enumerate(view.values)}
-    values = in_one_chunk(events).select(**expressions).head(events.height)
-    words = {}
+    values, words = _evaluated(view, events), {}
     for place, value in enumerate(view.values):
         column = values.get_column(str(place))
         if value.coded:
-            words[place] = column.cast(value.dtype)
+            words[place] = column
             continue
-        column = column.to_physical() if column.dtype.is_temporal() else column
         out[:, place] = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        if column.dtype == pl.Int64 and value.dtype.is_temporal():
+            _no_later(out[:, place], column)
         strange = ~np.isfinite(out[:, place])
         if strange.any():
             out[strange, place] = np.nan
     return out, words
+
+
+def _evaluated(view: View, events: pl.DataFrame) -> pl.DataFrame:
+    """The values as they are declared, named by their places; times as integers."""
+    frame = in_one_chunk(events)
+    try:
+        values = frame.select(**{str(place): value.expression for place, value in enumerate(view.values)})
+    except pl.exceptions.PolarsError as error:
+        raise _not_evaluated(view, frame, error) from error
+    return values.head(events.height).with_columns(cs.temporal().to_physical())
+
+
+def _not_evaluated(view: View, frame: pl.DataFrame, error: Exception) -> InputError:
+    for value in view.values:
+        try:
+            frame.select(value.expression)
+        except pl.exceptions.PolarsError as found:
+            said = str(found).splitlines()[0]
+            return InputError(
+                f"{value.expression} ends in an error for some event of {view.source.name!r}: {said}",
+                where=value.where,
+                expected="a value, or null, whatever the event holds",
+                fix="let it be null, such as .cast(pl.Float64, strict=False), or have a Contract refuse such events",
+            )
+    raise error
+
+
+def _no_later(out: Floats, times: pl.Series) -> None:
+    """Let a time that a float cannot hold (after 2255, and before 1684) be less far away, and not farther: else the
+    last microsecond of the year 9999 would be one of the year 10000."""
+    far = np.flatnonzero(np.abs(out) > _EXACT)
+    if len(far):
+        exact = times.gather(far).to_numpy()
+        over = np.abs(out[far].astype(np.int64)) > np.abs(exact)
+        out[far[over]] = np.nextafter(out[far[over]], 0.0)
 
 
 def coded(column: pl.Series) -> tuple[Floats, pl.Series]:

@@ -5,9 +5,10 @@ highest sequence applied). An append is one transaction with the watermark in it
 "every event up to this sequence, and no other". The transaction is conditional on the watermark it began from: of
 several processes that apply the same events, one does, and the others find it done.
 
-What is kept: at any T not more than `SLACK` before the newest known time, every window and latest value can be computed
-exactly. A request about an older T is refused rather than answered from a part of the history. Where events may be
-corrected nothing is dropped, since a correction can bring back into the past what was over.
+What is kept: at any T not more than `SLACK` before the newest event happened, or was known if that was before, every
+window and latest value can be computed exactly. A request about an older T is refused rather than answered from a part
+of the history. Where events may be corrected nothing is dropped, since a correction can bring back into the past what
+was over.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from backstay.storage.ports import EventStore, OnlineState
 
 SLACK = DAY
 
-_WATERMARK = struct.Struct("<qq")  # sequence, the newest known time
+_WATERMARK = struct.Struct("<qq")  # sequence, the newest moment: see the module's text
 _SMALL = 1_024  # bytes of events below which trimming is not worth a look
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -106,7 +107,8 @@ class OnlineWriter:
                     fix="run: backstay features backfill",
                 )
             applied = max(applied, fresh.height)
-            newest = max(newest, int(micros(fresh, "known_time").max()))
+            # By a declared delay events become known long after now, which is the T of those who ask.
+            newest = max(newest, int(np.minimum(micros(fresh, "event_time"), micros(fresh, "known_time")).max()))
             writes |= self._append(identity, view, fresh, newest - SLACK)
             writes[key] = _WATERMARK.pack(int(fresh.get_column("sequence")[-1]), newest)
         if writes:
@@ -115,7 +117,7 @@ class OnlineWriter:
 
     def _append(self, identity: bytes, view: View, events: pl.DataFrame, horizon: int) -> dict[bytes, bytes | None]:
         rows, words = packed_rows(view, events)
-        columns = [events.get_column(name).to_list() for name in view.entity.keys]
+        columns = [events.get_column(name).to_physical().to_list() for name in view.entity.keys]  # times as integers
         named = zip(*columns, strict=True) if columns else [()] * events.height
         keys = [entity_key(identity, None if None in values else values) for values in named]
         if view.source.event_id is not None:
@@ -132,6 +134,22 @@ class OnlineWriter:
             packed = Packed.read(blob, view) if blob else Packed.empty(view)
             out[key] = _trimmed(extended(packed, view, rows[places], words, places), view, horizon).blob()
         return out
+
+
+def check_filled(features: FeatureSet, events: EventStore, state: OnlineState) -> None:
+    """Raise `InputError` if there are events that a feature set reads, and nothing of it was ever brought into the
+    state: entities would seem never to have been seen."""
+    writer = OnlineWriter(state, [features])
+    for source in features.sources:
+        held = events.last_sequence(source.name)
+        if held and 0 in writer.watermarks(source):
+            raise InputError(
+                f"there are {held} events of {source.name!r}, and the online state holds nothing of feature set "
+                f"{features.name!r}",
+                where=features.where,
+                expected="a state that was filled since the feature set was declared, or changed",
+                fix="run: backstay features backfill",
+            )
 
 
 def apply_appended(source: EventSource, events: EventStore, writer: OnlineWriter, appended: pl.DataFrame) -> None:

@@ -14,7 +14,7 @@ from backstay.features.frames import given
 from backstay.features.historical import Historical, historical
 from backstay.features.intake import Intake
 from backstay.features.mappings import read_mappings
-from backstay.features.online import OnlineWriter, apply_appended
+from backstay.features.online import OnlineWriter, apply_appended, check_filled
 from backstay.features.reading import RowReader
 from backstay.features.shaping import pushed_frame
 from backstay.lifecycle.records import Records
@@ -81,16 +81,22 @@ class FeatureStore:
     ) -> list[OnlineRow]:
         """The features of some entities now (or at T), from the online state, in one round trip; see `OnlineRow`.
 
-        A row maps entity keys and request-time inputs to their values; a key may be None.
+        A row maps entity keys and request-time inputs to their values; a key may be None. Raises `InputError` for a row
+        that is not as declared, and for a feature set that has events and was never backfilled.
         """
         chosen = self._definitions.feature_set(features)
         self._permits.features(chosen.name, "read", "read_online")
         if chosen.hash not in self._answers:
+            check_filled(chosen, self._services.events, self._services.online)
             self._answers[chosen.hash] = RowReader(chosen), Answers(chosen, self._services.online)
         reader, answers = self._answers[chosen.hash]
         moment = self._clock.now() if at is None else instant(at, where="at")
-        quick = answers.quick(rows, [moment] * len(rows)) if reader.plain(rows) else None
-        return answers.rows(reader.asked(rows, moment)) if quick is None else quick
+        try:
+            quick = answers.quick(rows, [moment] * len(rows)) if reader.plain(rows) else None
+            return answers.rows(reader.asked(rows, moment)) if quick is None else quick
+        except (OverflowError, UnicodeEncodeError):
+            reader.read(rows, moment)  # names the value that no key of the state can hold
+            raise
 
     def push(self, source: str, events: Any) -> dict[str, Any]:
         """Record events that became known just now (a mapping, several, or a frame), and make them visible online.
