@@ -110,6 +110,37 @@ def test_defaults_are_the_declared_ones_and_null_never_zero(path: Path, valkey: 
     assert values["size_ratio"] is None
 
 
+@pytest.mark.parametrize("policy", ["fail", "last_known"])
+def test_a_store_that_starts_again_without_its_data_is_not_believed(path: Path, policy: str) -> None:
+    """Nobody was ever seen, it says, and all counts are zero: it is the store that has lost them."""
+    with Valkey() as forgetful, Server(_shared(path, forgetful, policy), "--replay") as server:
+        good = server.predict(request())[1]
+        forgetful.kill()
+        forgetful.start()
+        _until_asked(server)
+        status, told = server.predict(request())
+        if policy == "last_known":
+            assert (status, told["degraded"], told["score"]) == (200, "last_known", good["score"])
+        else:
+            assert status == 503
+            assert "lost events of source 'orders'" in told["error"]
+            assert "backstay features backfill" in told["fix"]
+        project = Project(path)
+        project.backfill(until=shop.SECOND)
+        project.close()
+        _again(server)
+        assert server.predict(request())[1]["score"] == good["score"]
+
+
+def _until_asked(server: Server) -> None:
+    """Wait until the store is asked again, whatever it says."""
+    deadline = time.monotonic() + 10
+    while "backstay_online_open 1.0" in server.text("/metrics"):
+        assert time.monotonic() < deadline
+        server.predict(request())
+        time.sleep(0.05)
+
+
 class _Store:
     """A store that fails when it is told to."""
 

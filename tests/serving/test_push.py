@@ -11,6 +11,8 @@ import polars as pl
 
 from backstay.features.ingest import prepare
 from backstay.project import Project
+from tests.servers import DURABLE, Valkey
+from tests.serving import shop
 from tests.serving.shop import Server, event, live
 
 
@@ -40,6 +42,22 @@ def test_a_pushed_event_is_stamped_recorded_seen_and_survives_a_kill(path: Path)
         assert "shop_late_1d" not in one["statuses"]
         assert one["score"] == first["score"]
     assert Project(path).verify("late").holds
+
+
+def test_what_is_recorded_and_cannot_be_shown_yet_is_accepted_and_says_so(path: Path) -> None:
+    """Refused, it would be sent again, and count twice."""
+    with Valkey(*DURABLE) as valkey:
+        (path / "backstay.toml").write_text(f'{shop.TOML}\n[online]\nurl = "{valkey.url}"\ntimeout_ms = 150\n')
+        with Server(path) as server:
+            valkey.pause()
+            status, told = server.push(event(shop="new", event_time=_now()))
+            assert (status, told["accepted"], told["sequence"], told["visible"]) == (202, 1, 2401, False)
+            assert "do not send them again" in told["fix"]
+            valkey.go_on()
+            assert server.push(event(shop="newer", event_time=_now())) == (200, {"accepted": 1, "sequence": 2402})
+            for name in ("new", "newer"):
+                assert "shop_last_size" not in server.predict(live(shop=name))[1]["statuses"]
+    assert Project(path).services.events.last_sequence("orders") == 2402
 
 
 def test_a_restart_reads_what_was_recorded_but_not_applied(path: Path) -> None:

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from backstay.core.errors import BackstayError
 from backstay.definitions import EventSource
 from backstay.features.contracts import Seen
 from backstay.features.ingest import judged, quarantined
 from backstay.features.shaping import Shaped
 from backstay.storage.ports import EventStore
+
+_LATER = (
+    "do not send them again: they are recorded, and visible with the next push that reaches the online state; or run: "
+    "backstay features backfill"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,9 +28,14 @@ class Taken:
     last: int
     reasons: Mapping[str, int]
 
-    def answer(self, source: EventSource) -> dict[str, object]:
-        """What is acknowledged; of a source with a contract also how many went to quarantine, and why."""
+    def answer(self, source: EventSource, hidden: BackstayError | None = None) -> dict[str, object]:
+        """What is acknowledged; of a source with a contract also how many went to quarantine, and why.
+
+        hidden: why the events are not visible online yet, if they are not
+        """
         told: dict[str, object] = {"accepted": self.events.height, "sequence": self.last}
+        if hidden is not None:
+            told |= {"visible": False, "why": str(hidden), "fix": _LATER}
         if source.contract is not None:
             told |= {"quarantined": sum(self.reasons.values()), "reasons": dict(self.reasons)}
         return told

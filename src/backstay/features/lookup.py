@@ -30,6 +30,15 @@ class Unavailable(BackstayError):  # noqa: N818 - a state of the store, not a mi
     """The online state cannot be asked: it is down, or too slow."""
 
 
+def went_back(source: str, reached: int, now: int) -> Unavailable:
+    """The online state was lost, as where a server of it starts again without its data: what it holds is not all."""
+    return Unavailable(
+        f"the online state has lost events of source {source!r}: it had seen {reached} of them, and now {now}",
+        where="online state",
+        fix="run: backstay features backfill",
+    )
+
+
 @dataclass(slots=True)
 class Asked:
     """One request: entity keys, request-time fields (already of their types), and T."""
@@ -82,6 +91,8 @@ class OnlineLookup:
             for view, identity in zip(features.views, self._identities, strict=True)
         ]
         self._no_heads = [b""] * len(self._marks)
+        self._reached = [0] * len(self._marks)
+        """of each view the highest sequence that the state had seen: it never goes back, unless the state was lost"""
         self._prepared: dict[bytes, Prepared] = {}
         self._counted: dict[bytes, int] = {}
         """the bytes that each takes, when that was counted last; their sum is kept"""
@@ -160,11 +171,15 @@ class OnlineLookup:
         order = list(wanted)
         ready = [self._prepared.get(key) for key in order]
         heads = [b"" if one is None else one.head for one in ready]
+        reached = self._reached.copy()  # before the state is read: meanwhile others may see more
         blobs = self._state.read([*self._marks, *order], have=[*self._no_heads, *heads])
         watermark: dict[str, int] = {}
-        for view, blob in zip(self.features.views, blobs, strict=False):
+        for place, (view, blob) in enumerate(zip(self.features.views, blobs, strict=False)):
             sequence = int.from_bytes(blob[:8], "little", signed=True) if blob else 0
             name = view.source.name
+            if sequence < reached[place]:
+                raise went_back(name, reached[place], sequence)
+            self._reached[place] = max(sequence, self._reached[place])
             if watermark.setdefault(name, sequence) != sequence:
                 raise ConflictError(
                     f"the views of source {name!r} have been applied up to different events",

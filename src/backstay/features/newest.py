@@ -20,6 +20,7 @@ import polars as pl
 
 from backstay.definitions import FeatureSet
 from backstay.features.cells import NEVER
+from backstay.features.lookup import went_back
 from backstay.features.online import view_id, watermark_key
 from backstay.features.packed import EVENT_TIME, GENERATION, HEADER, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
 from backstay.features.prepared import history_of
@@ -145,6 +146,10 @@ class Newest:
         of which is the head of what is held if that holds still."""
         heads = [None if one is None else one.last.head for one in held]
         now, *blobs = self._state.read([self._mark_key, *keys], have=[mark, *heads])
+        if now is not mark:
+            reached, sequence = (0 if one is None else int.from_bytes(one[:8], "little") for one in (mark, now))
+            if sequence < reached:
+                raise went_back(self._plan.view.source.name, reached, sequence)
         return now, blobs
 
     def _answers(

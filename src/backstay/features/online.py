@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from backstay.core.errors import ConflictError, InputError
+from backstay.core.errors import BackstayError, ConflictError, InputError
 from backstay.core.identity import digest_of
 from backstay.core.times import DAY
 from backstay.definitions import EventSource, FeatureSet, View
@@ -150,6 +150,21 @@ def check_filled(features: FeatureSet, events: EventStore, state: OnlineState) -
                 expected="a state that was filled since the feature set was declared, or changed",
                 fix="run: backstay features backfill",
             )
+
+
+def shown(
+    source: EventSource, events: EventStore, writer: OnlineWriter, appended: pl.DataFrame
+) -> BackstayError | None:
+    """Make events visible that were just appended (with `sequence`); why that cannot be, if it cannot.
+
+    They are in the record all the same, so that whoever sent them must not send them again.
+    """
+    try:
+        if appended.height:
+            apply_appended(source, events, writer, appended)
+    except BackstayError as error:
+        return error
+    return None
 
 
 def apply_appended(source: EventSource, events: EventStore, writer: OnlineWriter, appended: pl.DataFrame) -> None:

@@ -14,7 +14,7 @@ from backstay.features.frames import given
 from backstay.features.historical import Historical, historical
 from backstay.features.intake import Intake
 from backstay.features.mappings import read_mappings
-from backstay.features.online import OnlineWriter, apply_appended, check_filled
+from backstay.features.online import OnlineWriter, check_filled, shown
 from backstay.features.reading import RowReader
 from backstay.features.shaping import pushed_frame
 from backstay.lifecycle.records import Records
@@ -102,7 +102,8 @@ class FeatureStore:
         """Record events that became known just now (a mapping, several, or a frame), and make them visible online.
 
         Each has its `event_time` and every column of the source, and no other. Durable when it returns: how many were
-        `accepted`, and the `sequence` they reach. Events that break the source's contract go to quarantine, and are
+        `accepted`, and the `sequence` they reach. If the online state cannot take them now, `visible` is False: they
+        are recorded, and must not be pushed again. Events that break the source's contract go to quarantine, and are
         counted there; without a contract one bad event refuses all of them.
         """
         name = self._definitions.sources.get(source)
@@ -148,6 +149,4 @@ class FeatureStore:
         if source.name not in self._intakes:
             self._intakes[source.name] = Intake(source, record)
         taken = self._intakes[source.name].take(shaped, came, now=now, texts=texts, unread=unread)
-        if taken.events.height:
-            apply_appended(source, record, self._writer, taken.events)
-        return taken.answer(source)
+        return taken.answer(source, shown(source, record, self._writer, taken.events))

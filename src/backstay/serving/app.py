@@ -200,7 +200,10 @@ class App:
     async def _events(self, request: Request, name: str) -> Answer:
         request.endpoint = "events"
         self.desk.guard.source(request.principal, name)
-        return _json(self.desk.push(name, await request.body(self._limits.push)))
+        pushing, limit = self.desk.pushing, self._limits.push
+        with pushing.held(request.longest(limit)):
+            told = await pushing.take(name, await request.body(limit))
+        return Answer(encode(told), [JSON], 200 if told.get("visible", True) else 202)
 
     async def _scrape(self, request: Request) -> Answer:
         _method(request, "GET")

@@ -17,7 +17,7 @@ from backstay.core.version import VERSION
 from backstay.definitions.sources import type_name
 from backstay.serving.admission import Limiter
 from backstay.serving.approvals import Reviews
-from backstay.serving.batcher import Batcher
+from backstay.serving.batcher import LARGEST, Batcher
 from backstay.serving.breaker import Breaker
 from backstay.serving.cache import Cache
 from backstay.serving.champions import Champions
@@ -30,7 +30,8 @@ from backstay.serving.metrics import Metrics
 from backstay.serving.objectives import Keeper
 from backstay.serving.parse import RequestParser
 from backstay.serving.push import Push
-from backstay.serving.refusal import Refusal
+from backstay.serving.pushing import Pushing
+from backstay.serving.refusal import Refusal, absent
 from backstay.serving.repository import Repository
 from backstay.serving.routes import Route, found
 from backstay.serving.shadows import Shadows
@@ -39,6 +40,8 @@ from backstay.serving.v2.contract import Contract, Given
 if TYPE_CHECKING:
     from backstay.serving.traces import Trace, Traces
 
+_FEW_BYTES = 65_536
+"""A body of rows to be looked up that is longer is read by the worker thread."""
 INLINE_SECONDS = 0.002
 """What takes longer to score is scored by the worker thread."""
 
@@ -81,6 +84,7 @@ class Desk:
         self.parts, self.traces = parts, traces
         self.guard, self.metrics, self.limiter, self.clock = parts.guard, parts.metrics, parts.limiter, parts.clock
         self.routes = parts.routes
+        self.pushing = Pushing(parts.pushes)
         self.leaving = False
         """Whether the server is about to stop: it is not ready any more, and answers all that comes meanwhile."""
         self._batchers: dict[str, Batcher[Asking]] = {}
@@ -117,7 +121,12 @@ class Desk:
             )  # fmt: skip
         for name, one in parts.lookups.items():
             self._lookers[name] = Batcher(
-                one.work, loop, self.limiter, self.metrics, worker=worker, blocks=lambda _: remote
+                one.work,
+                loop,
+                self.limiter,
+                self.metrics,
+                worker=worker,
+                blocks=lambda jobs: remote or _many(jobs),
             )
         parts.champions.start(self.routes)
         self.guard.start()
@@ -133,6 +142,7 @@ class Desk:
         await self.guard.stop()
         if self._worker is not None:
             self._worker.shutdown()
+        await asyncio.to_thread(self.pushing.close)
         await asyncio.to_thread(self.parts.shadows.close)
         await asyncio.to_thread(self.parts.cuts.close)
         if self.traces is not None:
@@ -233,8 +243,12 @@ class Desk:
         """Features of some entities, with statuses and ages."""
         lookups = self.parts.lookups.get(name)
         if lookups is None:
-            raise _absent("feature set", "feature_set", name, self.parts.lookups)
-        at, asked = lookups.parse(data, self.clock.now())
+            raise absent("feature set", "feature_set", name, self.parts.lookups)
+        if len(data) <= _FEW_BYTES:
+            at, asked = lookups.parse(data, self.clock.now())
+        else:
+            loop = asyncio.get_running_loop()
+            at, asked = await loop.run_in_executor(self._worker, lookups.parse, data, self.clock.now())
         if not asked:
             return lookups.answer(at, [])
         job = Looking(len(asked), deadline, client, asked=asked)
@@ -244,13 +258,6 @@ class Desk:
         assert job.answer is not None
         return lookups.answer(at, job.answer)
 
-    def push(self, name: str, data: bytes) -> dict[str, object]:
-        """Take events of a source."""
-        push = self.parts.pushes.get(name)
-        if push is None:
-            raise _absent("source", "source", name, self.parts.pushes)
-        return push.take(data)
-
     @staticmethod
     async def _done(batcher: Batcher[Any], job: Job[Any]) -> None:
         await batcher.submit(job)
@@ -258,15 +265,18 @@ class Desk:
             raise job.error
 
 
+def _many(jobs: Sequence[Job[Any]]) -> bool:
+    """Whether looking up the features of these would hold the loop up."""
+    return sum(job.rows for job in jobs) > LARGEST
+
+
 def _slow(jobs: Sequence[Asking]) -> bool:
-    """Whether scoring these would hold the loop up."""
+    """Whether answering these would hold the loop up."""
     cost = jobs[0].choice.served.cost
-    return cost.of(sum(job.rows for job in jobs)) > INLINE_SECONDS
+    if cost.of(sum(job.rows for job in jobs)) > INLINE_SECONDS:
+        return True
+    return _many(jobs) and any(job.asked is not None for job in jobs)
 
 
 def _slow_or_remote(jobs: Sequence[Asking]) -> bool:
     return any(job.asked is not None for job in jobs) or _slow(jobs)
-
-
-def _absent(what: str, field: str, name: str, known: Mapping[str, object]) -> Refusal:
-    return Refusal(404, f"there is no {what} {name!r}", field=field, expected=f"one of {sorted(known)}")

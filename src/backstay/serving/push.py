@@ -1,4 +1,5 @@
-"""Push: events into the record first, durably, then into the online state; then they are acknowledged.
+"""Push: events into the record first, durably, then into the online state; then they are acknowledged. Where the state
+cannot take them they are acknowledged too, as recorded and not visible: sent again, they would count twice.
 
 Live events are stamped with their known time here, and those that break the source's contract go to quarantine
 (`backstay.features.intake`). In replay, events come out of the record with their sequence and
@@ -7,15 +8,19 @@ known time, and only the online state is advanced.
 
 from __future__ import annotations
 
+import logging
+
 import polars as pl
 
 from backstay.core.clock import Clock
 from backstay.definitions import EventSource
 from backstay.features.intake import Intake
-from backstay.features.online import OnlineWriter, apply_appended
+from backstay.features.online import OnlineWriter, shown
 from backstay.features.shaping import Shaped
 from backstay.serving.events import EventParser
 from backstay.storage.ports import EventStore
+
+_logger = logging.getLogger("backstay.serving")
 
 
 class Push:
@@ -41,6 +46,9 @@ class Push:
         known = pl.lit(now).cast(pl.Datetime("us", "UTC")).alias("known_time")
         rows = Shaped(frame.select("event_time", known, *self.source.schema), {})
         taken = self._intake.take(rows, frame, now=now, texts=pushed.texts, unread=pushed.unread)
-        if taken.events.height:
-            apply_appended(self.source, self._events, self._online, taken.events)
-        return taken.answer(self.source)
+        hidden = shown(self.source, self._events, self._online, taken.events)
+        if hidden is not None:
+            _logger.error(
+                "events of %s up to %s are recorded, and not visible: %s", self.source.name, taken.last, hidden
+            )
+        return taken.answer(self.source, hidden)

@@ -17,6 +17,7 @@ The shells turn these into bytes; what serves raises them, or any `BackstayError
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from backstay.core.errors import AccessError, BackstayError, InputError, NotFoundError
 from backstay.features.lookup import Unavailable
@@ -62,6 +63,11 @@ class Gone(Refusal):
 
     def __init__(self) -> None:
         super().__init__(499, "the client went away")
+
+
+def absent(what: str, field: str, name: str, known: Iterable[str]) -> Refusal:
+    """There is nothing of this name."""
+    return Refusal(404, f"there is no {what} {name!r}", field=field, expected=f"one of {sorted(known)}")
 
 
 def refused(error: Exception) -> tuple[int, dict[str, str]]:

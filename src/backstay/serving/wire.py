@@ -105,6 +105,12 @@ class Request:
             )  # fmt: skip
         return int(text)
 
+    def longest(self, limit: int) -> int:
+        """How long the body can be, as far as the headers tell, and no longer than `limit`."""
+        declared = self.headers.get(b"content-length", b"")
+        told = declared.isdigit() and b"content-encoding" not in self.headers
+        return min(int(declared), limit) if told else limit
+
     async def body(self, limit: int) -> bytes:
         """The body, decompressed; refused as soon as it is known to be over the limit."""
         declared = self.headers.get(b"content-length", b"0")
