@@ -35,7 +35,7 @@ def went_back(source: str, reached: int, now: int) -> Unavailable:
     return Unavailable(
         f"the online state has lost events of source {source!r}: it had seen {reached} of them, and now {now}",
         where="online state",
-        fix="run: backstay features backfill",
+        fix="run: backstay features backfill; where the events themselves are those of a backup, restart what asks",
     )
 
 
