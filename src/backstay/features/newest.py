@@ -102,7 +102,8 @@ class Newest:
         self._lasting = all(one.max_age is None for one in features)
         self._since = ALWAYS  # of all answers that are kept, and have been
         self._statuses: dict[tuple[str, ...], dict[str, str]] = {}
-        self._ready: dict[bytes, Ready] = {}
+        self._ready: dict[Any, Ready] = {}
+        """by entity; of one whose answer holds still no key of the state is made"""
         self._never = self._answer(_Last(b"", ALWAYS, False, -1, [np.nan] * self._wide, []), 0)
 
     def answer(self, rows: Sequence[Mapping[str, Any]], at: Sequence[int]) -> list[Ready] | None:
@@ -110,41 +111,43 @@ class Newest:
 
         `KeyError` where a row lacks a key.
         """
-        keys = self._entities(rows)
-        named = [key for key in keys if key is not None]
-        if len(named) == len(keys):
+        entities = self._entities(rows)
+        named = [one for one in entities if one is not None]
+        if len(named) == len(entities):
             return self._read(named, at)
-        known = self._read(named, [moment for key, moment in zip(keys, at, strict=True) if key is not None])
+        known = self._read(named, [moment for one, moment in zip(entities, at, strict=True) if one is not None])
         if known is None:
             return None
         found = iter(known)
-        return [self._never if key is None else next(found) for key in keys]
+        return [self._never if one is None else next(found) for one in entities]
 
-    def _read(self, keys: Sequence[bytes], at: Sequence[int]) -> list[Ready] | None:
-        if not keys:
+    def _read(self, entities: Sequence[Any], at: Sequence[int]) -> list[Ready] | None:
+        if not entities:
             return []
         mark = self._mark
-        held = list(map(self._ready.get, keys))
+        held = list(map(self._ready.get, entities))
         if not self._moving:
             unsure = [place for place, one in enumerate(held) if one is None or one.mark is not mark]
-            now, some = self._fresh(mark, [keys[place] for place in unsure], [held[place] for place in unsure])
+            now, some = self._fresh(mark, [entities[place] for place in unsure], [held[place] for place in unsure])
             if now is mark:
                 if not unsure and self._lasting and min(at) >= self._since:
                     return held  # type: ignore[return-value]  # each of them is there
                 blobs = [None if one is None else one.last.head for one in held]
                 for place, blob in zip(unsure, some, strict=True):
                     blobs[place] = blob
-                return self._answers(keys, held, blobs, now, at)
-        now, blobs = self._fresh(mark, keys, held)
+                return self._answers(entities, held, blobs, now, at)
+        now, blobs = self._fresh(mark, entities, held)
         self._moving, self._mark = now is not mark, now
-        return self._answers(keys, held, blobs, now, at)
+        return self._answers(entities, held, blobs, now, at)
 
     def _fresh(
-        self, mark: bytes | None, keys: Sequence[bytes], held: Sequence[Ready | None]
+        self, mark: bytes | None, entities: Sequence[Any], held: Sequence[Ready | None]
     ) -> tuple[bytes | None, list[bytes | None]]:
-        """From one snapshot the view's watermark, which is `mark` itself if it is the same, and the keys' values, each
-        of which is the head of what is held if that holds still."""
+        """From one snapshot the view's watermark, which is `mark` itself if it is the same, and the entities' values,
+        each of which is the head of what is held if that holds still."""
         heads = [None if one is None else one.last.head for one in held]
+        identity, lone = self._identity, len(self._keys) == 1
+        keys = [identity + _encode([one] if lone else one) for one in entities]  # as `entity_key` makes them
         now, *blobs = self._state.read([self._mark_key, *keys], have=[mark, *heads])
         if now is not mark:
             reached, sequence = (0 if one is None else int.from_bytes(one[:8], "little") for one in (mark, now))
@@ -154,14 +157,14 @@ class Newest:
 
     def _answers(
         self,
-        keys: Sequence[bytes],
+        entities: Sequence[Any],
         held: Sequence[Ready | None],
         blobs: Sequence[bytes | None],
         mark: bytes | None,
         at: Sequence[int],
     ) -> list[Ready] | None:
         out = []
-        for key, one, blob, moment in zip(keys, held, blobs, at, strict=True):
+        for entity, one, blob, moment in zip(entities, held, blobs, at, strict=True):
             if one is None or blob is not one.last.head or not one.since <= moment < one.until:
                 if blob is None:
                     out.append(self._never)
@@ -169,25 +172,24 @@ class Newest:
                 last = self._last(blob) if one is None or blob is not one.last.head else one.last
                 if moment < last.since:
                     return None
-                one = self._keep(key, self._answer(last, moment))
+                one = self._keep(entity, self._answer(last, moment))
             one.mark = mark
             out.append(one)
         return out
 
-    def _entities(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes | None]:
-        """The keys of the state, as `entity_key` makes them; None for an entity without a key."""
-        identity = self._identity
+    def _entities(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The entities, each by its key or its keys, of which a view has those of one type; None for one without."""
         if len(self._keys) == 1:
             (name,) = self._keys
-            return [None if (value := row[name]) is None else identity + _encode([value]) for row in rows]
-        values = [[row[name] for name in self._keys] for row in rows]
-        return [None if None in some else identity + _encode(some) for some in values]
+            return [row[name] for row in rows]
+        keys = [tuple([row[name] for name in self._keys]) for row in rows]
+        return [None if None in one else one for one in keys]
 
-    def _keep(self, key: bytes, one: Ready) -> Ready:
-        if len(self._ready) >= KEPT and key not in self._ready:
+    def _keep(self, entity: Any, one: Ready) -> Ready:
+        if len(self._ready) >= KEPT and entity not in self._ready:
             self._ready.pop(next(iter(self._ready)), None)
         self._since = max(self._since, one.since)
-        self._ready[key] = one
+        self._ready[entity] = one
         return one
 
     def _last(self, blob: bytes) -> _Last:
