@@ -148,10 +148,9 @@ def overload() -> list[Result]:
     with ours() as server, refuser() as limit:
         wrk(server, PREDICT, "keyed", 32, 3)
         before = server.memory()
-        each = _refusing(limit)
         for _ in range(REPEATS):
             for times, some in runs.items():
-                some.append(_overloaded(server, each, times))
+                some.append(_overloaded(server, limit, times))
         grown = {"grown": float(max(0, server.memory() - before)), "versions": {}}
         assert json.loads(server.post(PREDICT, _keyed_body()))["prediction_id"]
     results = []
@@ -170,22 +169,23 @@ def overload() -> list[Result]:
     return [*results, limited("overload: memory grown", [grown], "grown", "MB", most=50.0)]
 
 
-def _refusing(limit: Server) -> float:
-    """Seconds of CPU that a refusal costs a loop that does nothing else, asked as fast as it can."""
+def _refusing(limit: Server, rate: float) -> float:
+    """Seconds of CPU that a refusal costs a loop that does nothing else, asked so often by the same generator."""
     begin = limit.processor()
-    run = wrk(limit, PREDICT, "keyed", 256, SECONDS)
-    each = (limit.processor() - begin) / run["bad"]
-    say(f"    a loop that only refuses takes {each * 1e6:.1f} us each")
+    run = h2load(limit, PREDICT, _keyed_body(), round(rate), SECONDS)
+    each = (limit.processor() - begin) / (run["refused"] * (SECONDS + 1))
+    say(f"    a loop that only refuses takes {each * 1e6:.1f} us each, at {run['refused']:,.0f} a second")
     return float(each)
 
 
-def _overloaded(server: Server, each: float, times: float) -> Measured:
-    """The server at so many times its peak, and what could be answered if a refusal took `each` seconds."""
+def _overloaded(server: Server, limit: Server, times: float) -> Measured:
+    """The server at so many times its peak, and what could be answered if it refused like `limit`."""
     before = wrk(server, PREDICT, "keyed", 64, SECONDS)["rate"]
     run = h2load(server, PREDICT, _keyed_body(), round(before * times), SECONDS)
     assert not run["bad"], f"{run['bad']} requests were neither answered nor refused"
     peak = max(before, wrk(server, PREDICT, "keyed", 64, SECONDS)["rate"])
     run["share"], run["asked"] = run["accepted"] / peak, run["offered"] / peak
+    each = _refusing(limit, run["refused"])
     possible = (1 - run["asked"] * each * peak) / (1 - each * peak)
     say(
         f"    {times:g} x {peak:,.0f}: {run['offered']:,.0f} came, {run['accepted']:,.0f} answered, "

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> d
     Connections are opened one after the other, over the time between two requests of one: opened at once, all would
     send at the same moments. The first second does not count.
 
-    accepted: answers that were 200, a second; p99, p999: seconds that these took; bad: neither 200 nor 429
+    accepted: answers that were 200, a second; p99, p999: seconds that these took, NaN if there are none; bad: neither
+              200 nor 429
     """
     each = max(5, -(-rate // 800))
     clients = max(1, rate // each)
@@ -76,6 +78,6 @@ def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> d
     refused = sum(row[1] == 429 for row in rows)
     return {
         "offered": len(rows) / span, "accepted": len(took) / span, "refused": refused / span,
-        "bad": len(rows) - len(took) - refused, "p99": took[len(took) * 99 // 100],
-        "p999": took[len(took) * 999 // 1000], "versions": {"h2load": "nghttp2"},
+        "bad": len(rows) - len(took) - refused, "p99": took[len(took) * 99 // 100] if took else nan,
+        "p999": took[len(took) * 999 // 1000] if took else nan, "versions": {"h2load": "nghttp2"},
     }  # fmt: skip
