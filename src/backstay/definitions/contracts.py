@@ -136,7 +136,7 @@ class Expect:
 
     @staticmethod
     def check(name: str, holds: pl.Expr) -> Expect:
-        """A row-wise expression of the event's own columns that is true, or null."""
+        """A row-wise expression of the event's own columns that is true, or null; where Polars raises, it is broken."""
         if not isinstance(holds, pl.Expr):
             raise DefinitionError(
                 f"{holds!r} is not an expression",

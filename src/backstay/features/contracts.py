@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from backstay.core.times import MINUTE, age_text, duration_text, instant_text
-from backstay.definitions import EventSource
+from backstay.definitions import EventSource, Expect
 from backstay.definitions.sources import type_name
+from backstay.features.raising import RAISED, raising
 from backstay.features.shaping import Shaped
 from backstay.storage.ports import EventStore
 
@@ -137,16 +138,42 @@ def _single(source: EventSource, shaped: Shaped, now: int | None, live: bool) ->
             )  # fmt: skip
     if now is not None:
         yield from _future(source, rows, now, live)
+    yield from _expected(source, rows)
+
+
+def _expected(source: EventSource, rows: pl.DataFrame) -> Iterator[Fault]:
+    """What the contract expects of one event at a time."""
     expected = [] if source.contract is None else [one for one in source.contract if one.holds is not None]
-    marked = rows.with_columns(  # no column of events is called "0"
-        (~one.holds).fill_null(value=False).alias(str(place))
-        for place, one in enumerate(expected)
-        if one.holds is not None
-    )
-    for place, one in enumerate(expected):
-        broken = marked.get_column(str(place))
-        if broken.any():
-            yield Fault(one.name, one.broken, broken, one.columns[0] if one.columns else "", one.sentence)
+    found: list[tuple[pl.Series, dict[str, pl.Series]]]
+    try:
+        found = [(wrong, {}) for wrong in _broken(rows, expected)]
+    except RAISED:
+        found = [_judgeable(rows, one) for one in expected]
+    for one, (wrong, raised) in zip(expected, found, strict=True):
+        column = one.columns[0] if one.columns else ""
+        for words, bad in raised.items():
+            yield Fault(one.name, f"{one.name} cannot be judged: {words}", bad, column, one.sentence)
+        if wrong.any():
+            yield Fault(one.name, one.broken, wrong, column, one.sentence)
+
+
+def _broken(rows: pl.DataFrame, expected: list[Expect]) -> list[pl.Series]:
+    """Of each expectation the rows that break it; a null breaks none."""
+    marks = [~one.holds for one in expected if one.holds is not None]
+    named = {str(place): mark.fill_null(value=False) for place, mark in enumerate(marks)}
+    return rows.with_columns(**named).select(list(named)).get_columns()  # no column of events is called "0"
+
+
+def _judgeable(rows: pl.DataFrame, one: Expect) -> tuple[pl.Series, dict[str, pl.Series]]:
+    """The rows that break an expectation; and by what Polars says of them, those for which it raises."""
+    assert one.holds is not None
+    raised = raising(rows, one.holds)
+    judged = pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True)
+    for bad in raised.values():
+        judged &= ~bad
+    places = judged.arg_true()
+    (wrong,) = _broken(rows[places], [one])
+    return _at(places, wrong, rows.height), raised
 
 
 def _times(source: EventSource, shaped: Shaped) -> Iterator[Fault]:
