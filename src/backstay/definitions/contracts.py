@@ -29,7 +29,7 @@ from backstay.definitions.expressions import canonical
 from backstay.definitions.names import check_name
 from backstay.definitions.places import declared_at, located
 
-BUILT_IN = ("time", "type", "finite", "future", "sequence")
+BUILT_IN = ("time", "type", "finite", "future", "feature", "sequence")
 """What holds of every event of a source with a contract, without being declared."""
 _TIMES = {"event_time": pl.Datetime("us", "UTC"), "known_time": pl.Datetime("us", "UTC")}
 

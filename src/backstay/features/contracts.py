@@ -1,14 +1,15 @@
 """What is wrong with the rows of a frame: by the rules that always hold, and by the source's contract.
 
 A *fault* is one rule and the rows that break it. They are found in this order, and a row has the first that it breaks:
-times and types, finite numbers, the future, the contract's expectations; then, among the rows good so far, uniqueness
-and the producer's number.
+times and types, finite numbers, the future, the contract's expectations, what features compute of it; then, among the
+rows good so far, uniqueness and the producer's number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import polars as pl
 
@@ -90,13 +91,20 @@ class Seen:
 
 
 def faults(
-    source: EventSource, shaped: Shaped, *, now: int | None, live: bool = False, seen: Seen | None = None
+    source: EventSource,
+    shaped: Shaped,
+    *,
+    now: int | None,
+    live: bool = False,
+    seen: Seen | None = None,
+    computed: Mapping[str, pl.Expr] | None = None,
 ) -> Iterator[Fault]:
     """Every rule that some rows break. Without `now`, none is in the future. `live`: the rows come as they happen, in
-    their own order; otherwise they are history, in the order in which they became known."""
+    their own order; otherwise they are history, in the order in which they became known. computed: what features
+    compute of each row, by the feature (`raising.computed`)."""
     rows = shaped.rows
     good = pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True)
-    for fault in _single(source, shaped, now, live):
+    for fault in chain(_single(source, shaped, now, live), _computed(shaped.rows, computed or {})):
         good &= ~fault.rows
         yield fault
     for one in source.contract.of_kind("unique") if source.contract is not None else ():
@@ -155,6 +163,18 @@ def _expected(source: EventSource, rows: pl.DataFrame) -> Iterator[Fault]:
             yield Fault(one.name, f"{one.name} cannot be judged: {words}", bad, column, one.sentence)
         if wrong.any():
             yield Fault(one.name, one.broken, wrong, column, one.sentence)
+
+
+def _computed(rows: pl.DataFrame, computed: Mapping[str, pl.Expr]) -> Iterator[Fault]:
+    """What no feature can be computed of: kept in the record, it would take the feature from every other event, too."""
+    for name, expression in computed.items():
+        for words, bad in raising(rows, expression).items():
+            yield Fault(
+                "feature", f"{name} cannot be computed: {words}", bad, expression.meta.root_names()[0],
+                f"values that {name} can be computed of",
+                "write its expression so that it is null there, as by cast(..., strict=False), or give the source a "
+                "contract: then such events go to quarantine",
+            )  # fmt: skip
 
 
 def _broken(rows: pl.DataFrame, expected: list[Expect]) -> list[pl.Series]:

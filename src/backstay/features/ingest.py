@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,12 +67,14 @@ def judged(
     seen: Seen | None = None,
     live: bool = False,
     texts: Callable[[pl.Series], list[str]] | None = None,
+    computed: Mapping[str, pl.Expr] | None = None,
 ) -> Screened:
-    """As `screen`, of rows in the form of the record. `texts` gives the rows of a mask as they came."""
+    """As `screen`, of rows in the form of the record. `texts` gives the rows of a mask as they came; `computed` is what
+    features compute of a row, which must not raise."""
     rows = shaped.rows
     reasons = pl.DataFrame({"fault": pl.repeat(None, rows.height, dtype=pl.Int64, eager=True)})
     found: list[Fault] = []
-    for fault in faults(source, shaped, now=now, live=live, seen=seen):
+    for fault in faults(source, shaped, now=now, live=live, seen=seen, computed=computed):
         if source.contract is None:
             raise refusal(source, fault, rows, came)
         first = fault.rows & pl.col("fault").is_null()

@@ -45,11 +45,14 @@ class Intake:
     """Takes live events of one source into its record.
 
     Where the contract asks for unique values, or the source has a producer's number, those of the record are kept in
-    memory. Two processes that take the same value at the same moment do not see each other.
+    memory. Two processes that take the same value at the same moment do not see each other. computed: what features
+    compute of an event (`raising.computed`): one for which that raises is bad.
     """
 
-    def __init__(self, source: EventSource, events: EventStore) -> None:
-        self._source, self._events = source, events
+    def __init__(
+        self, source: EventSource, events: EventStore, *, computed: Mapping[str, pl.Expr] | None = None
+    ) -> None:
+        self._source, self._events, self._computed = source, events, computed
         self._seen = Seen(source)
 
     def take(
@@ -67,7 +70,8 @@ class Intake:
         Raises `InputError`, and stores nothing, where the source has no contract and a row is bad.
         """
         source, events = self._source, self._events
-        parted = judged(source, shaped, came, now=now, live=True, seen=self._seen.follow(events), texts=texts)
+        seen = self._seen.follow(events)
+        parted = judged(source, shaped, came, now=now, live=True, seen=seen, texts=texts, computed=self._computed)
         bad = parted.bad if unread is None else pl.concat([unread, parted.bad])
         # Quarantine first. Killed in between, nothing was acknowledged and no good row appended: sent again, the bad
         # rows may stand in quarantine twice, and in the record nothing does.

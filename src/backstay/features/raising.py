@@ -7,8 +7,11 @@ is whole is evaluated once, and one bad row among n costs about 2 log2(n) evalua
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import polars as pl
+
+from backstay.definitions import EventSource, FeatureSet
 
 RAISED = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What evaluating an expression may raise. A panic of Polars is no `Exception`, and is caught by its name only."""
@@ -18,6 +21,8 @@ _VALUES = re.compile(r" for \d+ (?:out of \d+ )?value.*")
 def raising(rows: pl.DataFrame, expression: pl.Expr) -> dict[str, pl.Series]:
     """By what Polars says of them, without their values, the rows (true) for which the expression raises."""
     read = rows.select(expression.meta.root_names())
+    if _said(read, expression) is None:
+        return {}
     distinct = read.unique(maintain_order=True)  # the same "n/a" in half of the rows is one
     found: dict[int, str] = {}
     waiting = [(0, distinct.height)] if distinct.height else []
@@ -43,3 +48,16 @@ def _said(rows: pl.DataFrame, expression: pl.Expr) -> str | None:
     except RAISED as error:
         return _VALUES.sub("", str(error).splitlines()[0])
     return None
+
+
+def computed(source: EventSource, feature_sets: Iterable[FeatureSet]) -> dict[str, pl.Expr]:
+    """What features compute of each event of the source, by the first that does; a column alone is not computed."""
+    found: dict[str, tuple[str, pl.Expr]] = {}
+    for features in feature_sets:
+        for feature in features:
+            view = features.views[feature.view] if feature.view >= 0 else None
+            if view is not None and view.source.name == source.name and feature.column >= 0:
+                value = view.values[feature.column]
+                if value.form[0] != "column":
+                    found.setdefault(repr(value.form), (f"{features.name}.{feature.name}", value.expression))
+    return dict(found.values())

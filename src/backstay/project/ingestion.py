@@ -10,6 +10,7 @@ other way round the bad rows would be behind the newest event, and never be read
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,10 +19,11 @@ import polars as pl
 from backstay.core.clock import SystemClock
 from backstay.core.errors import BackstayError, InputError
 from backstay.core.show import Shown
-from backstay.definitions import EventSource, Reader
+from backstay.definitions import EventSource, FeatureSet, Reader
 from backstay.definitions.sources import type_name
 from backstay.features.contracts import Seen, late, volumes
 from backstay.features.ingest import beyond, beyond_texts, judged, quarantined, row_texts
+from backstay.features.raising import computed
 from backstay.features.shaping import UTC, Shaped, shape
 from backstay.storage.digest import frame_digest
 from backstay.storage.ports import EventStore
@@ -59,11 +61,14 @@ class _Rows:
         return _Rows(self.came[places], self.shaped.at(places))
 
 
-def ingest_source(source: EventSource, events: EventStore, *, folder: Path = Path()) -> Ingested:
+def ingest_source(
+    source: EventSource, events: EventStore, *, folder: Path = Path(), feature_sets: Iterable[FeatureSet] = ()
+) -> Ingested:
     """Append what the record does not have yet of a source's history.
 
     A function's history must begin with what the record holds: then a second run adds nothing, and a longer history
     adds its end. Anything else is refused, and nothing is changed. folder: what a reader's paths are relative to.
+    feature_sets: a row that one of them cannot be computed of is bad.
     """
     if source.read is None:
         raise InputError("the source does not say how its history is read", where=source.where, fix="give it read=...")
@@ -74,8 +79,8 @@ def ingest_source(source: EventSource, events: EventStore, *, folder: Path = Pat
         _same_columns(source, events)
     before = _newest(source, events, "known_time") if have else None
     rows = _whole(source, events, have) if callable(source.read) else _read(source, source.read, events, have, folder)
-    seen = Seen(source).follow(events)
-    parted = judged(source, rows.shaped, rows.came, now=now, seen=seen)
+    seen, values = Seen(source).follow(events), computed(source, feature_sets)
+    parted = judged(source, rows.shaped, rows.came, now=now, seen=seen, computed=values)
     if parted.bad.height:
         events.append(source.quarantine, quarantined(parted.bad, now=now, origin="ingest"))
     if parted.good.height or not have:

@@ -75,7 +75,8 @@ class Project(Watching):
         out = []
         for place, one in enumerate(chosen):
             progress(f"ingest {one.name}", place, len(chosen))
-            out.append(ingest_source(one, self.services.events, folder=self.path))
+            sets = self.definitions.feature_sets.values()
+            out.append(ingest_source(one, self.services.events, folder=self.path, feature_sets=sets))
         progress("ingest", len(chosen), len(chosen))
         return out
 
