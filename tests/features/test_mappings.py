@@ -76,9 +76,10 @@ def test_a_naive_time_is_the_zones_where_there_is_one() -> None:
         *(({"x": value}, "expected float") for value in ("1.5", True, [1.5], 10**400)),
         *(({"n": value}, "expected int") for value in (1.5, "1", True, 2**63)),
         *(({"ok": value}, "expected bool") for value in (1, "true", None.__class__)),
-        *(({"who": value}, "expected string") for value in (1, b"a", ["a"])),
+        *(({"who": value}, "expected string") for value in (1, b"a", ["a"], "\ud800")),
         *(({"due": value}, "a time with a zone") for value in ("soon", 1.5, datetime(2024, 5, 1))),
         *(({"event_time": value}, "a time with a zone") for value in (None, "", "2024-05-01T12:00")),
+        *(({name: -(2**70)}, "expected microseconds since 1970") for name in ("event_time", "due")),
     ],
 )
 def test_a_cell_of_another_type(wrong: dict[str, Any], said: str) -> None:

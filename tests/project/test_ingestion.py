@@ -52,3 +52,21 @@ def test_without_a_contract_it_refuses_the_batch_by_the_features_name(tmp_path: 
     assert "strict=False" in caught.value.fix
     assert shop.services.events.last_sequence("pays") == 0
     shop.close()
+
+
+def test_what_only_stands_for_never_does_not_stop_a_source(tmp_path: Path) -> None:
+    """A database's "infinity", read as the largest integer, over which Polars panics."""
+    source = 'EventSource("pays", schema={"who": "string"}, timezone="UTC", read=ParquetFiles("pays"), contract=held)'
+    (tmp_path / "backstay.toml").write_text('[project]\nname = "shop"\n')
+    (tmp_path / "models.py").write_text(
+        f'from backstay import *\nheld = Contract(Expect.not_null("who"))\npays = {source}\n'
+        'one = FeatureSet("one", [Windowed(pays, by=Entity("who"), over="1d", n=Count())])\n'
+    )
+    (tmp_path / "pays").mkdir()
+    times = pl.Series([2**63 - 1, -(2**63) + 1, 1_714_564_800_000_000]).cast(pl.Datetime("us"))
+    pl.DataFrame({"event_time": times, "who": ["a", "b", "c"]}).write_parquet(tmp_path / "pays/1.parquet")
+    shop = Project(tmp_path)
+    (told,) = shop.ingest()
+    assert (told.added, told.reasons) == (1, {"event_time is outside the years 1 to 9999 in UTC": 2})
+    assert (shop.ingest()[0].added, shop.ingest()[0].quarantined) == (0, 0)
+    shop.close()

@@ -93,3 +93,25 @@ def test_without_a_contract_one_bad_event_refuses_all(project: Project) -> None:
         assert "models.py:4" in str(caught.value)
         assert caught.value.fix
     assert project.services.events.last_sequence("pays") == 0
+
+
+def test_times_that_no_calendar_has(project: Project) -> None:
+    far, near = (pl.DataFrame([event()]).with_columns(pl.lit(time).cast(pl.Datetime("us", "UTC")).alias("event_time"))
+                 for time in (10**18, 1_714_564_800_000_000))  # fmt: skip
+    frame = pl.concat([far, near])
+    reasons = {"event_time is outside the years 1 to 9999 in UTC": 1}
+    assert project.features.push("held", frame) == {
+        "accepted": 1, "sequence": 1, "quarantined": 1, "reasons": reasons,
+    }  # fmt: skip
+    assert project.features.push("held", event(event_time=2**63 - 1))["reasons"] == reasons
+    for bad in (frame, event(event_time=10**18), [event(), event(event_time=-(2**63))]):
+        with pytest.raises(InputError, match="outside the years 1 to 9999 in UTC"):
+            project.features.push("pays", bad)
+
+
+def test_half_a_character_is_told_and_kept_as_it_came(project: Project) -> None:
+    with pytest.raises(InputError, match="'customer' is"):
+        project.features.push("pays", event(customer="\ud800"))
+    assert project.features.push("held", event(customer="\ud800"))["quarantined"] == 1
+    (bad,) = project.quarantine("held")
+    assert bad.examples[0]["row"]["customer"] == "\ud800"

@@ -28,6 +28,8 @@ _UNITS = {"us": MICROSECOND, "ms": 1_000, "s": SECOND, "m": MINUTE, "h": HOUR, "
 _DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d|w)")
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = ((end.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND for end in (datetime.min, datetime.max))
+"""the first and the last instant of the years 1 to 9999 of UTC, which a `datetime` can hold"""
 
 
 def duration(text: str | timedelta | int, *, where: str = "") -> int:

@@ -13,7 +13,7 @@ from itertools import chain
 
 import polars as pl
 
-from backstay.core.times import MINUTE, age_text, duration_text, instant_text
+from backstay.core.times import EARLIEST, LATEST, MINUTE, age_text, duration_text, instant_text
 from backstay.definitions import EventSource, Expect
 from backstay.definitions.sources import type_name
 from backstay.features.raising import RAISED, raising
@@ -134,6 +134,7 @@ def _single(source: EventSource, shaped: Shaped, now: int | None, live: bool) ->
     """Rules about one row at a time."""
     rows = shaped.rows
     yield from _times(source, shaped)
+    yield from _outside(source, rows)
     for name, unread in shaped.unread.items():
         if name in source.schema:
             kind = type_name(source.schema[name])
@@ -209,6 +210,20 @@ def _times(source: EventSource, shaped: Shaped) -> Iterator[Fault]:
         missing = shaped.rows.get_column(name).is_null()
         if missing.any():
             yield Fault("time", f"there is no {name}", missing, came, "a time in every event", "drop them, or add it")
+
+
+def _outside(source: EventSource, rows: pl.DataFrame) -> Iterator[Fault]:
+    """Times that no `datetime` holds: nothing that shows one, or reckons with it, could go on with them."""
+    came = {"event_time": source.event_time, "known_time": source.known_time or source.event_time}
+    for name, kind in rows.schema.items():
+        if isinstance(kind, pl.Datetime):
+            outside = ~rows.get_column(name).to_physical().is_between(EARLIEST, LATEST)
+            if outside.any():
+                yield Fault(
+                    "time" if name in came else "type", f"{name} is outside the years 1 to 9999 in UTC",
+                    outside.fill_null(value=False), came.get(name, name), "a time of the calendar, or null",
+                    "check the unit of the times, and leave out what only stands for never",
+                )  # fmt: skip
 
 
 def _future(source: EventSource, rows: pl.DataFrame, now: int, live: bool) -> Iterator[Fault]:

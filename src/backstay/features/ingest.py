@@ -17,9 +17,10 @@ from typing import Any
 import polars as pl
 
 from backstay.core.errors import InputError
+from backstay.core.times import DAY, EARLIEST, LATEST
 from backstay.definitions import EventSource
 from backstay.features.contracts import Fault, Seen, faults
-from backstay.features.shaping import UTC, Shaped, shape
+from backstay.features.shaping import UTC, Shaped, shape, unit
 
 BAD = {"expectation": pl.String(), "reason": pl.String(), "row": pl.String()}
 
@@ -98,7 +99,7 @@ def refusal(source: EventSource, fault: Fault, rows: pl.DataFrame, came: pl.Data
     number = int(fault.rows.sum())
     column = fault.column if fault.column in came.columns else ""
     values = (came if column else rows).filter(fault.rows)
-    value = values.get_column(fault.column)[0] if fault.column else None
+    value = _cells(values.get_column(fault.column).head(1))[0] if fault.column else None
     example = "" if value is None else f", such as {_shown(value)}"
     return InputError(
         f"{number} of {rows.height} events: {fault.reason}{example}",
@@ -118,17 +119,31 @@ def quarantined(bad: pl.DataFrame, *, now: int, origin: str) -> pl.DataFrame:
 
 
 def row_texts(rows: pl.DataFrame) -> list[str]:
-    """Each row as a JSON object: times in ISO 8601, with the zone they came with; numbers JSON has no form for as text.
+    """Each row as a JSON object: times in ISO 8601, with the zone they came with; what JSON has no form for as text.
 
     >>> row_texts(pl.DataFrame({"amount": [float("nan")], "shop": ["a"]}))
     ['{"amount": "NaN", "shop": "a"}']
     """
-    return [row_text(row) for row in rows.iter_rows(named=True)]
+    cells = zip(*map(_cells, rows.get_columns()), strict=True)
+    return [row_text(dict(zip(rows.columns, row, strict=True))) for row in cells]
+
+
+def _cells(column: pl.Series) -> list[Any]:
+    """The values of a column; a time that no `datetime` holds, in any zone, as a number of its units."""
+    kind = column.dtype
+    if (micros := unit(kind)) is None:
+        return column.to_list()
+    numbers, named = column.to_physical(), "d" if kind == pl.Date else getattr(kind, "time_unit", "")
+    held = numbers.is_between((EARLIEST + DAY) // micros, (LATEST - DAY) // micros)
+    times = pl.select(pl.when(held).then(column)).to_series().to_list()
+    told = [None if number is None else f"{number}{named} from 1970" for number in numbers.to_list()]
+    return [time if time is not None else text for time, text in zip(times, told, strict=True)]
 
 
 def row_text(row: Any) -> str:
     """One row, or whatever came instead of one, as JSON."""
-    return json.dumps(_plain(row), ensure_ascii=False, default=str)
+    text = json.dumps(_plain(row), ensure_ascii=False, default=str)
+    return text.encode(errors="backslashreplace").decode()  # half a character (a lone surrogate) is kept as its number
 
 
 def _plain(value: Any) -> Any:

@@ -59,7 +59,10 @@ def read_mappings(source: EventSource, events: Sequence[Any], *, stamp: int) -> 
     frame = pl.DataFrame(columns)
     known = pl.lit(stamp).cast(UTC).alias("known_time")
     frame = frame.select("event_time", known, *source.schema)
-    told = [(*_reason(source, name), row_text(events[place])) for place, name in sorted(faults.items())]
+    told = []
+    for place, name in sorted(faults.items()):
+        cell = events[place][time if name == "event_time" else name]
+        told.append((*_reason(source, name, cell), row_text(events[place])))
     unread = pl.DataFrame(told, schema=BAD, orient="row")
     came = list(events)
     if faults:
@@ -105,7 +108,7 @@ def _column(source: EventSource, name: str, cells: list[Any], kind: pl.DataType,
         cells = _each(cells, convert, faults, name)
     try:
         return pl.Series(name, cells, kind, strict=True)
-    except (TypeError, OverflowError, pl.exceptions.PolarsError):  # an integer of more than 64 bits
+    except (TypeError, OverflowError, UnicodeError, pl.exceptions.PolarsError):  # 65 bits, or half a character
         return pl.Series(name, _each(cells, lambda cell: pl.Series([cell], dtype=kind)[0], faults, name), kind)
 
 
@@ -145,13 +148,18 @@ def _micros(source: EventSource) -> Callable[[Any], int]:
     def read(cell: Any) -> int:
         if not isinstance(cell, (datetime, str, int)):
             raise TypeError
-        return instant(cell, zone=source.timezone)
+        micros = instant(cell, zone=source.timezone)
+        if not -(2**63) <= micros < 2**63:  # no column holds it: `contracts` cannot judge it
+            raise OverflowError
+        return micros
 
     return read
 
 
-def _reason(source: EventSource, name: str) -> tuple[str, str]:
+def _reason(source: EventSource, name: str, cell: Any) -> tuple[str, str]:
     """Expectation and reason, in the words that an ingest has for the same."""
+    if name == "event_time" and isinstance(cell, int):
+        return "time", "event_time is not a time in microseconds since 1970"
     if name != "event_time":
         return "type", f"{name} is not read as {type_name(source.schema[name])}"
     zone = f"of {source.timezone}, that occurs once" if source.timezone else "with a zone"
@@ -160,7 +168,10 @@ def _reason(source: EventSource, name: str) -> tuple[str, str]:
 
 def _unread(source: EventSource, where: str, cell: Any, kinds: Mapping[str, pl.DataType]) -> InputError:
     name = where.rpartition(".")[2]
-    if isinstance(kinds[name], pl.Datetime):
+    if isinstance(kinds[name], pl.Datetime) and isinstance(cell, int):
+        expected = "microseconds since 1970, or an ISO 8601 time with a zone"
+        fix = "check the unit: multiply seconds by 1_000_000, milliseconds by 1_000"
+    elif isinstance(kinds[name], pl.Datetime):
         zone = f"of {source.timezone} that occurs once" if source.timezone else "with a zone"
         fix = "give its offset" if source.timezone else 'give its offset, or declare EventSource(..., timezone="UTC")'
         expected = f"a time {zone}"

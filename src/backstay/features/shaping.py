@@ -2,7 +2,7 @@
 
 The form: `event_time` and `known_time` (microseconds, UTC), then the declared columns in the declared order and types.
 A column that is missing, or of another type as a whole, is refused here; a single cell that cannot be read becomes null
-and is marked, and `ingest.py` decides what becomes of its row.
+and is marked, and `ingest.py` decides what becomes of its row. So it does of times outside the years 1 to 9999.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from backstay.core.errors import InputError
+from backstay.core.times import DAY, EARLIEST, LATEST
 from backstay.definitions import CsvFiles, EventSource, SqlQuery
 from backstay.definitions.sources import type_name
 
@@ -110,6 +111,7 @@ def _time(source: EventSource, events: pl.DataFrame, name: str) -> pl.Expr:
         return _NOTHING
     if loose(source) and kind == pl.String:
         return text_time(pl.col(name), source.timezone)
+    value = _near(pl.col(name), kind)
     if loose(source) and kind == pl.Date:
         kind = pl.Datetime("us")
     if not isinstance(kind, pl.Datetime):
@@ -117,7 +119,7 @@ def _time(source: EventSource, events: pl.DataFrame, name: str) -> pl.Expr:
             f"column {name!r} is of type {kind}", where=source.where, expected="a time", fix="parse it to a datetime"
         )
     if kind.time_zone is not None:
-        return pl.col(name).dt.convert_time_zone("UTC").cast(UTC)
+        return value.dt.convert_time_zone("UTC").cast(UTC)
     if source.timezone is None:
         raise InputError(
             f"the times in column {name!r} carry no time zone",
@@ -125,7 +127,29 @@ def _time(source: EventSource, events: pl.DataFrame, name: str) -> pl.Expr:
             expected="times with a zone, or a zone declared for the source",
             fix='declare EventSource(..., timezone="America/New_York") or convert the column',
         )
-    return _zoned(pl.col(name).cast(pl.Datetime("us")), source.timezone)
+    return _zoned(value.cast(pl.Datetime("us")), source.timezone)
+
+
+def unit(kind: pl.DataType) -> int | None:
+    """Microseconds in the unit that times of a type are counted in; None for what is no time, or is one always held.
+
+    Nanoseconds end in the year 2262.
+    """
+    if kind == pl.Date:
+        return DAY
+    return {"us": 1, "ms": 1_000}.get(kind.time_unit) if isinstance(kind, pl.Datetime) else None
+
+
+def _near(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """A time as it is, but where it is further than some days outside the years 1 to 9999, some days outside.
+
+    There it is refused, or set apart, like any other. Polars panics where it converts what no calendar has, such as the
+    "infinity" of a database, which is the largest integer.
+    """
+    if (micros := unit(kind)) is None:
+        return value
+    low, high = (end // micros for end in (EARLIEST - 9 * DAY, LATEST + 9 * DAY))
+    return value.to_physical().clip(low, high).cast(kind)
 
 
 def _zoned(naive: pl.Expr, timezone: str) -> pl.Expr:

@@ -14,19 +14,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 import polars as pl
 
 from backstay.core.errors import InputError
-from backstay.core.times import instant
+from backstay.core.times import EARLIEST, LATEST, instant
 from backstay.definitions import Feature, FeatureSet, Model
 from backstay.features.lookup import Asked
 
 _decode = msgspec.json.Decoder().decode
-_EARLIEST, _LATEST = (instant(moment.replace(tzinfo=UTC)) for moment in (datetime.min, datetime.max))
 
 
 def body(data: bytes) -> dict[str, Any]:
@@ -316,7 +314,7 @@ def time_reader(value: Any, where: str, zone: str | None = None) -> int:
 def _instant(value: str | int, where: str, zone: str | None = None) -> int:
     """The instant, if the calendar has it: every later step may then show it as a date."""
     moment = instant(value, where=where, zone=zone)
-    if not _EARLIEST <= moment <= _LATEST:
+    if not EARLIEST <= moment <= LATEST:
         raise InputError(
             f"{_shown(value)} is outside the years 1 to 9999 in UTC",
             where=where,
