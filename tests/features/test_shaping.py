@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
 import pytest
 
-from backstay import Contract, EventSource, Expect
+from backstay import Contract, EventSource, Expect, SqlQuery
 from backstay.core.errors import InputError
 from backstay.core.times import EARLIEST, LATEST, instant
 from backstay.features.ingest import prepare, screen
@@ -26,11 +26,9 @@ def source(**changes: Any) -> EventSource:
 
 
 def frame(times: list[int | None], kind: Any = UTC_TIME, due: int | None = T) -> pl.DataFrame:
-    time = pl.Series("event_time", times, pl.Int32 if kind == pl.Date else pl.Int64).cast(kind)
-    rows = pl.DataFrame([time]).with_row_index("x").with_columns(pl.col("x").cast(pl.Int64))
-    return rows.with_columns(
-        due=pl.lit(due, dtype=pl.Int64).cast(kind if kind != pl.Date else pl.Datetime("us", "UTC"))
-    )
+    time = pl.Series("event_time", times, pl.Int64).cast(kind)
+    due_time = pl.lit(due, dtype=pl.Int64).cast(kind)
+    return pl.DataFrame({"event_time": time, "x": range(len(times))}).with_columns(due=due_time)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +74,34 @@ def test_without_a_contract_the_error_names_the_time() -> None:
         screen(source(), frame([T, 10**18]), now=T)
     assert "check the unit" in caught.value.fix
     assert shape(source(), frame([T, 10**18])).rows.height == 2
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical(), pl.Enum(["a", "b", "7"])])
+def test_texts_that_are_kept_as_categories_are_texts(kind: pl.DataType) -> None:
+    texts = pl.DataFrame(
+        {"event_time": [datetime(2024, 5, 1, tzinfo=UTC)] * 3, "shop": ["b", None, "a"], "x": [1, 2, 3]}
+    )
+    plain = EventSource("pays", schema={"shop": "string", "x": "int"}, contract=Contract(Expect.one_of("shop", ["a"])))
+    came = texts.with_columns(pl.col("shop").cast(kind))
+    assert prepare(plain, came).equals(prepare(plain, texts))
+    assert screen(plain, came, now=T).bad.equals(screen(plain, texts, now=T).bad)
+    read = EventSource("pays", schema={"x": "int"}, read=SqlQuery("duckdb:///d.duckdb", "pays"))
+    numbers = came.select("event_time", x=pl.Series(["7", "a", None]).cast(kind))
+    assert shape(read, numbers).rows.get_column("x").to_list() == [7, None, None]
+    with pytest.raises(InputError, match="column 'x' is of type String"):
+        shape(source(), numbers)
+
+
+def test_a_day_is_its_first_moment_by_the_sources_clocks() -> None:
+    days = pl.DataFrame({"event_time": [date(2024, 5, 1), None], "x": [1, 2], "due": [date(2024, 5, 2)] * 2})
+    rows = shape(source(timezone="America/New_York"), days).rows
+    assert rows.select("event_time", "due").row(0) == (
+        datetime(2024, 5, 1, 4, tzinfo=UTC), datetime(2024, 5, 2, 4, tzinfo=UTC),
+    )  # fmt: skip
+    with pytest.raises(InputError, match="carry no time zone"):
+        shape(source(), days)
+    forever = days.with_columns(event_time=pl.Series([2**31 - 1, 0], dtype=pl.Int32).cast(pl.Date))
+    held = source(timezone="UTC", contract=CONTRACT)
+    assert screen(held, forever, now=T).bad.get_column("row").str.json_path_match("$.event_time").to_list() == [
+        "2147483647d from 1970"
+    ]

@@ -41,6 +41,7 @@ class Shaped:
 def shape(source: EventSource, events: pl.DataFrame, *, stamp: int | None = None) -> Shaped:
     """`events` in the form of the record; with `stamp`, all of them known at that moment. Raises `InputError` for what
     is wrong with the frame as a whole."""
+    events = events.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))  # texts, kept as numbers of words
     came = {"event_time": source.event_time}
     cells = {"event_time": _time(source, events, source.event_time)}
     if stamp is not None:
@@ -112,7 +113,7 @@ def _time(source: EventSource, events: pl.DataFrame, name: str) -> pl.Expr:
     if loose(source) and kind == pl.String:
         return text_time(pl.col(name), source.timezone)
     value = _near(pl.col(name), kind)
-    if loose(source) and kind == pl.Date:
+    if kind == pl.Date:  # its first moment, by the source's clocks
         kind = pl.Datetime("us")
     if not isinstance(kind, pl.Datetime):
         raise InputError(
