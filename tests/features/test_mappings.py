@@ -80,6 +80,7 @@ def test_a_naive_time_is_the_zones_where_there_is_one() -> None:
         *(({"due": value}, "a time with a zone") for value in ("soon", 1.5, datetime(2024, 5, 1))),
         *(({"event_time": value}, "a time with a zone") for value in (None, "", "2024-05-01T12:00")),
         *(({name: -(2**70)}, "expected microseconds since 1970") for name in ("event_time", "due")),
+        *(({"event_time": T // unit}, "expected microseconds since 1970") for unit in (1_000_000, 1_000)),
     ],
 )
 def test_a_cell_of_another_type(wrong: dict[str, Any], said: str) -> None:

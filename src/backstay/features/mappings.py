@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from backstay.core.errors import InputError
-from backstay.core.times import instant
+from backstay.core.times import DAY, instant
 from backstay.definitions import EventSource
 from backstay.definitions.sources import type_name
 from backstay.features.ingest import BAD, row_text
@@ -42,8 +42,9 @@ def read_mappings(source: EventSource, events: Sequence[Any], *, stamp: int) -> 
     """Live events, known at `stamp` (microseconds).
 
     The time of an event is called `event_time`, or what the source calls it: an aware datetime, ISO 8601 text, or
-    integer microseconds; naive where the source declares a zone. Raises `InputError` for a name that is missing or
-    unknown, and without a contract for every cell that cannot be read.
+    integer microseconds (within a year of 1970 they are taken for another unit); naive where the source declares a
+    zone. Raises `InputError` for a name that is missing or unknown, and without a contract for every cell that cannot
+    be read.
     """
     time = _named(source, events)
     kinds: dict[str, pl.DataType] = {"event_time": UTC, **source.schema}
@@ -97,7 +98,7 @@ def _named(source: EventSource, events: Sequence[Any]) -> str:
 def _column(source: EventSource, name: str, cells: list[Any], kind: pl.DataType, faults: dict[int, str]) -> pl.Series:
     """A column; of a cell that is none of its kind, null, and its place among the faults unless that has one."""
     if isinstance(kind, pl.Datetime):
-        cells = _each(cells, _micros(source), faults, name)
+        cells = _each(cells, _micros(source, name), faults, name)
         if name == "event_time":
             for place, cell in enumerate(cells):
                 if cell is None:
@@ -144,13 +145,15 @@ _KINDS = {
 """By type of column: the type of value that is taken as it is, and what reads others"""
 
 
-def _micros(source: EventSource) -> Callable[[Any], int]:
+def _micros(source: EventSource, name: str) -> Callable[[Any], int]:
     def read(cell: Any) -> int:
         if not isinstance(cell, (datetime, str, int)):
             raise TypeError
         micros = instant(cell, zone=source.timezone)
         if not -(2**63) <= micros < 2**63:  # no column holds it: `contracts` cannot judge it
             raise OverflowError
+        if name == "event_time" and isinstance(cell, int) and abs(cell) < 365 * DAY:
+            raise ValueError  # any time since 1970 in seconds or milliseconds would be in its first weeks
         return micros
 
     return read
