@@ -116,6 +116,11 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
     "a time zone": (lambda: EventSource("s", schema={}, timezone="Mars"), "no time zone 'Mars'", "source 's'"),
     "two known times": (lambda: EventSource("s", schema={}, delay="1h", known_time="k"), "both given", "source 's'"),
     "a delay in other words": (lambda: EventSource("s", schema={}, delay="soon"), "'soon'", "source 's'"),
+    "an id that is to be unique": (
+        lambda: EventSource("s", schema={"n": "int"}, event_id="n", contract=Contract(Expect.unique("n"))),
+        "'n' is the event_id",
+        "'s'",
+    ),
     "a sequence that is none": (lambda: EventSource("s", schema={"n": "float"}, sequence="n"), "is Float64", "'s'"),
     "a contract on nothing": (
         lambda: EventSource("s", schema={"x": "float"}, contract=Contract(Expect.not_null("y"))),

@@ -115,3 +115,21 @@ def test_half_a_character_is_told_and_kept_as_it_came(project: Project) -> None:
     assert project.features.push("held", event(customer="\ud800"))["quarantined"] == 1
     (bad,) = project.quarantine("held")
     assert bad.examples[0]["row"]["customer"] == "\ud800"
+
+
+def test_the_producers_number_is_in_every_event_and_rises(tmp_path: Path) -> None:
+    (tmp_path / "backstay.toml").write_text('[project]\nname = "shop"\n')
+    (tmp_path / "models.py").write_text(
+        "from backstay import *\n"
+        'held = EventSource("held", schema={"n": "int"}, sequence="n", contract=Contract(Expect.between("n", 0)))\n'
+        'pays = EventSource("pays", schema={"n": "int"}, sequence="n")\n'
+        'sets = [FeatureSet(one.name, [Windowed(one, over="1h", n=Count())]) for one in (held, pays)]\n'
+    )
+    shop, now = Project(tmp_path), datetime.now(UTC)
+    told = shop.features.push("held", [{"event_time": now, "n": number} for number in (1, None, 3, 2, 4)])
+    assert (told["accepted"], told["reasons"]) == (
+        3, {"there is no n": 1, "n does not rise: the event came before, or out of order": 1},
+    )  # fmt: skip
+    with pytest.raises(InputError, match="1 of 1 events: there is no n"):
+        shop.features.push("pays", {"event_time": now, "n": None})
+    shop.close()

@@ -96,7 +96,7 @@ class EventSource:
     event_id:   the column that identifies an event. A later event of the same id is a *correction*: of those visible
                 at T, the one with the highest (known_time, sequence) counts, and the others do not.
     sequence:   the column with the producer's own number, rising from event to event (an offset): one that does not
-                rise is a duplicate, and refused.
+                rise is a duplicate, and refused; so is an event without one.
     read:       where the source's history comes from, for `backstay ingest`: a reader (`ParquetFiles`, `CsvFiles`,
                 `DeltaTable`, `SqlQuery`) or a function that returns it as a frame.
     look_back:  how far behind the newest event a reader looks again for rows that turned up late: "7d" unless there is
@@ -176,6 +176,13 @@ class EventSource:
                     fix="write contract=Contract(Expect.not_null(...), ...)",
                 )  # fmt: skip
             self.contract.check(self.schema, self.where)
+            if self.event_id and any(one.columns == (self.event_id,) for one in self.contract.of_kind("unique")):
+                raise DefinitionError(
+                    f"{self.event_id!r} is the event_id, and the contract asks that it is unique", where=self.where,
+                    expected="several events of one id: a later one corrects the earlier, and would go to quarantine",
+                    fix=f'remove it, or name with the id what tells its events apart, such as Expect.unique('
+                    f'"{self.event_id}", "version")',
+                )  # fmt: skip
         unknown = sorted(self.tags.keys() - self.schema.keys()) if isinstance(self.tags, Mapping) else []
         if unknown:
             raise DefinitionError(

@@ -148,6 +148,11 @@ def _single(source: EventSource, shaped: Shaped, now: int | None, live: bool) ->
     if now is not None:
         yield from _future(source, rows, now, live)
     yield from _expected(source, rows)
+    if source.sequence is not None and (missing := rows.get_column(source.sequence).is_null()).any():
+        yield Fault(
+            "sequence", f"there is no {source.sequence}", missing, source.sequence, "the producer's number",
+            "add it: an event without one that is sent twice is counted twice",
+        )  # fmt: skip
 
 
 def _expected(source: EventSource, rows: pl.DataFrame) -> Iterator[Fault]:
@@ -249,7 +254,7 @@ def _stuck(source: EventSource, rows: pl.DataFrame, highest: int | None, live: b
     if not live:
         by = ["known_time", source.sequence] if source.known_time is not None else [source.sequence]
         order = order.sort(by, maintain_order=True)
-    before = pl.max_horizontal(number.cum_max().shift(1).forward_fill(), pl.lit(highest, dtype=pl.Int64))
+    before = pl.max_horizontal(number.cum_max().shift(1), pl.lit(highest, dtype=pl.Int64))
     stuck = (number <= before).fill_null(value=False)
     return order.with_columns(stuck=stuck).sort("place").get_column("stuck")
 
