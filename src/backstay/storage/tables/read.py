@@ -8,6 +8,7 @@ to be told about them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -75,29 +76,31 @@ def _scanned(
     since: Since | None,
     secrets: Secrets,
 ) -> pl.LazyFrame:
+    files: dict[str, pl.LazyFrame] = {}
     if isinstance(reader, DeltaTable):
         place = secrets.fill(reader.path)
         table = pl.scan_delta(
             place if URL in place else str(folder / place), storage_options=secrets.fill_all(reader.options) or None
         )
     elif isinstance(reader, CsvFiles):
-        files = found_files(reader.path, "csv", folder, where)
-        table = pl.scan_csv(
-            files, separator=reader.separator, null_values=list(reader.null_values), infer_schema=False, glob=False
-        )
+        files = {file: scanned_csv(reader, file) for file in found_files(reader.path, "csv", folder, where)}
+        table = pl.concat(files.values(), how="diagonal")  # by name: their order may differ
     else:
         place = secrets.fill(reader.path)
-        files = [place] if URL in place else found_files(place, "parquet", folder, where)
+        if URL not in place:
+            files = {file: scanned_parquet(file) for file in found_files(place, "parquet", folder, where)}
         options = secrets.fill_all(reader.options) or None
-        # A column that is new in later files changes nothing; one that is gone, or of another type, is refused.
-        table = pl.scan_parquet(files, storage_options=options, extra_columns="ignore", hive_partitioning=False)
-    schema = table.collect_schema()
+        table = pl.scan_parquet(
+            list(files) or [place], storage_options=options, extra_columns="ignore", hive_partitioning=False
+        )
+    schema = next(iter(files.values()), table).collect_schema()
     missing = [name for name in columns if name not in schema]
     if missing:
         raise InputError(
             f"there is no column {missing[0]!r}", where=where, expected=f"{missing[0]!r} among {list(schema)}",
             fix="declare the source as its table now is, or mend the table",
         )  # fmt: skip
+    check_alike(files, columns, where)
     table = table.select(columns)
     if since is None or not isinstance(kind := schema[since.column], pl.Datetime):
         return table
@@ -106,6 +109,36 @@ def _scanned(
         bound = bound.dt.replace_time_zone("UTC").dt.convert_time_zone(kind.time_zone)
     time = pl.col(since.column)
     return table.filter((time >= bound.cast(kind)) | time.is_null())
+
+
+def scanned_csv(reader: CsvFiles, file: str) -> pl.LazyFrame:
+    """One file, all of whose columns are texts."""
+    return pl.scan_csv(
+        file, separator=reader.separator, null_values=list(reader.null_values), infer_schema=False, glob=False
+    )
+
+
+def scanned_parquet(file: str) -> pl.LazyFrame:
+    """One file."""
+    return pl.scan_parquet(file, glob=False, hive_partitioning=False)
+
+
+def check_alike(files: Mapping[str, pl.LazyFrame], columns: Iterable[str], where: str) -> None:
+    """Refuse, by its name, a file without a column that the first one has, or with another type of it.
+
+    A column that is new in later files changes nothing.
+    """
+    schemas = {name: table.collect_schema() for name, table in files.items()} if len(files) > 1 else {}
+    for name, schema in schemas.items():
+        first = next(iter(schemas))
+        for column in columns:
+            if schema.get(column) != schemas[first][column]:
+                raise InputError(
+                    f"column {column!r} of {name} is {schema.get(column, 'missing')}",
+                    where=where,
+                    expected=f"{schemas[first][column]}, as in {first}",
+                    fix="convert the file, or give files of one kind at a time",
+                )
 
 
 def found_files(path: str, ending: str, folder: Path, where: str) -> list[str]:

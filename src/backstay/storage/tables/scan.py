@@ -16,7 +16,7 @@ import polars as pl
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.definitions import CsvFiles, DeltaTable, ParquetFiles
-from backstay.storage.tables.read import URL, first_line, found_files
+from backstay.storage.tables.read import URL, check_alike, first_line, found_files, scanned_csv, scanned_parquet
 from backstay.storage.tables.secrets import Secrets
 
 
@@ -44,7 +44,7 @@ class Table:
             self.identity, self.pieces = self._opened(reader, folder, version)
             self.version: int | None = self.identity.get("version")
             self.schema = dict(self.pieces[0].frame.collect_schema())
-            self._check_schemas()
+            check_alike({piece.name: piece.frame for piece in self.pieces}, self.schema, where)
         self.rows = sum(piece.rows for piece in self.pieces)
 
     def _opened(
@@ -64,21 +64,10 @@ class Table:
             return {"url": reader.path}, [Piece(reader.path, frame, _rows(frame))]
         files = [Path(one) for one in found_files(place, "csv" if self.texts else "parquet", folder, self.where)]
         stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        frames = [_csv(reader, file) if isinstance(reader, CsvFiles) else _parquet(file) for file in files]
-        pieces = [Piece(str(file), frame, _rows(frame)) for file, frame in zip(files, frames, strict=True)]
+        names = list(map(str, files))
+        frames = [scanned_csv(reader, n) if isinstance(reader, CsvFiles) else scanned_parquet(n) for n in names]
+        pieces = [Piece(name, frame, _rows(frame)) for name, frame in zip(names, frames, strict=True)]
         return {"files": [list(one) for one in stats]}, pieces
-
-    def _check_schemas(self) -> None:
-        for piece in self.pieces[1:]:
-            schema = piece.frame.collect_schema()
-            for name, kind in self.schema.items():
-                if schema.get(name) != kind:
-                    raise InputError(
-                        f"column {name!r} of {piece.name} is {schema.get(name, 'missing')}",
-                        where=self.where,
-                        expected=f"{kind}, as in {self.pieces[0].name}",
-                        fix="convert the file, or give files of one kind at a time",
-                    )
 
     def place(self, row: int) -> str:
         """Where a row stands, for errors: its file, and its number there, counted from 0."""
@@ -130,16 +119,6 @@ class Table:
 
 def _rows(frame: pl.LazyFrame) -> int:
     return int(frame.select(pl.len()).collect(engine="streaming").item())
-
-
-def _csv(reader: CsvFiles, file: Path) -> pl.LazyFrame:
-    return pl.scan_csv(
-        file, separator=reader.separator, null_values=list(reader.null_values), infer_schema=False, glob=False
-    )
-
-
-def _parquet(file: Path) -> pl.LazyFrame:
-    return pl.scan_parquet(file, glob=False, hive_partitioning=False)
 
 
 class _words:  # noqa: N801 - used as a function
