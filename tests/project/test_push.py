@@ -103,9 +103,12 @@ def test_times_that_no_calendar_has(project: Project) -> None:
     assert project.features.push("held", frame) == {
         "accepted": 1, "sequence": 1, "quarantined": 1, "reasons": reasons,
     }  # fmt: skip
-    assert project.features.push("held", event(event_time=2**63 - 1))["reasons"] == reasons
-    for bad in (frame, event(event_time=10**18), [event(), event(event_time=-(2**63))]):
-        with pytest.raises(InputError, match="outside the years 1 to 9999 in UTC"):
+    number = project.features.push("held", event(event_time=2**63 - 1))
+    assert number["reasons"] == {"event_time is not a time in microseconds since 1970": 1}
+    with pytest.raises(InputError, match="outside the years 1 to 9999 in UTC"):
+        project.features.push("pays", frame)
+    for bad in (event(event_time=10**18), [event(), event(event_time=-(2**63))]):
+        with pytest.raises(InputError, match="expected microseconds since 1970"):
             project.features.push("pays", bad)
 
 

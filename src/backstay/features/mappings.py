@@ -150,8 +150,6 @@ def _micros(source: EventSource, name: str) -> Callable[[Any], int]:
         if not isinstance(cell, (datetime, str, int)):
             raise TypeError
         micros = instant(cell, zone=source.timezone)
-        if not -(2**63) <= micros < 2**63:  # no column holds it: `contracts` cannot judge it
-            raise OverflowError
         if name == "event_time" and isinstance(cell, int) and abs(cell) < 365 * DAY:
             raise ValueError  # any time since 1970 in seconds or milliseconds would be in its first weeks
         return micros
