@@ -138,7 +138,8 @@ def _body(one: Project) -> Any:
 
     definitions, services = one.definitions, one.services
     writer = OnlineWriter(services.online, definitions.feature_sets.values())
-    return Push(definitions.sources["pushed"], services.events, writer, one.clock, replay=False).take
+    sets = definitions.feature_sets.values()
+    return Push(definitions.sources["pushed"], services.events, writer, one.clock, feature_sets=sets, replay=False).take
 
 
 def pinned_push(seconds: float, way: str) -> dict[str, float]:

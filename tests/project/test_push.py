@@ -24,6 +24,18 @@ two = FeatureSet("two", [Windowed(held, over="1h", n=Count())])
 """
 
 
+COMPUTED = """import polars as pl
+from backstay import Contract, Entity, EventSource, Expect, FeatureSet, Sum, Windowed
+
+schema = {"who": "string", "w": "string"}
+texts = EventSource("texts", schema=schema)
+kept = EventSource("kept", schema=schema, contract=Contract(Expect.matches("w", ".*")))
+who = Entity("who")
+one = FeatureSet("one", [Windowed(texts, by=who, over="1h", x=Sum(pl.col("w").cast(pl.Float64)))])
+two = FeatureSet("two", [Windowed(kept, by=who, over="1h", x=Sum(pl.col("w").cast(pl.Float64)))])
+"""
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     (tmp_path / "backstay.toml").write_text('[project]\nname = "shop"\n')
@@ -65,6 +77,22 @@ def test_what_was_never_backfilled_is_refused_and_not_missing(project: Project, 
 def test_a_key_that_no_state_can_hold_is_named(project: Project) -> None:
     with pytest.raises(InputError, match=r"'customer' of row 1 is.*Unicode"):
         project.features.online([{"customer": "1", "shop": "12"}, {"customer": "\ud800", "shop": "12"}], "one")
+
+
+def test_what_a_feature_cannot_be_computed_of_is_refused_and_not_recorded(tmp_path: Path) -> None:
+    """It would be in the record for good, and take the feature from every other event."""
+    (tmp_path / "backstay.toml").write_text('[project]\nname = "shop"\n')
+    (tmp_path / "models.py").write_text(COMPUTED)
+    project = Project(tmp_path)
+    push, now = project.features.push, datetime.now(UTC) - timedelta(minutes=1)
+    bad, good = ({"event_time": now, "who": "a", "w": w} for w in ("abc", "2"))
+    with pytest.raises(InputError, match=r"one.who_x_1h cannot be computed.*strict=False"):
+        push("texts", [good, bad])
+    assert push("texts", good) == {"accepted": 1, "sequence": 1}
+    assert push("kept", [good, bad])["quarantined"] == 1
+    (row,) = project.features.online([{"who": "a"}], "one")
+    assert row.values == {"who_x_1h": 2.0}
+    project.close()
 
 
 def test_bad_events_are_set_apart_and_the_good_ones_go_on(project: Project) -> None:

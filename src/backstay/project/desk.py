@@ -72,7 +72,9 @@ def parts(
         parsers={name: RequestParser(model, replay=replay, limit=rows) for name, model in models.items()},
         lookups={name: Lookups(features, online, replay=replay) for name, features in definitions.feature_sets.items()},
         pushes={
-            name: Push(source, services.events, writer, clock, replay=replay)
+            name: Push(
+                source, services.events, writer, clock, feature_sets=definitions.feature_sets.values(), replay=replay
+            )
             for name, source in definitions.sources.items()
         },
         online=online,

@@ -15,6 +15,7 @@ from backstay.features.historical import Historical, historical
 from backstay.features.intake import Intake
 from backstay.features.mappings import read_mappings
 from backstay.features.online import OnlineWriter, check_filled, shown
+from backstay.features.raising import computed
 from backstay.features.reading import RowReader
 from backstay.features.shaping import pushed_frame
 from backstay.lifecycle.records import Records
@@ -147,6 +148,7 @@ class FeatureStore:
         if self._writer is None:
             self._writer = OnlineWriter(self._services.online, self._definitions.feature_sets.values())
         if source.name not in self._intakes:
-            self._intakes[source.name] = Intake(source, record)
+            sets = self._definitions.feature_sets.values()
+            self._intakes[source.name] = Intake(source, record, computed=computed(source, sets))
         taken = self._intakes[source.name].take(shaped, came, now=now, texts=texts, unread=unread)
         return taken.answer(source, shown(source, record, self._writer, taken.events))

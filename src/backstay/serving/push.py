@@ -1,7 +1,8 @@
 """Push: events into the record first, durably, then into the online state; then they are acknowledged. Where the state
 cannot take them they are acknowledged too, as recorded and not visible: sent again, they would count twice.
 
-Live events are stamped with their known time here, and those that break the source's contract go to quarantine
+Live events are stamped with their known time here, and those that break the source's contract, or that a feature cannot
+be computed of, go to quarantine
 (`backstay.features.intake`). In replay, events come out of the record with their sequence and
 known time, and only the online state is advanced.
 """
@@ -9,13 +10,15 @@ known time, and only the online state is advanced.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 import polars as pl
 
 from backstay.core.clock import Clock
-from backstay.definitions import EventSource
+from backstay.definitions import EventSource, FeatureSet
 from backstay.features.intake import Intake
 from backstay.features.online import OnlineWriter, shown
+from backstay.features.raising import computed
 from backstay.features.shaping import Shaped
 from backstay.serving.events import EventParser
 from backstay.storage.ports import EventStore
@@ -27,11 +30,18 @@ class Push:
     """Takes the pushed events of one source."""
 
     def __init__(
-        self, source: EventSource, events: EventStore, online: OnlineWriter, clock: Clock, *, replay: bool
+        self,
+        source: EventSource,
+        events: EventStore,
+        online: OnlineWriter,
+        clock: Clock,
+        *,
+        feature_sets: Iterable[FeatureSet],
+        replay: bool,
     ) -> None:
         self.source, self._events, self._online, self._clock, self._replay = source, events, online, clock, replay
         self._parser = EventParser(source, replay=replay)
-        self._intake = Intake(source, events)
+        self._intake = Intake(source, events, computed=computed(source, feature_sets))
 
     def take(self, data: bytes) -> dict[str, object]:
         """Parse, record and apply; returns how many were accepted and the sequence they reach."""
