@@ -72,6 +72,20 @@ def test_parts_and_files_change_nothing(
     assert whole.versions == {name: record.version(name)}
 
 
+def test_a_folder_that_holds_another_result_is_refused(record: EventStore, tmp_path: Path) -> None:
+    frame, out = labels(), tmp_path / "out"
+    first = historical(SETS["things"], frame, record, at="when", out=out)
+    with pytest.raises(InputError, match="the folder holds 1 part of another result") as told:
+        historical(SETS["things"], None, record, at="when", out=out)  # before anything else is looked at
+    assert str(out) in told.value.where
+    assert told.value.fix
+    (out / "part-notes.parquet").write_bytes(b"written by somebody else, later")
+    assert first.frame.collect().height == ROWS
+    (file := tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file"):
+        historical(SETS["things"], frame, record, at="when", out=file)
+
+
 def test_kinds_of_frames_come_back_as_they_came(record: EventStore) -> None:
     features, frame = SETS["things"], labels()
     plain = historical(features, frame, record, at="when").frame

@@ -106,8 +106,11 @@ def historical(
     memory:   bytes that the events at hand may take, roughly; None: all at once.
     out:      a folder to write Parquet files into, in order, for results that do not fit into memory either.
 
-    Raises `InputError` for a missing column, a type other than declared, or a time without a zone.
+    Raises `InputError` for a missing column, a type other than declared, a time without a zone, or a folder that holds
+    parts of another result.
     """
+    if out is not None:
+        _free(out)
     rows, back = given(frame, where=f"frame asked of {features.where}")
     asked = _asked(features, rows, at)
     check_asked(features, asked)
@@ -121,13 +124,29 @@ def historical(
             digest, tags = frame_digest(whole), tuple(sorted(features.tags))
             return Historical(back(whole), rows.height, features.hash, versions, digest, tags=tags)
         out.mkdir(parents=True, exist_ok=True)
-        digests = []
+        written, digests = [], []
         for number, chunk in enumerate(chunks):
-            chunk.write_parquet(out / f"part-{number:05d}.parquet")
+            written.append(out / f"part-{number:05d}.parquet")
+            chunk.write_parquet(written[-1])
             digests.append(frame_digest(chunk))
-    lazy = pl.scan_parquet(out / "part-*.parquet")
+    lazy = pl.scan_parquet(written, glob=False)
     tags = tuple(sorted(features.tags))
     return Historical(lazy, rows.height, features.hash, versions, digest_of(digests), out, tags)
+
+
+def _free(out: Path) -> None:
+    """Raise if there is no folder to be made, or parts of another result would be read together with what is made."""
+    if out.exists() and not out.is_dir():
+        raise InputError(
+            f"{out} is a file", where="out", expected="a folder, or a name that is free", fix="name another folder"
+        )
+    if there := sorted(out.glob("part-*.parquet")):
+        raise InputError(
+            f"the folder holds {len(there)} part{'s' * (len(there) > 1)} of another result, {there[0].name} first",
+            where=f"out={str(out)!r}",
+            expected="a folder without part-*.parquet",
+            fix="name another folder, or remove the parts",
+        )
 
 
 def views(
