@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from backstay.definitions import Label
+from backstay.definitions import EventSource, Label
 from backstay.features.cells import superseded
 from backstay.features.offline import EventReader
 
@@ -22,14 +22,14 @@ def join_labels(
     label:  Boolean, null where no outcome is known as of `as_of`, or where it is void; of a label that is an
     occurrence,
             False where the row is mature and nothing came
-    void:   Boolean, the outcome was voided
+    void:   Boolean, the outcome was voided: by an event of its key that is known by `as_of`, whenever it happened
     mature: Boolean, at + horizon + delay <= as_of
     known:  if asked for, Int64 (microseconds): when the outcome became known; null where none is, or where it is void;
             of an occurrence that did not come, when the row became mature
 
     Only an outcome that happens in [T, T + horizon] is the row's. Of a label that is a value the first in the order
     (event_time, known_time, sequence) counts if several arrived; an occurrence has come if one that meets its condition
-    has. Where outcomes are corrected (`event_id`), the highest version known by `as_of` counts.
+    has. Where outcomes or voiding events are corrected (`event_id`), the highest version known by `as_of` counts.
     """
     rows = asked.with_row_index("_row")
     matched = (
@@ -43,7 +43,7 @@ def join_labels(
     if label.void is None:
         joined = joined.with_columns(void=pl.lit(False))
     else:
-        voided = events.read(label.void.name, known_until=as_of).select(label.key, void=pl.lit(True)).unique()
+        voided = _standing(label.void, events, as_of).select(label.key, void=pl.lit(True)).unique()
         joined = joined.join(voided, on=label.key, how="left", maintain_order="left")
         joined = joined.with_columns(pl.col("void").fill_null(False))
     mature = pl.col("at") + label.maturity <= as_of
@@ -61,10 +61,7 @@ def join_labels(
 
 def outcomes(label: Label, events: EventReader, as_of: int) -> pl.DataFrame:
     """The outcomes known by `as_of`, in canonical order: the label's key, `label`, `_happened` and `_known`."""
-    table = events.read(label.source.name, known_until=as_of).rechunk()
-    if label.source.event_id is not None:
-        table = table.filter(superseded(table, label.source.event_id) > as_of)
-    table = table.with_columns(label=label.value)
+    table = _standing(label.source, events, as_of).rechunk().with_columns(label=label.value)
     wanted = pl.col("label") if label.occurrence else pl.col("label").is_not_null()
     return (
         table.filter(wanted)
@@ -73,3 +70,9 @@ def outcomes(label: Label, events: EventReader, as_of: int) -> pl.DataFrame:
             label.key, "label", _happened=pl.col("event_time").to_physical(), _known=pl.col("known_time").to_physical()
         )
     )
+
+
+def _standing(source: EventSource, events: EventReader, as_of: int) -> pl.DataFrame:
+    """The events of a source known by `as_of` that no correction known by then replaces."""
+    table = events.read(source.name, known_until=as_of)
+    return table if source.event_id is None else table.filter(superseded(table, source.event_id) > as_of)

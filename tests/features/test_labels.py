@@ -1,0 +1,56 @@
+"""Labels joined to what was asked: what voids an outcome is corrected as outcomes are."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from backstay.core.times import HOUR
+from backstay.definitions import EventSource, Label
+from backstay.features.ingest import prepare
+from backstay.features.labels import join_labels
+from backstay.storage.backends.memory import MemoryEvents
+from tests.features.world import START, TIME
+
+SCHEMA = {"id": "string", "flight": "string", "delay": "float"}
+LANDED = EventSource("landed", schema=SCHEMA, known_time="known", event_id="id")
+CANCELLED = EventSource("cancelled", schema={"id": "string", "flight": "string"}, known_time="known", event_id="id")
+LATE = Label("late", source=LANDED, key="flight", value=pl.col("delay") >= 30, horizon="3h", void=CANCELLED)
+
+
+def record(cancelled: list[tuple[float, float, str | None, str]]) -> MemoryEvents:
+    """x and y landed late two hours after START; cancelled: hours after START it happened and was known, id, flight."""
+    events = MemoryEvents()
+    for source, rows in (
+        (LANDED, [(2.0, 2.0, "a", "x", 50.0), (2.0, 2.0, "b", "y", 50.0)]),
+        (CANCELLED, cancelled),
+    ):
+        kinds = {"event_time": pl.Float64, "known": pl.Float64, **source.schema}
+        frame = pl.DataFrame(rows, schema=kinds, orient="row")
+        times = ((pl.col("event_time", "known") * HOUR).cast(pl.Int64) + START).cast(TIME)
+        events.append(source.name, prepare(source, frame.with_columns(times)))
+    return events
+
+
+def void(events: MemoryEvents, hours: float, at: float = 0.0) -> dict[str, bool]:
+    """Which flights are void as of so many hours after START, asked `at` hours after it."""
+    asked = pl.DataFrame({"at": [START + int(at * HOUR)] * 2, "flight": ["x", "y"]})
+    joined = join_labels(asked, LATE, events, as_of=START + int(hours * HOUR))
+    assert joined.get_column("label").is_null().to_list() == joined.get_column("void").to_list()
+    return dict(joined.select("flight", "void").iter_rows())
+
+
+def test_a_void_event_that_was_corrected_voids_what_its_highest_version_says() -> None:
+    events = record([(0.5, 0.5, "v", "x"), (0.5, 2.5, "v", "y")])
+    assert void(events, 2.4) == {"x": True, "y": False}
+    assert void(events, 2.5) == {"x": False, "y": True}
+
+
+def test_void_events_without_an_id_are_each_their_own() -> None:
+    assert void(record([(0.5, 0.5, None, "x"), (0.5, 1.0, None, "y")]), 4) == {"x": True, "y": True}
+
+
+def test_what_voids_may_happen_before_the_question_and_after_the_horizon() -> None:
+    before, after = record([(-48.0, -48.0, "v", "x")]), record([(200.0, 200.0, "v", "x")])
+    assert void(before, 4) == {"x": True, "y": False}
+    assert void(after, 199) == {"x": False, "y": False}
+    assert void(after, 201) == {"x": True, "y": False}
