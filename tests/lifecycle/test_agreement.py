@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+from math import inf, nan
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 
 from backstay.core.errors import InputError
 from backstay.core.times import instant
+from backstay.definitions import Feature
+from backstay.features.rows import plain
 from backstay.features.views import Status
-from backstay.lifecycle.agreement import Agreement
+from backstay.lifecycle.agreement import Agreement, Column
 from backstay.project import Project
 from backstay.storage.backends.local import LocalEvents
-from backstay.storage.predictions import Prediction
+from backstay.storage.predictions import Prediction, decode, encode
 from tests.lifecycle.test_parity import _rewrite_predictions
 from tests.serving import shop
 
@@ -138,3 +144,57 @@ def test_a_share_of_the_entities_and_a_span(served: Path) -> None:
     assert first.checked == sum(one.at < instant(middle) for one in shop.logged(served))
     with pytest.raises(InputError, match="share"):
         project.verify("late", share=1.5)
+
+
+TIME = pl.col("t")
+DERIVED = {
+    "a duration": TIME - TIME.dt.truncate("1d"),
+    "a date": TIME.dt.date(),
+    "a time of day": TIME.dt.time(),
+    "a local time": TIME.dt.convert_time_zone("America/New_York"),
+    "bytes": pl.col("w").cast(pl.Binary),
+    "a category": pl.col("w").cast(pl.Categorical),
+    "a decimal": pl.col("x").cast(pl.Decimal(20, 3)),
+    "a list of local times": pl.concat_list(TIME.dt.convert_time_zone("America/New_York")),
+    "a struct": pl.struct("t", "w", span=TIME - TIME.dt.truncate("1h")),
+    "nothing": pl.lit(None),
+}
+
+
+@pytest.mark.parametrize("kind", DERIVED)
+def test_a_derived_value_of_any_type_is_verified(kind: str) -> None:
+    times = [datetime(2024, 5, 1, 12, 34, 56, 789, tzinfo=UTC), datetime(2024, 5, 2, 3, tzinfo=UTC), None]
+    frame = pl.DataFrame(
+        {"t": times, "w": ["a", "b", None], "x": [1.25, 2.5, None]}, schema_overrides={"t": pl.Datetime("us", "UTC")}
+    )
+    made = frame.with_columns(made=DERIVED[kind]).get_column("made")
+    values = plain(made).to_list()
+    one = Prediction("p", 1, 2, "m", "v", "champion", 1.0, "f", {}, {}, {}, values, b"", 0.25, False)
+    statuses = np.zeros(3, np.uint8)
+    again = Column.again(made, statuses)
+    logged = Column.of(decode(encode(one)).values, statuses, again.values.dtype)
+    assert logged.same(again).all()
+    assert logged.told(0) == again.told(0)
+    json.dumps(again.told(0))
+    turned = Column.again(made.gather([1, 0, 2]), statuses)
+    assert logged.same(turned).tolist() == [kind == "nothing", kind == "nothing", True]
+
+
+@pytest.mark.parametrize(
+    ("logged", "known", "smape"),
+    [
+        (inf, inf, 0.0),
+        (-inf, -inf, 0.0),
+        (nan, nan, 0.0),
+        (0.0, 0.0, 0.0),
+        (inf, -inf, 2.0),
+        (1.0, inf, 2.0),
+        (nan, 1.0, 2.0),
+        (1.0, 3.0, 1.0),
+    ],
+)
+def test_equal_values_are_not_apart_whatever_they_are(logged: float, known: float, smape: float) -> None:
+    found = Agreement()
+    log, now = (Column(pl.Series([one]), np.zeros(1, np.uint8)) for one in (logged, known))
+    found.add(Feature("f", "derived", pl.Float64()), log, now, now, np.ones(1, bool))
+    assert found.smape == smape

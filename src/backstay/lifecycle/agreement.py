@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -47,8 +48,8 @@ class Agreement:
     @property
     def smape(self) -> float | None:
         """The symmetric mean absolute percentage error of logged against known values, 0 to 2: the mean over rows of
-        2 |a - b| / (|a| + |b|), 0 where both are 0; None where no row has both. It is the consistency metric of
-        Chronon's documentation."""
+        2 |a - b| / (|a| + |b|), 0 where both are equal, infinite ones too, and 2 where one of two that differ is not
+        finite; None where no row has both. It is the consistency metric of Chronon's documentation."""
         return self._error / self._compared if self._compared else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -95,27 +96,45 @@ class Agreement:
         both = logged.there & known.there
         both &= (logged.values.is_not_null() & known.values.is_not_null()).to_numpy()
         a, b = (one.values.cast(pl.Float64).to_numpy()[both] for one in (logged, known))
-        size = np.abs(a) + np.abs(b)
-        self._error += float((2 * np.abs(a - b) / np.where(size == 0, 1.0, size)).sum())
+        self._error += float(_apart(a, b).sum())
         self._compared += len(a)
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def _apart(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """2 |a - b| / (|a| + |b|); see `Agreement.smape`."""
+    equal = (a == b) | (np.isnan(a) & np.isnan(b))
+    found = 2 * np.abs(a - b) / np.where(equal, 1.0, np.abs(a) + np.abs(b))
+    return np.where(equal, 0.0, np.where(np.isfinite(found), found, 2.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """A feature's values and statuses for some rows."""
+    """A feature's values and statuses for some rows. What is no number, condition or text is held as the log writes it
+    down (a duration as text, say): bytes, which are equal where it is."""
 
     values: pl.Series
     statuses: npt.NDArray[np.uint8]
 
     @classmethod
-    def of(cls, values: Sequence[Any] | pl.Series, statuses: npt.NDArray[np.uint8], like: pl.DataType) -> Column:
+    def of(cls, values: Sequence[Any], statuses: npt.NDArray[np.uint8], like: pl.DataType) -> Column:
         """Logged values, which are plain, as a column of the recomputed type."""
-        return cls(pl.Series(values, dtype=like, strict=True), statuses)
+        return cls(_written(values) if like == pl.Binary else pl.Series(values, dtype=like, strict=True), statuses)
 
     @classmethod
     def again(cls, column: pl.Series, statuses: npt.NDArray[np.uint8]) -> Column:
         """Recomputed values, as they are logged."""
-        return cls(plain(column), statuses)
+        values = plain(column)
+        kept = values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.String)
+        return cls(values if kept else _written(values.to_list()), statuses)
+
+    def told(self, row: int) -> dict[str, Any]:
+        """The value and status of one row, for people."""
+        value = self.values[row]
+        if isinstance(value, bytes):
+            value = msgspec.msgpack.decode(value)
+        shown = value if value is None or isinstance(value, (bool, int, str)) or _finite(value) else repr(value)
+        return {"value": shown, "status": Status(self.statuses[row]).name}
 
     @property
     def there(self) -> Bools:
@@ -132,3 +151,12 @@ class Column:
 def _bits(column: pl.Series) -> pl.Series:
     """Floats by their bits, so that NaN equals itself and 0.0 differs from -0.0."""
     return column.reinterpret(signed=True) if column.dtype.is_float() else column
+
+
+def _written(values: Sequence[Any]) -> pl.Series:
+    """Values as the log writes them down: the same bytes whether they are read from it or computed again."""
+    return pl.Series([None if value is None else msgspec.msgpack.encode(value) for value in values], dtype=pl.Binary)
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, float) and bool(np.isfinite(value))

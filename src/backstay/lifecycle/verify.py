@@ -21,7 +21,6 @@ from backstay.core.identity import canonical_json, sha256
 from backstay.core.show import Shown
 from backstay.definitions import Model
 from backstay.features.parity import Recomputed, recompute_twice
-from backstay.features.views import Status
 from backstay.lifecycle.agreement import Agreement, Column
 from backstay.lifecycle.records import Records
 from backstay.storage.predictions import SHADOW, Prediction
@@ -213,10 +212,7 @@ def _features(
         differs, stale = agreement.add(feature, log, now, then, late[feature.view])
 
         def told(row: int, log: Column = log, now: Column = now) -> dict[str, Any]:
-            return {
-                "logged": _shown(log.values[row], log.statuses[row]),
-                "recomputed": _shown(now.values[row], now.statuses[row]),
-            }
+            return {"logged": log.told(row), "recomputed": now.told(row)}
 
         yield name, np.flatnonzero(differs).tolist(), told, stale
 
@@ -228,8 +224,3 @@ def _late(again: Recomputed, rows: int, views: int) -> list[npt.NDArray[np.bool_
         if late < events:
             out[view][row] = out[-1][row] = False
     return out
-
-
-def _shown(value: Any, status: int) -> dict[str, Any]:
-    shown = repr(value) if isinstance(value, float) and not np.isfinite(value) else value
-    return {"value": shown, "status": Status(status).name}
