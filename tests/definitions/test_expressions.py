@@ -125,4 +125,4 @@ def test_the_hash_of_a_set_is_pinned() -> None:
     features = FeatureSet(
         "f", [Windowed(source, by=Entity("a"), over="1h", n=Count()), Derived(half=pl.col("a_n_1h") / 2)]
     )
-    assert features.hash == "0623d664973e4612ca67b9dffaf1ef30a714eea4b983fbe56d3cfa3105cb229f"
+    assert features.hash == "a1a718cb1a117cbbed55bc86178fe93df04c7a754b7d09cfdc830303246a2134"

@@ -87,6 +87,7 @@ NUMBERS = (
     | st.integers(-5, 90).map(float)
     | st.floats(-1e6, 1e6)
     | st.sampled_from([0.1, 1e-300, 1e17, -1e17, 0.0, -0.0])
+    | st.sampled_from([1e8 + 0.1, 1e8 + 0.2, 1714564800000000.0, 1714564800000001.0])
 )
 WORDS = st.none() | st.sampled_from(["", "x", "y", "ü"])
 BIG = st.none() | st.sampled_from([2**53 + 1, 2**53, -(2**63), 7])

@@ -39,7 +39,7 @@ from backstay.definitions.sources import EventSource, type_name
 from backstay.definitions.tags import Tags, Untag, checked_tags, checked_untag
 from backstay.definitions.views import View
 
-SEMANTICS = 4
+SEMANTICS = 5
 """Version of what the engine computes for a definition. A change of any value of any feature raises it."""
 
 OnFailure = Literal["fail", "last_known", "defaults"]

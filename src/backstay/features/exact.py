@@ -109,16 +109,22 @@ def rounded(totals: Ints, scale: int | Ints, bits: int) -> Floats:
 
 def _in_python(totals: Ints, scale: int | Ints, bits: int) -> Floats:
     """The same for few sums, with Python's integers, whose quotient is the nearest float too."""
-    flat = totals.reshape(-1, totals.shape[-1]).tolist()
+    whole = integers(totals.reshape(-1, totals.shape[-1]), bits)
     powers = [scale] if isinstance(scale, int) else scale.ravel().tolist()
-    each = len(flat) // len(powers) if powers else 1  # sums that share a scale stand together
-    out = np.empty(len(flat))
-    for place, limbs in enumerate(flat):
+    each = len(whole) // len(powers) if powers else 1  # sums that share a scale stand together
+    out = np.array([quotient(total, powers[place // each]) for place, total in enumerate(whole)], np.float64)
+    return out.reshape(totals.shape[:-1])
+
+
+def integers(totals: Ints, bits: int) -> list[int]:
+    """Sums of limbs, shape (rows, limbs), as Python's integers, each times the scale's power of two."""
+    out = []
+    for limbs in totals.tolist():
         total = 0
         for limb in reversed(limbs):
             total = (total << bits) + limb
-        out[place] = quotient(total, powers[place // each])
-    return out.reshape(totals.shape[:-1])
+        out.append(total)
+    return out
 
 
 def quotient(total: int, power: int) -> float:

@@ -20,7 +20,7 @@ from backstay.features.exact import Ints, quotient, quotient_in_two
 from backstay.features.history import History
 from backstay.features.packed import EVENT_TIME, GENERATION, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
 from backstay.features.question import Answer
-from backstay.features.spread import deviation_of
+from backstay.features.spread import deviation_of, exactly
 from backstay.features.totals import Part, prefix_sums
 from backstay.features.views import ViewPlan
 
@@ -127,8 +127,9 @@ class Prepared:
         if number != squared:  # a square is beyond the floats
             return nan
         parts = self._numbers[place : place + 3]
-        totals = [quotient_in_two(self._exact(part, left, entered), int(part.scale)) for part in parts]
-        return deviation_of(number, *totals)
+        sums = [(self._exact(part, left, entered), int(part.scale)) for part in parts]
+        told, cancels = deviation_of(number, *(quotient_in_two(*one) for one in sums))
+        return exactly(number, *sums) if cancels else told
 
     @property
     def _numbers(self) -> Sequence[Part]:

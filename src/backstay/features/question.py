@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from backstay.definitions import Feature
-from backstay.features.exact import Bools, Floats, Ints, in_two, rounded
-from backstay.features.spread import deviation, squares
+from backstay.features.exact import Bools, Floats, Ints, in_two, integers, rounded
+from backstay.features.spread import deviation, exactly, squarable, squares
 from backstay.features.totals import Found, Numbers
 
 PICKS = frozenset({"min", "max", "first", "last", "distinct", "std"})
@@ -77,7 +77,8 @@ class Question:
         """What is added up, from values of shape (events, columns): of the standard deviation also the squares."""
         columns = [values[:, column] for column in self.summed]
         for column in self.spread:
-            columns += [values[:, column], *squares(values[:, column])]
+            some = squarable(values[:, column])
+            columns += [some, *squares(some)]
         return columns
 
     def sums(self, found: Found, numbers: Numbers) -> tuple[Floats, Ints]:
@@ -92,13 +93,19 @@ class Question:
 
     def deviation(self, pick: Pick, found: Found, numbers: Numbers) -> Floats:
         """The standard deviation asked for, shape (rows,)."""
-        place, window = len(self.summed) + 3 * self.spread.index(pick.column), slice(pick.window, pick.window + 1)
-        total, square, error = (
-            in_two(found.sums[:, window, part.begin : part.end], part.scale, part.bits)
-            for part in numbers.parts[place : place + 3]
-        )
-        number, squared = (found.valid(there)[:, window] for there in numbers.there[place : place + 2])
-        return np.where(number == squared, deviation(number, total, square, error), np.nan)[:, 0]
+        place = len(self.summed) + 3 * self.spread.index(pick.column)
+        parts = numbers.parts[place : place + 3]
+        sums = [found.sums[:, pick.window, part.begin : part.end] for part in parts]
+        number, squared = (found.valid(there)[:, pick.window] for there in numbers.there[place : place + 2])
+        pairs = [in_two(some, part.scale, part.bits) for some, part in zip(sums, parts, strict=True)]
+        out, cancels = deviation(number, *pairs)
+        rows = np.flatnonzero(cancels & (number == squared))
+        if len(rows):
+            whole = [integers(some[rows], part.bits) for some, part in zip(sums, parts, strict=True)]
+            scales = [int(part.scale) for part in parts]
+            told = zip(number[rows].tolist(), *whole, strict=True)
+            out[rows] = [exactly(count, *zip(each, scales, strict=True)) for count, *each in told]
+        return np.where(number == squared, out, np.nan)
 
 
 @dataclass(slots=True)
