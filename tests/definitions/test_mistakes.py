@@ -39,6 +39,7 @@ pays = EventSource(
     "pays", schema={"a": "string", "word": "string", "x": "float", "f": "float", "when": "datetime"}, tags={"a": "pii"}
 )
 A = Entity("a")
+AGES = "99999999999d"
 amount = Request(amount="float")
 
 
@@ -61,6 +62,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
     "an entity by a float": (lambda: features(window(by=Entity("f"))), "'f' of entity 'f' is a float", "'f'"),
     "an entity's name": (lambda: Entity("Customer Id"), "cannot name an entity", "'Customer Id'"),
     "an entity named global": (lambda: Entity("global"), "without one", "'global'"),
+    "keys that are none": (lambda: Entity("pair", keys=None), "keys=None names no columns", "'pair'"),  # type: ignore[arg-type]
     "a key twice": (lambda: Entity("pair", keys=["a", "a"]), "named twice", "'pair'"),
     **{
         f"a {made.__name__.lower()} of a string": (
@@ -77,6 +79,15 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
     "a window in other words": (lambda: window("a month"), "'a month' is not a duration", "Windowed(pays, by=a)"),
     "a window of nothing": (lambda: window("0s"), "'0s' is not a length of time", "Windowed(pays, by=a)"),
     "a window that is a number": (lambda: window(3600), "3600 is not a length of time", "Windowed(pays, by=a)"),
+    "a window for ever": (lambda: window(AGES), "longer than time", "Windowed(pays, by=a)"),
+    "a window beyond all numbers": (lambda: window("9" * 5000 + "d"), "is not a duration", "Windowed(pays, by=a)"),
+    "a hop for ever": (lambda: Windowed(pays, over="1h", hop=AGES, n=Count()), "longer than time", "by=global"),
+    "a max age for ever": (lambda: Latest(pays, by=A, max_age=AGES, x="x"), "longer than time", "Latest(pays, by=a)"),
+    "a horizon for ever": (
+        lambda: Label("l", source=pays, key="a", occurs=True, horizon=AGES),
+        "longer than time",
+        "label 'l'",
+    ),
     "a window twice": (lambda: window(["1h", "60m"]), "named twice", "Windowed(pays, by=a)"),
     "a hop of nothing": (lambda: Windowed(pays, over="1h", hop="0s", n=Count()), "'0s'", "by=global"),
     "no aggregate": (lambda: Windowed(pays, by=A, over="1h"), "at least one duration", "Windowed(pays, by=a)"),
@@ -86,6 +97,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
     "no latest value": (lambda: Latest(pays, by=A), "no value is named", "Latest(pays, by=a)"),
     "an input's type": (lambda: Request(amount="flaot"), "'flaot' is not a type", "Request(amount)"),
     "an optional input": (lambda: Request(amount="float", optional="amuont"), "['amuont']", "Request"),
+    "no input": (lambda: Request(), "no input is named", "Request"),
+    "nothing derived": (lambda: Derived(), "no expression is named", "Derived"),
     "no expression": (lambda: Derived(y="amount"), "y='amount' is not an expression", "Derived(y)"),  # type: ignore[arg-type]
     "an unknown feature": (lambda: features(amount, Derived(y=pl.col("z") * 2)), "unable to find", "'y'"),
     "an expression over rows": (
@@ -103,6 +116,14 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
         "datetime",
         "'a_w'",
     ),
+    "a default beyond integers": (
+        lambda: features(Request(n="int"), defaults={"n": 2**70}),
+        "expected a value of type int",
+        "'n'",
+    ),
+    "a default beyond floats": (lambda: features(amount, defaults={"amount": 10**400}), "a finite float", "'f'"),
+    "defaults of no feature": (lambda: features(amount, defaults=[1]), "defaults is a list", "feature set 'f'"),
+    "tags that are none": (lambda: features(amount, tags=3), "3 is not a tag", "feature set 'f'"),
     "an unknown default": (lambda: features(window(), defaults={"n_1h": 0}), "did you mean a_n_1h", "'f'"),
     "no block": (lambda: FeatureSet("f", []), "at least one block", "feature set 'f'"),
     "one block": (lambda: FeatureSet("f", amount), "at least one block", "feature set 'f'"),  # type: ignore[arg-type]
@@ -121,6 +142,18 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
         "'n' is the event_id",
         "'s'",
     ),
+    "a delay that is a number": (lambda: EventSource("s", schema={}, delay=3.5), "3.5 is not a duration", "source 's'"),  # type: ignore[arg-type]
+    "freshness that is a number": (lambda: EventSource("s", schema={}, freshness=1.5), "1.5 is not a d", "source 's'"),  # type: ignore[arg-type]
+    "a delay for ever": (lambda: EventSource("s", schema={}, delay=AGES), "longer than time", "source 's'"),
+    "freshness for ever": (lambda: EventSource("s", schema={}, freshness=AGES), "longer than time", "source 's'"),
+    "a negative delay": (lambda: EventSource("s", schema={}, delay=timedelta(-1)), "is negative", "source 's'"),
+    "a time that has no name": (lambda: EventSource("s", schema={}, event_time=3), "event_time=3 is not", "source 's'"),  # type: ignore[arg-type]
+    "one time for both": (
+        lambda: EventSource("s", schema={}, event_time="t", known_time="t"),
+        "both the column 't'",
+        "source 's'",
+    ),
+    "no tag": (lambda: EventSource("s", schema={}, tags=None), "None is not a tag", "source 's'"),  # type: ignore[arg-type]
     "a sequence that is none": (lambda: EventSource("s", schema={"n": "float"}, sequence="n"), "is Float64", "'s'"),
     "a contract on nothing": (
         lambda: EventSource("s", schema={"x": "float"}, contract=Contract(Expect.not_null("y"))),

@@ -24,8 +24,11 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+LONGEST = 3_652_500 * DAY
+"""The longest duration that is one, 10,000 years: times that are so far apart are mistakes, and their sum no time."""
+
 _UNITS = {"us": MICROSECOND, "ms": 1_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d|w)")
+_DURATION = re.compile(r"(\d{1,30})(us|ms|s|m|h|d|w)")
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST, LATEST = ((end.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND for end in (datetime.min, datetime.max))
@@ -35,17 +38,16 @@ EARLIEST, LATEST = ((end.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND for end i
 def duration(text: str | timedelta | int, *, where: str = "") -> int:
     """Microseconds in a duration such as "90m", "1d12h", a `timedelta`, or already microseconds.
 
-    Raises `InputError` for anything else, and for a negative duration.
+    Raises `InputError` for anything else, for a negative duration, and for one of more than 10,000 years.
     """
-    if isinstance(text, bool):
-        raise InputError(f"{text!r} is not a duration", where=where, expected='such as "3h" or "7d"')
     if isinstance(text, timedelta):
         micros = text // timedelta(microseconds=1)
-    elif isinstance(text, int):
+    elif isinstance(text, int) and not isinstance(text, bool):
         micros = text
     else:
-        parts = _DURATION.findall(text)
-        if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+        words = text if isinstance(text, str) else ""
+        parts = _DURATION.findall(words)
+        if not parts or "".join(number + unit for number, unit in parts) != words.replace(" ", ""):
             raise InputError(
                 f"{text!r} is not a duration",
                 where=where,
@@ -54,7 +56,16 @@ def duration(text: str | timedelta | int, *, where: str = "") -> int:
             )
         micros = sum(int(number) * _UNITS[unit] for number, unit in parts)
     if micros < 0:
-        raise InputError(f"the duration {text!r} is negative", where=where, expected="zero or more")
+        raise InputError(
+            f"the duration {text!r} is negative", where=where, expected="zero or more", fix="leave out the sign"
+        )
+    if micros > LONGEST:
+        raise InputError(
+            f"the duration {text!r} is longer than time is reckoned",
+            where=where,
+            expected="10,000 years (3652500d) at the most",
+            fix="leave it out if there is to be no limit, or write a shorter one",
+        )
     return micros
 
 

@@ -88,6 +88,13 @@ class Request:
 
     def __init__(self, *, optional: str | Sequence[str] = (), **fields: Any) -> None:
         self.place = declared_at()
+        if not fields:
+            raise DefinitionError(
+                "no input is named",
+                where=located("Request", self.place),
+                expected="inputs and their types",
+                fix='write for example Request(amount="float"), or leave the block out',
+            )
         optional = [optional] if isinstance(optional, str) else optional
         if unknown := sorted(set(optional) - fields.keys()):
             raise DefinitionError(
@@ -107,6 +114,13 @@ class Derived:
 
     def __init__(self, **expressions: pl.Expr) -> None:
         self.place = declared_at()
+        if not expressions:
+            raise DefinitionError(
+                "no expression is named",
+                where=located("Derived", self.place),
+                expected="Polars expressions of features",
+                fix='write for example Derived(minutes=pl.col("amount") / 60), or leave the block out',
+            )
         for name, expression in expressions.items():
             if not isinstance(expression, pl.Expr):
                 raise DefinitionError(

@@ -25,6 +25,13 @@ class Entity:
         self.place = declared_at()
         self.name = check_name(name, "entity")
         keys = (keys,) if isinstance(keys, str) else keys
+        if not isinstance(keys, Sequence):
+            raise DefinitionError(
+                f"keys={keys!r} names no columns",
+                where=self.where,
+                expected="a column or a list of them",
+                fix=f"leave keys out if the column is {name!r}, or write for example keys=[{name!r}]",
+            )
         self.keys = tuple(check_name(key, "entity key") for key in keys) or (name,)
         self.description = description
         if name == "global":

@@ -74,15 +74,15 @@ class FeatureSet:
         tags: Tags = (),
         untag: Untag | None = None,
     ) -> None:
-        self.place = declared_at()
+        self.place = self._place = declared_at()
         self.name = check_name(name, "feature set")
         self.description, self.owner = description, owner
         self.on_failure = on_failure
         self.views: list[View] = []
         self.features: list[Feature] = []
         self.derivations: list[dict[str, pl.Expr]] = []
+        _check_mappings(self.where, defaults=defaults, descriptions=descriptions, untag=untag)
         self._defaults = dict(defaults or {})
-        self._place = self.place
         if on_failure not in get_args(OnFailure):
             raise DefinitionError(
                 f"on_failure is {on_failure!r}", where=self.where, expected=f"one of {', '.join(get_args(OnFailure))}"
@@ -288,19 +288,39 @@ class FeatureSet:
         return f"FeatureSet({self.name!r}, {len(self)} features, hash={self.hash[:12]})"
 
 
+def _check_mappings(where: str, **given: Any) -> None:
+    """What is given by feature is a mapping."""
+    for what, by_feature in given.items():
+        if by_feature is not None and not isinstance(by_feature, Mapping):
+            raise DefinitionError(
+                f"{what} is a {type(by_feature).__name__}",
+                where=where,
+                expected="a mapping by feature",
+                fix=f'write for example {what}={{"amount": ...}}',
+            )
+
+
 def _typed_default(value: Any, feature: Feature, where: str) -> Any:
     fits = {
         "Float64": isinstance(value, (int, float)) and not isinstance(value, bool),
-        "Int64": isinstance(value, int) and not isinstance(value, bool),
+        "Int64": isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63,
         "Boolean": isinstance(value, bool),
         "String": isinstance(value, str),
     }.get(str(feature.dtype), False)
-    if not fits or (isinstance(value, (int, float)) and not math.isfinite(value)):
+    if not fits or not _finite(value):
         kind = type_name(feature.dtype)
         raise DefinitionError(
             f"the default {value!r} does not fit",
             where=where,
-            expected=f"a finite {kind}" if fits else f"a value of type {kind}",
+            expected=f"a finite {kind}" if fits else f"a value of type {kind}{', 64 bits' * (kind == 'int')}",
             fix="use fill_null in a Derived" if kind == "datetime" else "write the default in that type",
         )
     return float(value) if feature.dtype == pl.Float64 else value
+
+
+def _finite(value: Any) -> bool:
+    """Whether a number is one that a float can be; all else is."""
+    try:
+        return not isinstance(value, (int, float)) or math.isfinite(value)
+    except OverflowError:
+        return False

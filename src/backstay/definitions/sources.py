@@ -85,6 +85,23 @@ def _columns(schema: Mapping[str, Any], where: str) -> dict[str, pl.DataType]:
     }
 
 
+def _times(event_time: str, known_time: str | None, where: str) -> tuple[str, str | None]:
+    """The columns of the two times, if they are names, and two."""
+    for role, name in (("event_time", event_time), ("known_time", known_time)):
+        if not (name is None and role == "known_time") and (not isinstance(name, str) or not name):
+            raise DefinitionError(
+                f"{role}={name!r} is not a column's name", where=where, expected="text", fix=f'write {role}="created"'
+            )
+    if event_time == known_time:
+        raise DefinitionError(
+            f"event_time and known_time are both the column {event_time!r}",
+            where=where,
+            expected="when an event happened, and when it could first have been read",
+            fix="leave known_time out: an event is then known when it happened, or after its delay",
+        )
+    return event_time, known_time
+
+
 class EventSource:
     """A stream of events, kept as one append-only table.
 
@@ -142,8 +159,7 @@ class EventSource:
             )
         self.event_id = self._column(event_id, "event_id", (pl.String(), pl.Int64()))
         self.sequence = self._column(sequence, "sequence", (pl.Int64(),))
-        self.event_time = event_time
-        self.known_time = known_time
+        self.event_time, self.known_time = _times(event_time, known_time, where)
         self.delay = duration(delay or "0s", where=where)
         self.timezone = None if timezone is None else _zone(timezone, where)
         self.read = read

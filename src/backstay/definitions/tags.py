@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from backstay.core.errors import DefinitionError
 
@@ -19,7 +19,7 @@ def tag_names(given: str | Sequence[str], where: str) -> tuple[str, ...]:
     >>> tag_names("pii", "source 'payments'")
     ('pii',)
     """
-    tags = (given,) if isinstance(given, str) else tuple(given)
+    tags = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Collection) else (given,)
     for tag in tags:
         if not isinstance(tag, str) or not tag.strip():
             raise DefinitionError(
