@@ -12,6 +12,7 @@ FLIGHT = {
     "dest": "SFO",
     "tailnum": "N1",
     "scheduled_departure": "2013-05-01T14:30-04:00",
+    "distance": 2565.0,
 }
 
 

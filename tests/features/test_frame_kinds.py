@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from backstay.core.errors import InputError
@@ -45,3 +46,30 @@ def test_columns_that_cannot_be_taken_are_named() -> None:
     twice = pd.concat([pandas(), pandas()[["who"]]], axis=1)
     with pytest.raises(InputError, match="two columns are named 'who'"):
         given(twice, where="here")
+
+
+def test_integers_and_conditions_with_nulls_lose_no_bit() -> None:
+    polars, back = given(pandas(), where="here")
+    big, none = pl.Series([2**53 + 1, None, -(2**63)]), pl.Series([None, None, None], dtype=pl.Int64)
+    out = back(
+        polars.with_columns(big=big, none=none, yes=pl.Series([True, None, False]), half=pl.Series([0.5, None, 1]))
+    )
+    assert (str(out["big"].dtype), str(out["none"].dtype), str(out["yes"].dtype)) == ("Int64", "Int64", "boolean")
+    assert (out["big"].iloc[0], out["big"].iloc[2]) == (2**53 + 1, -(2**63))
+    assert out[["big", "none", "yes"]].isna().to_numpy().tolist() == [
+        [False, True, False],
+        [True] * 3,
+        [False, True, False],
+    ]
+    assert (out["half"].dtype, list(out.index)) == ("float64", ["x", "x", "y"])
+    out.loc[out.index[2], "big"] = 7  # it is the user's own
+
+
+def test_of_arrow_a_table_comes_back() -> None:
+    table = pa.table({"a": [1, 2], "b": ["x", None]})
+    for frame in (table, table.to_batches()[0]):
+        polars, back = given(frame, where="here")
+        assert back(polars).equals(table.cast(back(polars).schema))
+    with pytest.raises(InputError, match="two columns have one name") as caught:
+        given(pa.Table.from_arrays([*table.columns, table["a"]], names=["a", "b", "a"]), where="here")
+    assert caught.value.fix

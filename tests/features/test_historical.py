@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from backstay import FeatureSet, Request
 from backstay.core.errors import InputError
 from backstay.features.historical import historical
 from backstay.features.offline import feature_rows
@@ -126,6 +128,19 @@ def test_bad_frames(change: Any, said: str) -> None:
     with pytest.raises(InputError, match=said) as refused:
         historical(SETS["things"], change(labels()), record, at="when")
     assert "world.py" in str(refused.value)
+
+
+def test_what_an_input_may_not_be_is_told_with_its_row() -> None:
+    features = FeatureSet("inputs", [Request(n="int", note="string", optional="note")])
+    times = pl.Series("at", [START] * 3, pl.Int64).cast(TIME)
+    ask = partial(historical, features, events=MemoryEvents())
+    none = ask(pl.DataFrame([times]).with_columns(n=pl.Series([1, 2, 3]), note=pl.lit(None))).frame
+    assert none["n"].to_list() == [1, 2, 3]
+    with pytest.raises(InputError, match="'n' is null in row 1, and in 1 more") as caught:
+        ask(pl.DataFrame([times]).with_columns(n=pl.Series([1, None, None], dtype=pl.Int64), note=pl.lit("")))
+    assert "Request(..., optional=['n'])" in caught.value.fix
+    with pytest.raises(InputError, match="'n' is 9223372036854775808 in row 2"):
+        ask(pl.DataFrame([times]).with_columns(n=pl.Series([1, 2, 2**63], dtype=pl.UInt64), note=pl.lit("")))
 
 
 def test_no_rows() -> None:

@@ -9,6 +9,7 @@ import polars as pl
 
 from backstay.core.errors import InputError
 
+_NULLABLE = (pl.Boolean, pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
 Back = Callable[[pl.DataFrame], Any]
 
 
@@ -16,8 +17,9 @@ def given(frame: Any, *, where: str) -> tuple[pl.DataFrame, Back]:
     """A user's frame as Polars, and what turns a result with as many rows into the user's kind.
 
     Polars DataFrame and LazyFrame (collected), pandas DataFrame (its index and columns come back as they are, with what
-    is new beside them) and whatever speaks Arrow's C stream interface, such as `pyarrow.Table` (a `pyarrow.Table` comes
-    back).
+    is new beside them: integers and conditions among which some are null in pandas' nullable types, so that no bit is
+    lost) and whatever speaks Arrow's C stream interface, such as `pyarrow.Table` (of pyarrow, a `pyarrow.Table` comes
+    back, of a record batch too; else a Polars DataFrame).
     """
     if isinstance(frame, pl.DataFrame):
         return frame, lambda result: result
@@ -30,13 +32,20 @@ def given(frame: Any, *, where: str) -> tuple[pl.DataFrame, Back]:
         return came, lambda result: _to_pandas(frame, came, result)
     if hasattr(frame, "__arrow_c_stream__"):
         arrow = module == "pyarrow"
-        return pl.DataFrame(frame), lambda result: result.to_arrow() if arrow else result
+        return _from_arrow(frame, where), lambda result: result.to_arrow() if arrow else result
     raise InputError(
         f"the frame is a {type(frame).__name__}",
         where=where,
         expected="a Polars or pandas DataFrame, or an Arrow table",
         fix="convert it with polars.DataFrame(...)",
     )
+
+
+def _from_arrow(frame: Any, where: str) -> pl.DataFrame:
+    try:
+        return pl.DataFrame(frame)
+    except pl.exceptions.DuplicateError as error:
+        raise InputError(f"two columns have one name: {error}", where=where, fix="rename one") from None
 
 
 def _from_pandas(frame: Any, where: str) -> pl.DataFrame:
@@ -66,6 +75,11 @@ def _to_pandas(frame: Any, came: pl.DataFrame, result: pl.DataFrame) -> Any:
         if column.name not in came.columns or not column.equals(came.get_column(column.name), check_dtypes=True)
     ]  # fmt: skip
     new = result.select(made).to_pandas().set_axis(frame.index, axis="index")
+    for column in result.select(made):
+        if column.null_count() and column.dtype in _NULLABLE:  # NumPy's integers have no null, and its floats few bits
+            kind = pandas.arrays.BooleanArray if column.dtype == pl.Boolean else pandas.arrays.IntegerArray
+            zero = column.fill_null(False if column.dtype == pl.Boolean else 0)
+            new[column.name] = kind(zero.to_numpy(writable=True), column.is_null().to_numpy(writable=True))
     kept = [place for place, name in enumerate(came.columns) if name not in made]
     return pandas.concat([frame.iloc[:, kept], new], axis=1)[[*_in_order(frame, came, kept, result)]]
 

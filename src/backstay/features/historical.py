@@ -32,6 +32,7 @@ from backstay.features.offline import (
     EventReader,
     asked_types,
     check_asked,
+    check_given,
     compute_view,
     corrected,
     no_events,
@@ -106,14 +107,15 @@ def historical(
     memory:   bytes that the events at hand may take, roughly; None: all at once.
     out:      a folder to write Parquet files into, in order, for results that do not fit into memory either.
 
-    Raises `InputError` for a missing column, a type other than declared, a time without a zone, or a folder that holds
-    parts of another result.
+    Raises `InputError` for a missing column, a type other than declared, a time without a zone, a required input that
+    is null, or a folder that holds parts of another result.
     """
     if out is not None:
         _free(out)
     rows, back = given(frame, where=f"frame asked of {features.where}")
     asked = _asked(features, rows, at)
     check_asked(features, asked)
+    check_given(features, asked)
     versions = {source.name: events.version(source.name) for source in features.sources}
     with tempfile.TemporaryDirectory(prefix="backstay-") as scratch:
         engine = RowEngine(features, dated=False)
@@ -194,19 +196,26 @@ def _asked(features: FeatureSet, rows: pl.DataFrame, at: str) -> pl.DataFrame:
     for name, kind in wanted.items():
         if name not in rows.columns:
             raise InputError(f"there is no column {name!r}", where=where, expected=f"{name}: {kind}", fix="add it")
-        columns.append(typed(rows.get_column(name), kind).alias(name))
+        came = rows.get_column(name)
+        columns.append(typed(came, kind).alias(name))
+        if columns[-1].null_count() > came.null_count():
+            row = (columns[-1].is_null() & came.is_not_null()).arg_true()[0]
+            raise InputError(
+                f"{name!r} is {came[row]} in row {row}", where=where, expected=f"{kind}", fix="leave such rows out"
+            )
     return pl.DataFrame(columns)
 
 
 def typed(column: pl.Series, kind: pl.DataType) -> pl.Series:
-    """The column in its declared type where nothing is lost by it; as it is otherwise, to be refused by name."""
+    """The column in its declared type, null where one of its integers has more than 64 bits; as it is where that type
+    would lose something, to be refused by name."""
     came = column.dtype
     widens = (kind == pl.Float64 and came.is_numeric()) or (kind == pl.Int64 and came.is_integer())
     zoned = isinstance(kind, pl.Datetime) and isinstance(came, pl.Datetime) and came.time_zone is not None
     text = kind == pl.String and isinstance(came, (pl.Categorical, pl.Enum))
     if zoned:
         return column.dt.convert_time_zone("UTC").cast(kind)
-    return column.cast(kind) if widens or text or came == pl.Null else column
+    return column.cast(kind, strict=False) if widens or text or came == pl.Null else column
 
 
 @dataclass(frozen=True, slots=True)

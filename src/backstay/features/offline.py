@@ -109,6 +109,20 @@ def check_asked(features: FeatureSet, asked: pl.DataFrame) -> None:
             )
 
 
+def check_given(features: FeatureSet, asked: pl.DataFrame) -> None:
+    """Raise `InputError` if a request-time input is null where it is required: a server refuses such a request."""
+    for feature in features.requests:
+        column = asked.get_column(feature.name)
+        if not feature.optional and (number := column.null_count()):
+            more = f", and in {number - 1} more" if number > 1 else ""
+            raise InputError(
+                f"{feature.name!r} is null in row {column.is_null().arg_true()[0]}{more}",
+                where=f"rows asked of {features.where}",
+                expected="a value in every row, since the input is required",
+                fix=f"give it, leave such rows out, or declare Request(..., optional=[{feature.name!r}])",
+            )
+
+
 def asked_types(features: FeatureSet) -> dict[str, pl.DataType]:
     """The types of the entity keys and request-time inputs."""
     kinds = {key: view.source.schema[key] for view in features.views for key in view.entity.keys}
