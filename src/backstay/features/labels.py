@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from backstay.definitions import EventSource, Label
+from backstay.definitions import Label
 from backstay.features.cells import superseded
 from backstay.features.offline import EventReader
 
@@ -43,8 +43,8 @@ def join_labels(
     if label.void is None:
         joined = joined.with_columns(void=pl.lit(False))
     else:
-        voided = _standing(label.void, events, as_of).select(label.key, void=pl.lit(True)).unique()
-        joined = joined.join(voided, on=label.key, how="left", maintain_order="left")
+        voided = standing(events, label.void.name, label.void.event_id, as_of).select(label.key, void=pl.lit(True))
+        joined = joined.join(voided.unique(), on=label.key, how="left", maintain_order="left")
         joined = joined.with_columns(pl.col("void").fill_null(False))
     mature = pl.col("at") + label.maturity <= as_of
     value, when = pl.col("label"), pl.col("_known")
@@ -61,7 +61,7 @@ def join_labels(
 
 def outcomes(label: Label, events: EventReader, as_of: int) -> pl.DataFrame:
     """The outcomes known by `as_of`, in canonical order: the label's key, `label`, `_happened` and `_known`."""
-    table = _standing(label.source, events, as_of).rechunk().with_columns(label=label.value)
+    table = standing(events, label.source.name, label.source.event_id, as_of).rechunk().with_columns(label=label.value)
     wanted = pl.col("label") if label.occurrence else pl.col("label").is_not_null()
     return (
         table.filter(wanted)
@@ -72,7 +72,8 @@ def outcomes(label: Label, events: EventReader, as_of: int) -> pl.DataFrame:
     )
 
 
-def _standing(source: EventSource, events: EventReader, as_of: int) -> pl.DataFrame:
-    """The events of a source known by `as_of` that no correction known by then replaces."""
-    table = events.read(source.name, known_until=as_of)
-    return table if source.event_id is None else table.filter(superseded(table, source.event_id) > as_of)
+def standing(events: EventReader, source: str, event_id: str | None, as_of: int) -> pl.DataFrame:
+    """The events of a source known by `as_of` that no correction known by then replaces. event_id: what names the
+    versions of one event, if they may be corrected."""
+    table = events.read(source, known_until=as_of)
+    return table if event_id is None else table.filter(superseded(table, event_id) > as_of)

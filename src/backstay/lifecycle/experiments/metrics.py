@@ -18,7 +18,7 @@ from backstay.core.times import duration
 from backstay.definitions import EventSource, Model
 from backstay.definitions.experiments import LABELLED, Metric
 from backstay.evaluation.metrics import brier_losses, log_losses
-from backstay.features.labels import join_labels
+from backstay.features.labels import join_labels, standing
 from backstay.lifecycle.records import Records
 
 _NAN = float("nan")
@@ -30,11 +30,13 @@ Ints = npt.NDArray[np.int64]
 class Measure:
     """How a metric is read.
 
-    wait: how long after a row it is complete, in microseconds; keys: by which a source's events are an entity's
+    wait: how long after a row it is complete, in microseconds; keys: by which a source's events are an entity's;
+    event_id: what names the versions of one of them, if they may be corrected
     """
 
     wait: int
     keys: tuple[str, ...] = ()
+    event_id: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -50,7 +52,7 @@ def measure(model: Model, metric: Metric, keys: Sequence[str], sources: Mapping[
         return Measure(model.label.maturity if metric.name in LABELLED else 0)
     source = _source(metric, sources)
     wait = duration(metric.within, where="within") + source.delay
-    return Measure(wait, _shared(model, source, keys, f"metric {metric.name!r}"))
+    return Measure(wait, _shared(model, source, keys, f"metric {metric.name!r}"), source.event_id)
 
 
 def feature_place(model: Model, name: str) -> int | None:
@@ -152,7 +154,7 @@ class Reader:
         )
         out = np.zeros(rows.height)
         try:
-            events = self.records.events.read(source, known_until=known)
+            events = standing(self.records.events, source, self.measure.event_id, known)
         except NotFoundError:  # nothing ever happened
             return out
         happened = events.select(*keys, _value=pl.col(column).cast(pl.Float64), _at=pl.col("event_time").to_physical())

@@ -128,7 +128,8 @@ def _standing(model: str, entries: list[Entry]) -> Standing:
         for one, until in zip(moves, ends, strict=True)
     ]
     versions = tuple(Version(**one) for one in first.body["versions"])
-    measure = Measure(first.body["measure"]["wait"], tuple(first.body["measure"]["keys"]))
+    told = first.body["measure"]
+    measure = Measure(told["wait"], tuple(told["keys"]), told.get("event_id"))
     return Standing(
         model, Experiment.from_dict(first.body["experiment"]), measure, first.body["why"], first.actor, first.at,
         versions, tuple(stages), None if ended is None else ended.body["end"], None if ended is None else ended.at,
