@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -29,49 +29,57 @@ _decode = msgspec.json.Decoder().decode
 
 def body(data: bytes) -> dict[str, Any]:
     """The JSON object in a request body."""
-    try:
-        value = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        name = _not_finite(data)
-        if name:
-            raise InputError(
-                f"the body is not JSON: the value at {name} is NaN or infinite",
-                where=name,
-                expected="a finite number, or null where there is none",
-                fix="send null, or leave NaN out before the request is made",
-            ) from None
-        raise InputError(
-            f"the body is not JSON: {error}", where="body", expected="a JSON object", fix="check it with a JSON parser"
-        ) from None
-    except RecursionError:
-        raise InputError("the body is nested too deeply", where="body", expected="a flat JSON object") from None
+    value = decoded(data)
     if not isinstance(value, dict):
         raise InputError(f"the body is {kind_of(value)}", where="body", expected='an object such as {"keys": {...}}')
     return value
 
 
-def _not_finite(data: bytes) -> str:
-    """Where the first NaN or Infinity stands in a body that is JSON but for these; empty if something else is wrong."""
+def decoded(data: bytes | msgspec.Raw, where: str = "") -> Any:
+    """The value that this JSON is, which stands `where` in a request; nowhere: it is the body."""
+    place, noun = where or "body", where or "the body"
     try:
-        value = json.loads(data)  # takes NaN and Infinity, as many clients write them
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = _not_finite(bytes(data))
+        if found is not None:
+            name = f"{where}{found}".lstrip(".") or place
+            raise InputError(
+                f"{noun} is not JSON: the value at {name} is NaN, infinite or too large",
+                where=name,
+                expected="a finite number, or null where there is none",
+                fix="send null, or leave NaN out before the request is made",
+            ) from None
+        raise InputError(
+            f"{noun} is not JSON: {error}", where=place, expected="JSON in UTF-8", fix="check it with a JSON parser"
+        ) from None
+    except RecursionError:
+        raise InputError(f"{noun} is nested too deeply", where=place, expected="a flat JSON object") from None
+
+
+def _not_finite(data: bytes) -> str | None:
+    """Where the first number that is none stands in what is JSON but for these; None if something else is wrong.
+
+    It is one walk without recursion: a body of a megabyte is anybody's, whatever its form.
+    """
+    try:
+        value = json.loads(data, parse_int=float)  # takes NaN and Infinity, as many clients write them
     except (ValueError, RecursionError):
-        return ""
-    path: list[str] = []
-    while isinstance(value, (dict, list)):
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        found = next(((name, part) for name, part in parts if _holds_not_finite(part)), None)
-        if found is None:
-            return ""
-        path.append(f"[{found[0]}]" if isinstance(value, list) else f".{found[0]}")
-        value = found[1]
-    return "".join(path).lstrip(".") or "body"
-
-
-def _holds_not_finite(value: Any) -> bool:
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(_holds_not_finite(part) for part in parts)
+        return None
+    path: list[str | int] = []
+    inside: list[Iterator[tuple[str | int, Any]]] = [iter([("", value)])]
+    while inside:
+        for name, part in inside[-1]:
+            if isinstance(part, float) and not math.isfinite(part):
+                return "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in (*path, name)[1:])
+            if isinstance(part, (dict, list)):
+                path.append(name)
+                inside.append(iter(part.items() if isinstance(part, dict) else enumerate(part)))
+                break
+        else:
+            inside.pop()
+            del path[-1:]
+    return None
 
 
 def key_readers(model: Model) -> dict[str, Reader]:
