@@ -177,6 +177,37 @@ def test_a_bad_request_names_the_place(administered: Server, body: Any, field: s
     assert (status, answer["field"]) == (400, field), answer
 
 
+@pytest.mark.parametrize(
+    ("find", "put", "field"),
+    [
+        (b"1.5", b"1e999", "inputs.features.data[0]"),
+        (b"1.5, 1.5", b"null, " + b"1" * 5_000, "inputs.features.data[1]"),
+        (b"1.5", b'"\xff"', "inputs.features.data"),
+        (b"FP32", b"\xff", "body"),
+        (b"shape", b'parameters": {"binary_data_size": 1e999}, "shape', "inputs[0].parameters.binary_data_size"),
+        (b'{"inputs"', b'{"parameters": {"timeout": 1' + b"0" * 400 + b'}, "inputs"', "parameters.timeout"),
+        (b'{"inputs"', b'{"parameters": {"timeout": 1' + b"0" * 5_000 + b'}, "inputs"', "parameters.timeout"),
+        (b"[1, ", b"[" + b"9" * 4_000 + b", ", "inputs.features.shape"),
+    ],
+)
+def test_what_no_number_and_no_text_can_be_names_the_place(
+    administered: Server, features: list[str], find: bytes, put: bytes, field: str
+) -> None:
+    body = json.dumps(matrix(len(features))).encode()
+    assert find in body
+    status, answer, _ = send(administered, body.replace(find, put, 1))
+    assert (status, answer["field"]) == (400, field), answer
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64", "INT64", "BYTES"])
+def test_a_number_out_of_range_names_its_place_in_every_datatype(
+    administered: Server, features: list[str], datatype: str
+) -> None:
+    body = json.dumps(matrix(len(features), datatype=datatype, data=[[1] * len(features)])).encode()
+    status, answer, _ = send(administered, body.replace(b"[[1, 1,", b"[[1, 1e999,"))
+    assert (status, answer["field"]) == (400, "inputs.features.data[0][1]"), answer
+
+
 @pytest.mark.parametrize("rows", [0, 1_025])
 def test_a_request_has_some_rows_and_not_too_many(administered: Server, features: list[str], rows: int) -> None:
     raw = b"\0" * 4 * rows * len(features)

@@ -37,6 +37,30 @@ def test_lists_may_be_nested() -> None:
     assert (plain(tensor), tensor.shape) == ([1, 2, 3, 4], (2, 2, 1))
 
 
+@pytest.mark.parametrize(
+    ("shape", "data", "nested"),
+    [
+        ([2, 3], [[1, 2], [3, 4], [5, 6]], "as [3, 2]"),  # transposed
+        ([1, 3], [[1, 2], [3]], "unevenly, within [2]"),
+        ([1, 2], [[], [1, 2]], "unevenly, within [2]"),
+        ([2, 1], [[1, 2]], "as [1, 2]"),
+        ([2], [[1], [2]], "as [2, 1]"),
+        ([2, 1], [[1], 2], "unevenly, within [2]"),
+        ([2, 2, 1], [[[1], [2]], [[3], 4]], "unevenly, within [2, 2]"),
+        ([0, 3], [[]], "as [1, 0]"),
+    ],
+)
+@pytest.mark.parametrize("datatype", ["INT64", BYTES])
+def test_lists_that_are_nested_otherwise_are_refused(
+    datatype: str, shape: list[int], data: list[Any], nested: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        from_list("x", datatype, shape, data)
+    assert caught.value.what == f"the data of 'x' is nested {nested}"
+    assert caught.value.expected == f"a flat list, or one nested as the shape is, {shape}"
+    assert caught.value.where == "inputs.x.data"
+
+
 def test_null_is_missing_where_the_datatype_has_it() -> None:
     assert math.isnan(plain(from_list("x", "FP32", [1], [None]))[0])
     with pytest.raises(InputError, match="element 0 of 'x' is None"):
@@ -60,7 +84,10 @@ def test_raw_bytes_are_little_endian() -> None:
         ("FP32", [1], ["1"], "inputs.x.data[0]"),
         ("FP32", [1], [True], "inputs.x.data[0]"),
         ("FP32", [3], [1.0, [2.0], 3.0], "inputs.x.data[1]"),
-        ("FP32", [2], [[1.0], 2.0], "inputs.x.data[0]"),
+        ("FP32", [2], [[1.0], 2.0], "inputs.x.data"),
+        ("FP32", [1] * 33, [1.0], "inputs.x.shape"),
+        ("FP32", [2**32, 2**32], [1.0], "inputs.x.shape"),
+        ("FP32", [9] * 500_000, [1.0], "inputs.x.shape"),
         ("INT64", [1], [1.5], "inputs.x.data[0]"),
         ("INT64", [1], [2**63], "inputs.x.data"),
         ("UINT8", [1], [-1], "inputs.x.data"),

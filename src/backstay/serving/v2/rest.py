@@ -19,7 +19,7 @@ import numpy as np
 
 from backstay.core.errors import InputError
 from backstay.serving.job import Scored
-from backstay.serving.parse import body
+from backstay.serving.parse import body, decoded
 from backstay.serving.v2.contract import MATRIX, OUTPUTS, Contract, Given, answered
 from backstay.serving.v2.tensors import BYTES, Tensor, checked, from_list, from_raw, plain, raw
 
@@ -45,7 +45,6 @@ class _Request(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Request).decode
-_decode_any = msgspec.json.Decoder().decode
 _decode_floats = msgspec.json.Decoder(list[float]).decode
 _encode = msgspec.json.Encoder().encode
 _PLACE = re.compile(r"^(.*?)(?: - at `\$\.?(.*)`)?$", re.DOTALL)
@@ -99,6 +98,11 @@ def waits(timeout: Any) -> float:
     """Seconds of Triton's parameter `timeout`: microseconds, 0 or none for no end."""
     if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout <= 0:
         return inf
+    if timeout >= 2**64:
+        raise InputError(
+            "the timeout is too large", where="parameters.timeout", expected="microseconds that 64 bits hold",
+            fix="leave it out to wait without end",
+        )  # fmt: skip
     return timeout / 1e6
 
 
@@ -138,7 +142,7 @@ def _from_json(one: _Input) -> Tensor:
             if checked(one.name, one.datatype, one.shape) == len(values):
                 kind = "f" if one.datatype == "FP32" else "d"
                 return Tensor(one.name, one.datatype, tuple(one.shape), np.frombuffer(array(kind, values), kind))
-    return from_list(one.name, one.datatype, one.shape, _decode_any(one.data))
+    return from_list(one.name, one.datatype, one.shape, decoded(one.data, f"inputs.{one.name}.data"))
 
 
 def _not_a_request(text: bytes, error: Exception) -> InputError:

@@ -1,7 +1,7 @@
 """Tensors of the protocol: a name, a datatype, a shape, and elements in row-major order.
 
-In JSON they are lists, nested or flat; as raw bytes they are little-endian, booleans a byte each, and texts (BYTES)
-each behind its length in four bytes.
+In JSON they are lists, flat or nested as the shape is; as raw bytes they are little-endian, booleans a byte each, and
+texts (BYTES) each behind its length in four bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ NUMBERS: dict[str, np.dtype[Any]] = {
     **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
 }  # fmt: skip
 BYTES = "BYTES"
+_SIDES = 32
+"""How many sizes a shape may have."""
 
 
 @dataclass(slots=True)
@@ -44,19 +47,21 @@ def checked(name: str, datatype: str, shape: Sequence[int]) -> int:
             where=f"inputs.{name}.datatype",
             expected=f"one of {', '.join((*NUMBERS, BYTES))}",
         )
-    if any(side < 0 for side in shape):
+    # Their number first: the product of as many as fit into a body would take seconds.
+    if len(shape) > _SIDES or any(side < 0 for side in shape) or (count := math.prod(shape)) >= 2**63:
         raise InputError(
-            f"the shape of {name!r} is {list(shape)}", where=f"inputs.{name}.shape", expected="no negative size"
-        )
-    return math.prod(shape)
+            f"the shape of {name!r} is {_shown(list(shape[:_SIDES]))}", where=f"inputs.{name}.shape",
+            expected=f"at most {_SIDES} sizes from 0 on, and fewer than 2^63 elements",
+        )  # fmt: skip
+    return count
 
 
 def from_list(name: str, datatype: str, shape: Sequence[int], data: Any) -> Tensor:
     """From JSON's lists, or from the typed contents of a message; null is NaN, where the datatype has it."""
     count = checked(name, datatype, shape)
-    flat = _flat(data) if isinstance(data, list) else data
-    if not isinstance(flat, list):
+    if not isinstance(data, list):
         raise InputError(f"the data of {name!r} is no list", where=f"inputs.{name}.data", expected="a list")
+    flat = _unnested(name, shape, data) if data and isinstance(data[0], list) else data
     _same(name, shape, count, len(flat))
     if datatype == BYTES:
         return Tensor(name, datatype, tuple(shape), [_text(name, value) for value in flat])
@@ -107,16 +112,27 @@ def _same(name: str, shape: Sequence[int], expected: int, came: int) -> None:
         )
 
 
-def _flat(data: list[Any]) -> list[Any]:
-    """Row-major order of nested lists; that the sides are equal is left to the count."""
+def _unnested(name: str, shape: Sequence[int], data: list[Any]) -> list[Any]:
+    """Row-major order of nested lists. They must be as the shape is: those of its transpose have as many elements."""
+    sides = [len(data)]
     while data and isinstance(data[0], list):
-        out: list[Any] = []
-        for part in data:
-            if not isinstance(part, list):
-                return data  # ragged: refused as an element that is no number
-            out += part
-        data = out
+        side = len(data[0])
+        if not all(isinstance(part, list) and len(part) == side for part in data):
+            raise _not_as_its_shape(name, shape, f"unevenly, within {_shown(sides)}")
+        sides.append(side)
+        data = list(chain.from_iterable(data))
+    if sides != list(shape):
+        raise _not_as_its_shape(name, shape, f"as {_shown(sides)}")
     return data
+
+
+def _not_as_its_shape(name: str, shape: Sequence[int], nested: str) -> InputError:
+    return InputError(
+        f"the data of {name!r} is nested {nested}",
+        where=f"inputs.{name}.data",
+        expected=f"a flat list, or one nested as the shape is, {list(shape)}",
+        fix="send the rows one behind the other, or a list of rows; a transposed matrix is another one",
+    )
 
 
 def _array(name: str, datatype: str, flat: list[Any]) -> npt.NDArray[Any]:
