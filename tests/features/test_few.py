@@ -44,6 +44,15 @@ def test_few_rows_are_what_many_are(derived: list[Derived], rows: list[list[Any]
     assert found.frame().equals(many.frame(), null_equal=True)
 
 
+@pytest.mark.parametrize("number", [1, 300])
+def test_what_float32_does_not_hold_is_infinite(number: int) -> None:
+    features = FeatureSet("few", [Request(x="float")])
+    many = RowEngine(features).rows([], pl.DataFrame({"x": [1e308] * number}))
+    for rows in (FewEngine(features, []).rows([], [[1e308]] * number), many):
+        assert rows.vector().tolist() == [[float("inf")]] * number  # and no warning, which would fail the test
+        assert rows.values() == [[1e308]] * number
+
+
 @pytest.mark.parametrize("number", [1, 3])
 def test_literals_beside_stored_features_that_no_expression_reads(number: int) -> None:
     """They are as many as the rows, though nothing tells an expression how many these are."""

@@ -69,6 +69,18 @@ def test_all_of_it_matches(served: Path) -> None:
     assert report.agreement["shop_late_1d"].smape == 0
 
 
+def test_numbers_that_float32_does_not_hold_agree(path: Path) -> None:
+    with shop.Server(path, "--replay") as server:
+        assert server.predict(shop.request(size=1.7e308))[0] == 200
+    assert "Warning" not in (path.parent / "server.log").read_text()
+    project = Project(path)
+    report = project.verify("late")
+    assert report.holds
+    assert report.agreement["size"].as_dict()["smape"] == 0
+    assert "size" in project.features.skew("late").features  # where a warning would fail the test too
+    project.close()
+
+
 def test_another_value_is_a_mismatch(life: Path) -> None:
     before = shop.logged(life)[AT].values[_place(life, "shop_orders_7d")]
     one = _changed(life, "shop_orders_7d", before * 3, None)

@@ -155,10 +155,11 @@ class FewRows:
         """Each row as plain values in order of declaration: null as None, times as integer microseconds."""
         return self._values
 
+    @np.errstate(over="ignore")
     def vector(self) -> npt.NDArray[np.float32]:
         """The model's input, shape (rows, vector), cast to float32 once, null as NaN: judged as it is served."""
         rows = [self._vector(row) for row in self._whole]
-        return np.array(rows, np.float64).astype(np.float32)  # None becomes NaN
+        return np.array(rows, np.float32)  # None becomes NaN, and what float32 does not hold infinite
 
     def frame(self) -> pl.DataFrame:
         """One column a feature, in order of declaration."""

@@ -152,6 +152,7 @@ class RowEngine:
     def _series(self, feature: Feature, stored: Floats) -> pl.Series:
         return _series(feature, stored[:, self._column[feature.name]])
 
+    @np.errstate(over="ignore")
     def vector(self, frame: pl.DataFrame) -> npt.NDArray[np.float32]:
         """The model's input from a frame of features: what `Rows.vector` gives for the same values."""
         out = np.empty((frame.height, len(self.features.vector)), np.float32)
@@ -207,6 +208,7 @@ class Rows:
             values = self._plain[name] = plain(self._others[name]).to_list()
         return values
 
+    @np.errstate(over="ignore")  # what float32 does not hold is infinite
     def vector(self) -> npt.NDArray[np.float32]:
         """The model's input, shape (rows, vector), cast to float32 once, null as NaN: judged as it is served."""
         layout = self._layout

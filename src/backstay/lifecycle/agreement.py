@@ -100,10 +100,11 @@ class Agreement:
         self._compared += len(a)
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@np.errstate(invalid="ignore")
 def _apart(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """2 |a - b| / (|a| + |b|); see `Agreement.smape`."""
     equal = (a == b) | (np.isnan(a) & np.isnan(b))
+    a, b = a / 2, b / 2  # no sum of halves is too large for a float
     found = 2 * np.abs(a - b) / np.where(equal, 1.0, np.abs(a) + np.abs(b))
     return np.where(equal, 0.0, np.where(np.isfinite(found), found, 2.0))
 

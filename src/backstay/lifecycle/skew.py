@@ -75,6 +75,7 @@ def _shifts(records: Records, model: Model, version: ModelVersion, group: list[P
     return dict(sorted(found.items(), key=lambda item: -item[1].psi))
 
 
+@np.errstate(over="ignore")
 def _column(group: list[Prediction], place: int) -> npt.NDArray[np.float32]:
     """A feature as the model got it: float32, null as NaN."""
     values = (one.values[place] for one in group)

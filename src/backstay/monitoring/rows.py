@@ -91,6 +91,7 @@ def rows_of(
     )
 
 
+@np.errstate(over="ignore")
 def _column(values: list[Any], vector: bool) -> Any:
     """A column of numbers, if it is one; what holds a word among them is left as it is."""
     if not vector:

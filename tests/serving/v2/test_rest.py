@@ -73,6 +73,31 @@ def test_null_nan_and_nothing_are_missing(administered: Server, features: list[s
     assert score(first[1]) == score(second[1])
 
 
+@pytest.mark.parametrize(("datatype", "value"), [("FP16", 1e5), ("FP32", 1e39), ("FP32", -1e39), ("FP64", 1e300)])
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_becomes_infinite_is_refused(
+    administered: Server, features: list[str], datatype: str, value: float, nested: bool
+) -> None:
+    width = len(features)
+    data = [1.0] * width + [value] + [1.0] * (width - 1)
+    changes = {"datatype": datatype, "data": [data[:width], data[width:]] if nested else data}
+    status, answer, _ = send(administered, json.dumps(matrix(width, 2, **changes)).encode())
+    assert (status, answer["field"]) == (400, f"inputs.features.data[{width}]"), answer
+    assert answer["error"].startswith(f"the value of {features[0]!r} in row 1 is infinite, or too large")
+
+
+@pytest.mark.parametrize("infinite", ["inf", "-inf"])
+def test_what_is_infinite_is_refused_in_raw_bytes_and_by_name(
+    administered: Server, features: list[str], infinite: str
+) -> None:
+    raw = struct.pack("<f", float(infinite))
+    tensors = [{"name": name, "shape": [1], "datatype": "FP32", "data": [1.0]} for name in features[1:]]
+    tensors.append({"name": features[0], "shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 4}})
+    text = json.dumps({"inputs": tensors}).encode()
+    status, answer, _ = send(administered, text + raw, {"Inference-Header-Content-Length": str(len(text))})
+    assert (status, answer["field"]) == (400, f"inputs.{features[0]}.data[0]"), answer
+
+
 def test_features_may_come_in_any_order_by_name(administered: Server, features: list[str]) -> None:
     values = {name: float(place) for place, name in enumerate(features)}
     tensors = [{"name": n, "shape": [1], "datatype": "FP64", "data": [v]} for n, v in reversed(values.items())]

@@ -131,6 +131,7 @@ def offline_rows(
     )  # fmt: skip
 
 
+@np.errstate(over="ignore")
 def served_vector(model: Model, found: Sequence[Prediction]) -> Inputs:
     """The model's inputs as they were served: float32, null as NaN."""
     places = {feature.name: place for place, feature in enumerate(model.features)}

@@ -6,8 +6,9 @@ It takes its feature vector, in one of two forms:
     one tensor each  [n] or [n, 1], named as the feature
 
 of any numeric datatype or BOOL; they are cast to float32 once, as features are in training. NaN, and null in JSON, is
-a missing value. Beside either form there may be tensors named as the model's keys, [n] or [n, 1]: they are written into
-the prediction's record, so that its label is found when it comes. It gives, a row each:
+a missing value; what is infinite, or becomes so in its datatype or as float32, is refused. Beside either form there may
+be tensors named as the model's keys, [n] or [n, 1]: they are written into the prediction's record, so that its label is
+found when it comes. It gives, a row each:
 
     score          FP64   the probability of the positive class
     decision       BOOL   whether the score reaches the threshold
@@ -81,7 +82,10 @@ class Contract:
                 raise InputError(f"{tensor.name!r} is given twice", where=f"inputs.{tensor.name}", fix="send it once")
             named[tensor.name] = tensor
         keys = {name: named.pop(name) for name in self._keys if name in named}
-        vector = self._whole(named) if MATRIX in named and MATRIX not in self._vector else self._columns(named)
+        whole = MATRIX in named and MATRIX not in self._vector
+        vector = self._whole(named) if whole else self._columns(named)
+        if 1 in np.isinf(vector).tobytes():  # of all the ways to ask this, the fastest for a row
+            raise self._infinite(vector, whole)
         return Given(vector, self._key_rows(keys, len(vector)))
 
     def _whole(self, named: dict[str, Tensor]) -> npt.NDArray[np.float32]:
@@ -89,6 +93,17 @@ class Contract:
         self._known(named, ())
         self.matrix(whole.shape)
         return _float32(whole).reshape(whole.shape)
+
+    def _infinite(self, vector: npt.NDArray[np.float32], whole: bool) -> InputError:
+        row, column = (int(place) for place in np.argwhere(np.isinf(vector))[0])
+        name = self._vector[column]
+        place = f"{MATRIX}.data[{row * self._width + column}]" if whole else f"{name}.data[{row}]"
+        return InputError(
+            f"the value of {name!r} in row {row} is infinite, or too large",
+            where=f"inputs.{place}",
+            expected="a finite number that the datatype holds, and float32 (3.4e38)",
+            fix="send null, or NaN in raw bytes, where there is none",
+        )
 
     def _columns(self, named: dict[str, Tensor]) -> npt.NDArray[np.float32]:
         self._known(named, self._vector)

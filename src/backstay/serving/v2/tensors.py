@@ -48,7 +48,7 @@ def checked(name: str, datatype: str, shape: Sequence[int]) -> int:
             expected=f"one of {', '.join((*NUMBERS, BYTES))}",
         )
     # Their number first: the product of as many as fit into a body would take seconds.
-    if len(shape) > _SIDES or any(side < 0 for side in shape) or (count := math.prod(shape)) >= 2**63:
+    if len(shape) > _SIDES or min(shape, default=0) < 0 or (count := math.prod(shape)) >= 2**63:
         raise InputError(
             f"the shape of {name!r} is {_shown(list(shape[:_SIDES]))}", where=f"inputs.{name}.shape",
             expected=f"at most {_SIDES} sizes from 0 on, and fewer than 2^63 elements",
