@@ -21,6 +21,20 @@ def test_a_share_may_be_a_whole_number(tmp_path: Path) -> None:
     assert read_settings(tmp_path)["serving.trace_share"] == 1
 
 
+def test_every_number_has_bounds_and_its_default_is_within(tmp_path: Path) -> None:
+    numbers = [one for one in SETTINGS if type(one.default) in (int, float)]
+    for one in numbers:
+        assert one.bounds is not None, one.name
+        section, _, name = one.name.partition(".")
+        for value in (one.default, one.bounds[0]):
+            (tmp_path / "backstay.toml").write_text(f"[{section}]\n{name} = {value}")
+            assert read_settings(tmp_path)[one.name] == value
+        for value in (one.bounds[0] - 1, one.bounds[1] + 1):
+            (tmp_path / "backstay.toml").write_text(f"[{section}]\n{name} = {value}")
+            with pytest.raises(InputError, match=rf"{one.name} is -?\d+ "):
+                read_settings(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
@@ -30,6 +44,11 @@ def test_a_share_may_be_a_whole_number(tmp_path: Path) -> None:
         ("[serving]\ntrace_share = 1.5", "serving.trace_share is 1.5 .*expected 0 to 1"),
         ("[serving]\ntrace_share = nan", "serving.trace_share is nan .*expected 0 to 1"),
         ("[serving]\ntrace_share = true", "serving.trace_share is True .*expected a number"),
+        ("[serving]\nport = 70000", "serving.port is 70000 .*expected 0 to 65535"),
+        ("[serving]\nadmin_port = -1", "serving.admin_port is -1 .*expected 0 to 65535"),
+        ("[serving]\nworkers = 0", "serving.workers is 0 .*expected 1 to 256"),
+        ("[serving]\nbody_limit = 2147483648", "serving.body_limit is 2147483648 .*expected 1 to 2147483647"),
+        ("[serving]\nobjective_ms = 0", "serving.objective_ms is 0 .*expected 1 or more"),
         ("[predictions]\nmod = 1", "there is no setting 'predictions.mod'"),
     ],
 )

@@ -32,6 +32,20 @@ class Setting:
     bounds: tuple[float, float] | None = None
     """of a number, the least and the most"""
 
+    def within(self, value: float, where: str) -> None:
+        """Raise `InputError` for a number that is out of bounds."""
+        if self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]:
+            least, most = self.bounds
+            expected = f"{least} or more" if most == _MOST and value < least else f"{least} to {most}"
+            raise InputError(f"{self.name} is {value!r}", where=where, expected=expected)
+
+
+_MOST = 2**63 - 1
+"""where nothing but the number's own width is a bound"""
+_PORT = (0, 65_535)
+_BODY = (1, 2**31 - 1)
+"""gRPC has the length of a message in 32 bits"""
+
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("project.name", None, "the project's name; the folder's name if it is not given"),
@@ -44,7 +58,7 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "the shared online state, redis:// or rediss://, ${NAME} from the environment; else the home",
     ),
-    Setting("online.timeout_ms", 250, "how long a read of the shared online state may take, in ms"),
+    Setting("online.timeout_ms", 250, "how long a read of the shared online state may take, in ms", bounds=(1, 60_000)),
     Setting(
         "ledger.url",
         None,
@@ -61,7 +75,12 @@ SETTINGS: tuple[Setting, ...] = (
         "load only versions that were signed with this key's private one, PEM, relative to the project",
     ),
     Setting("training.cache", False, "take a fit from the last one of the same data, code, parameters and lock file"),
-    Setting("features.memory", 0, "bytes that a source's events may take at once in a training set; 0: no bound"),
+    Setting(
+        "features.memory",
+        0,
+        "bytes that a source's events may take at once in a training set; 0: no bound",
+        bounds=(0, _MOST),
+    ),
     Setting(
         "predictions.mode",
         "durable",
@@ -69,7 +88,7 @@ SETTINGS: tuple[Setting, ...] = (
         ("durable", "sync", "lossy"),
     ),
     Setting("serving.host", "127.0.0.1", "the address the server listens on; anything but loopback is everybody's"),
-    Setting("serving.port", 8000, "the port the server listens on; 0 takes a free one"),
+    Setting("serving.port", 8000, "the port the server listens on; 0 takes a free one", bounds=_PORT),
     Setting("serving.tls_certificate", None, "the certificate chain of the server, PEM, relative to the project"),
     Setting("serving.tls_key", None, "the key of the certificate, PEM, relative to the project"),
     Setting(
@@ -77,14 +96,20 @@ SETTINGS: tuple[Setting, ...] = (
         False,
         "listen without TLS on an address that is not loopback: a proxy in front terminates it",
     ),
-    Setting("serving.workers", 1, "how many processes answer requests, all of them on one listener"),
+    Setting("serving.workers", 1, "how many processes answer requests, all of them on one listener", bounds=(1, 256)),
     Setting(
         "serving.grace",
         0,
         "seconds that the server goes on for after SIGTERM, not ready any more; behind a load balancer, 5 or more",
+        bounds=(0, 86_400),
     ),
     Setting("serving.log", "text", "the form of the server's lines on standard error", ("text", "json")),
-    Setting("serving.slow_ms", 1_000, "requests that take so long, in ms, are told of in the log, as failed ones are"),
+    Setting(
+        "serving.slow_ms",
+        1_000,
+        "requests that take so long, in ms, are told of in the log, as failed ones are",
+        bounds=(0, _MOST),
+    ),
     Setting("serving.access_log", False, "whether every request is told of in the log"),
     Setting(
         "serving.traces",
@@ -98,21 +123,32 @@ SETTINGS: tuple[Setting, ...] = (
         "the share of requests that are traced where the caller has not decided, 0 to 1",
         bounds=(0, 1),
     ),
-    Setting("serving.body_limit", 1_048_576, "the largest body of a request for predictions, in bytes"),
-    Setting("serving.rows_limit", 1_024, "the most rows in one request for predictions"),
-    Setting("serving.lookup_limit", 1_048_576, "the largest body of a lookup of features, in bytes"),
-    Setting("serving.push_limit", 16_777_216, "the largest body of pushed events, in bytes"),
+    Setting("serving.body_limit", 1_048_576, "the largest body of a request for predictions, in bytes", bounds=_BODY),
+    Setting("serving.rows_limit", 1_024, "the most rows in one request for predictions", bounds=(1, _MOST)),
+    Setting("serving.lookup_limit", 1_048_576, "the largest body of a lookup of features, in bytes", bounds=_BODY),
+    Setting("serving.push_limit", 16_777_216, "the largest body of pushed events, in bytes", bounds=_BODY),
     Setting(
         "serving.objective_ms",
         100,
         "the latency that answers are kept within, in ms, or a model's tighter objective; what cannot be is refused",
+        bounds=(1, _MOST),
     ),
-    Setting("serving.queue_limit", 1_024, "the most rows admitted and not yet answered, however fast the answers are"),
-    Setting("serving.cache_bytes", 0, "bytes that a worker's cache of scores may take; 0: there is none"),
+    Setting(
+        "serving.queue_limit",
+        1_024,
+        "the most rows admitted and not yet answered, however fast the answers are",
+        bounds=(1, _MOST),
+    ),
+    Setting(
+        "serving.cache_bytes",
+        0,
+        "bytes that a worker's cache of scores may take; 0: there is none",
+        bounds=(0, _MOST),
+    ),
     Setting("serving.grpc", False, "whether the Open Inference Protocol is served over gRPC too, at serving.host"),
-    Setting("serving.grpc_port", 8001, "the port of gRPC; 0 takes a free one"),
+    Setting("serving.grpc_port", 8001, "the port of gRPC; 0 takes a free one", bounds=_PORT),
     Setting("serving.admin", False, "whether the admin plane (the model repository) listens, on loopback"),
-    Setting("serving.admin_port", 8002, "the port of the admin plane; 0 takes a free one"),
+    Setting("serving.admin_port", 8002, "the port of the admin plane; 0 takes a free one", bounds=_PORT),
     Setting("notify.timeout_ms", 5_000, "how long a notifier may take for a message, in ms", bounds=(1, 60_000)),
     Setting(
         "notify.least",
@@ -173,10 +209,13 @@ def _check(name: str, value: object, path: Path) -> None:
         )
     if setting.choices and value not in setting.choices:
         raise InputError(f"{name} is {value!r}", where=str(path), expected=f"one of {', '.join(setting.choices)}")
-    if setting.bounds is not None and isinstance(value, int | float):
-        least, most = setting.bounds
-        if not least <= value <= most:
-            raise InputError(f"{name} is {value!r}", where=str(path), expected=f"{least:g} to {most:g}")
+    if isinstance(value, int | float):
+        setting.within(value, str(path))
+
+
+def within_bounds(name: str, value: float, where: str) -> None:
+    """Raise `InputError` for a number that this setting may not have, given elsewhere than in the file."""
+    _BY_NAME[name].within(value, where)
 
 
 def expanded(value: str | None, name: str) -> str | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from backstay.core.clock import SystemClock
 from backstay.core.errors import InputError
+from backstay.core.settings import within_bounds
 from backstay.features.backfill import Progress, backfill
 from backstay.features.online import OnlineWriter
 from backstay.project.context import Context
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from backstay.serving.traces import Traces
 
 Ready = Callable[[Mapping[str, Any]], None]
-MOST_WORKERS = 256
 
 
 def announce(told: Mapping[str, Any]) -> None:
@@ -84,7 +84,7 @@ def serve(
     host = host or settings["serving.host"]
     port = settings["serving.port"] if port is None else port
     count = settings["serving.workers"] if workers is None else workers
-    _check(context, count)
+    _check(context, port, count)
     if replay and not loopback(host):
         raise InputError(
             "a replaying server takes its clients' word for the time", where="serving.host", expected="loopback only"
@@ -130,12 +130,9 @@ def _recorded(context: Context, host: str, workers: int, tls: bool, replay: bool
     return recorded
 
 
-def _check(context: Context, workers: int) -> None:
-    if not 1 <= workers <= MOST_WORKERS:
-        raise InputError(
-            f"there cannot be {workers} workers", where="serving.workers", expected=f"1 to {MOST_WORKERS}",
-            fix="as many as there are cores for them",
-        )  # fmt: skip
+def _check(context: Context, port: int, workers: int) -> None:
+    within_bounds("serving.port", port, "port")
+    within_bounds("serving.workers", workers, "workers")
     if workers > 1 and not isinstance(context.clock, SystemClock):
         raise InputError(
             "workers have clocks of their own", where="workers", expected="1, or a project without a clock"
