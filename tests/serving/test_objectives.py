@@ -142,6 +142,10 @@ def test_the_clients_own_mistakes_do_not_count_and_both_protocols_do(path: Path)
         assert server.ask("POST", "/v1/models/none/predict", b"{}")[0] == 404
         assert server.ask("GET", "/v1/models/late/predict")[0] == 405
         assert server.ask("POST", "/v2/models/late/versions/7/infer", b"{}")[0] == 404
+        for wait in ("0", "-1", "-inf"):
+            headers = server.headers() | {"x-request-timeout-ms": wait}
+            assert server.ask("POST", "/v1/models/late/predict", json.dumps(live()).encode(), headers)[0] == 504
+        assert server.infer(json.dumps(body).replace("1.0", "1e999").encode())[0] == 400
         assert shown(server) == (0, 0, 0)
         assert server.predict(live())[0] == 200
         assert server.infer(body)[0] == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -104,6 +105,17 @@ def test_a_deadline_that_has_passed_is_504_and_nothing_is_logged(producing: Serv
 def test_a_deadline_that_is_kept_is_no_matter(producing: Server) -> None:
     body, headers = json.dumps(live()).encode(), producing.headers() | {"x-request-timeout-ms": "20000"}
     assert producing.ask("POST", "/v1/models/late/predict", body, headers)[0] == 200
+
+
+@pytest.mark.parametrize("query", ["", "?a"])  # straight, and as the application's task
+def test_the_deadline_of_a_body_that_comes_late_has_passed(producing: Server, query: str) -> None:
+    body = json.dumps(live()).encode()
+    head = f"POST /v1/models/late/predict{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {producing.token}\r\n"
+    with socket.create_connection((producing.host, producing.port), timeout=20) as connection:
+        connection.sendall(f"{head}x-request-timeout-ms: 50\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        time.sleep(0.2)
+        connection.sendall(body)
+        assert connection.recv(4_096).startswith(b"HTTP/1.1 504 ")
 
 
 class Waiting(Door):

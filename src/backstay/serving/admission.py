@@ -69,10 +69,11 @@ class Limiter:
         self.limit = min(self._largest, max(_LEAST, self._half / self.each))
 
 
-def deadline(milliseconds: bytes | None) -> float:
-    """When an answer is worth nothing any more, on the monotonic clock, from how long the client says it waits.
+def deadline(milliseconds: bytes | None, since: float) -> float:
+    """When an answer is worth nothing any more, from how long the client says it waits, `since` the request was read.
 
-    What is no positive number is no deadline: a header that a proxy mangled must not refuse what it stands on.
+    Both are on the monotonic clock. One of 0 or less has passed. What is no number is no deadline: a header that a
+    proxy mangled must not refuse what it stands on.
     """
     if milliseconds is None:
         return inf
@@ -80,4 +81,4 @@ def deadline(milliseconds: bytes | None) -> float:
         wait = float(milliseconds)
     except ValueError:
         return inf
-    return monotonic() + wait / 1000 if wait == wait else inf
+    return since + wait / 1000 if wait == wait else inf

@@ -97,7 +97,7 @@ class App:
         Before it is written: who has an answer, and asks for the metrics, finds it among them.
         """
         self.metrics.answered(request.endpoint, answer.status)
-        if request.tally is not None:
+        if request.tally is not None and (answer.status != 504 or request.awaited):
             request.tally.answered(answer.status, monotonic() - request.begun)
         answer.headers.append((b"x-request-id", request.identity))
         if self.desk.leaving:

@@ -6,7 +6,8 @@ by its place: workers that replace others may know other models.
     a row     the CRC; requests, failed, slow; and how many of each have been written down
 
 A request counts if it was asked properly: answered, or failed (5xx; 429, which is refused although nothing is wrong
-with it). What was the client's own mistake (4xx), and what it did not wait for (499), says nothing about the server.
+with it). What was the client's own mistake (4xx, or a deadline of 0), and what it did not wait for (499), says nothing
+about the server.
 
 About every ten seconds a worker writes down what has been added to its row. What a worker that was killed had counted
 stands in its slot still, and is written by the one that takes its place; where nobody does (the machine, or a server

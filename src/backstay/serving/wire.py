@@ -91,7 +91,12 @@ class Request:
     @property
     def deadline(self) -> float:
         """Until when the client waits, on the monotonic clock: the header `x-request-timeout-ms`."""
-        return deadline(self.headers.get(b"x-request-timeout-ms"))
+        return deadline(self.headers.get(b"x-request-timeout-ms"), self.begun)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether an answer could have come in time at all: if not, that it came too late is the client's mistake."""
+        return self.deadline > self.begun
 
     def json_length(self) -> int | None:
         """How long the JSON of the body is, where raw bytes follow it."""
