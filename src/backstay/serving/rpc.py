@@ -6,24 +6,26 @@ its request: raw contents for raw contents, typed contents for typed ones. The m
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.serving.desk import Desk
 from backstay.serving.logs import REQUEST, request_id
 from backstay.serving.refusal import Overloaded, Refusal, refused
 from backstay.serving.tls import Tls
-from backstay.serving.v2.contract import answered
+from backstay.serving.v2.contract import answered, unclassified
 from backstay.serving.v2.messages import METHODS, SERVICE, message, pool
 from backstay.serving.v2.rest import waits
-from backstay.serving.v2.tensors import BYTES, Tensor, from_list, from_raw, plain, raw
+from backstay.serving.v2.tensors import BYTES, NUMBERS, Tensor, from_list, from_raw, plain, raw
 
 if TYPE_CHECKING:
     from backstay.serving.traces import Trace
@@ -67,16 +69,15 @@ class Rpc:
         """Listen. Raises `InputError` if the port is taken."""
         options = [("grpc.max_receive_message_length", self._limit), ("grpc.so_reuseport", int(self._shared))]
         self._server = grpc.aio.server(options=options)
-        handlers = {
+        handlers = {  # the handler reads the request itself: to gRPC, one that cannot be read is its own failure
             name: grpc.unary_unary_rpc_method_handler(
-                self._handler(getattr(self, f"_{name}")),
-                request_deserializer=message(f"{name}Request").FromString,
+                self._handler(getattr(self, f"_{name}"), message(f"{name}Request").FromString),
                 response_serializer=lambda answer: answer.SerializeToString(),
             )
             for name in METHODS
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), self._server, pool=pool())
+        add_ServerReflectionServicer_to_server(_Reflection(self._principal), self._server)
         try:
             port = self._bound(f"{self._host}:{self._port}")
         except RuntimeError:
@@ -99,15 +100,18 @@ class Rpc:
         if self._server is not None:
             await self._server.stop(10)
 
-    def _handler(self, answer: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+    def _handler(
+        self, answer: Callable[[Any, Any], Awaitable[Any]], read: Callable[[bytes], Any]
+    ) -> Callable[[bytes, Any], Awaitable[Any]]:
         metrics = self._desk.metrics
 
-        async def handle(request: Any, context: Any) -> Any:
-            begin = monotonic()
+        async def handle(data: bytes, context: Any) -> Any:
+            begin, request = monotonic(), None
             given = dict(context.invocation_metadata() or ()).get("x-request-id", b"")
             identity = request_id(given if isinstance(given, bytes) else given.encode()).decode()
             more, status = [("x-request-id", identity)], 499  # until it is known: a call that is cancelled ends so
             try:
+                request = _read(data, read)
                 told, status = await answer(request, context), 200
             except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
                 REQUEST.set(identity)
@@ -122,7 +126,7 @@ class Rpc:
                     seconds = monotonic() - begin
                     metrics.observe("request", seconds)
                     metrics.answered("infer", status)
-                    if (tally := metrics.tallies.get(request.model_name)) is not None:
+                    if request is not None and (tally := metrics.tallies.get(request.model_name)) is not None:
                         tally.answered(status, seconds)
                     if (trace := _TRACE.get()) is not None:
                         _end(trace, status, identity, context)
@@ -176,8 +180,10 @@ class Rpc:
         contract = desk.parts.contracts[name]
         given = contract.read(_tensors(request))
         outputs = contract.wanted([one.name for one in request.outputs])
+        for one in request.outputs:
+            unclassified(one.name, _parameter(one, "classification"))
         left = context.time_remaining()
-        wait = min(inf if left is None else left, waits(_timeout(request)))
+        wait = min(inf if left is None else left, waits(_parameter(request, "timeout")))
         job = desk.by_inputs(name, given, begin + wait, None, version=request.model_version, request_id=request.id)
         if (trace := _TRACE.get()) is not None:
             trace.follow(job)
@@ -203,11 +209,37 @@ def _end(trace: Trace, status: int, identity: str, context: Any) -> None:
     context.add_done_callback(lambda _: trace.answered(status, begin, monotonic(), identity.encode(), code))
 
 
-def _timeout(request: Any) -> Any:
-    """Triton's parameter, in microseconds."""
-    if "timeout" not in request.parameters:
+class _Reflection:
+    """Tells tools the messages. Not without a token: only health needs none."""
+
+    def __init__(self, principal: Callable[[Any], str]) -> None:
+        self._principal = principal
+        self._servicer = reflection.aio.ReflectionServicer((SERVICE, reflection.SERVICE_NAME), pool=pool())
+
+    async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        try:
+            self._principal(context)
+        except Refusal as error:
+            await context.abort(getattr(grpc.StatusCode, _CODES[error.status]), str(error))
+        async for told in self._servicer.ServerReflectionInfo(requests, context):
+            yield told
+
+
+def _read(data: bytes, read: Callable[[bytes], Any]) -> Any:
+    try:
+        return read(data)
+    except DecodeError as error:
+        raise InputError(
+            f"the message is not as the protocol has it: {error}", where="message", expected="protobuf of this method",
+            fix="make the client anew from the protocol's file, or from reflection",
+        ) from None  # fmt: skip
+
+
+def _parameter(holder: Any, name: str) -> Any:
+    """A parameter of a request or of an output, if it has it."""
+    if name not in holder.parameters:
         return None
-    given = request.parameters["timeout"]
+    given = holder.parameters[name]
     kind = given.WhichOneof("parameter_choice")
     return None if kind is None else getattr(given, kind)
 
@@ -230,9 +262,20 @@ def _tensors(request: Any) -> list[Tensor]:
             out.append(from_raw(one.name, one.datatype, one.shape, contents[place]))
             continue
         field = _CONTENTS.get(one.datatype)
+        _only(one, field)
         data = list(getattr(one.contents, field)) if field else []
         out.append(from_list(one.name, one.datatype, one.shape, data))
     return out
+
+
+def _only(one: Any, field: str | None) -> None:
+    """Raise `InputError` if a tensor has contents in another field than its datatype's: they would be left out."""
+    other = next((kind.name for kind, _ in one.contents.ListFields() if kind.name != field), None)
+    if other is not None and one.datatype in (*NUMBERS, BYTES):
+        raise InputError(
+            f"{one.name!r} is {one.datatype}, and has {other}", where=f"inputs.{one.name}.contents",
+            expected=f"{field} only" if field else "raw contents: no typed ones hold it",
+        )  # fmt: skip
 
 
 def _fill(contents: Any, tensor: Tensor) -> None:

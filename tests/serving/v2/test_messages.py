@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
+import pytest
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -37,9 +40,29 @@ def test_they_stand_in_a_pool_of_their_own() -> None:
     raise AssertionError("the default pool has the service, where a client's own would collide with it")
 
 
+class Bearer(grpc.StreamStreamClientInterceptor):
+    """Sends a token with each call, as tools do that are told to."""
+
+    def __init__(self, token: str) -> None:
+        self._metadata = (("authorization", f"Bearer {token}"),)
+
+    def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return continuation(details._replace(metadata=self._metadata), requests)
+
+
+@pytest.mark.parametrize("more", [[], ["wrong"]])
+def test_without_a_token_reflection_tells_nothing(administered: Server, more: list[str]) -> None:
+    with grpc.insecure_channel(administered.told["grpc"]) as channel:
+        asked = grpc.intercept_channel(channel, *(Bearer(one) for one in more))
+        with pytest.raises(grpc.RpcError) as caught:
+            ProtoReflectionDescriptorDatabase(asked).get_services()
+    assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert "Authorization: Bearer TOKEN" in caught.value.details()
+
+
 def test_tools_find_the_service_by_reflection(administered: Server) -> None:
     with grpc.insecure_channel(administered.told["grpc"]) as channel:
-        found = ProtoReflectionDescriptorDatabase(channel)
+        found = ProtoReflectionDescriptorDatabase(grpc.intercept_channel(channel, Bearer(administered.token)))
         assert SERVICE in found.get_services()
         file: FileDescriptorProto = found.FindFileContainingSymbol(SERVICE)
     assert {"ModelInferRequest", "ModelInferResponse"} <= {one.name for one in file.message_type}

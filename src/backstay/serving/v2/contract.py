@@ -160,6 +160,15 @@ class Contract:
         return names or tuple(OUTPUTS)
 
 
+def unclassified(name: str, classes: Any) -> None:
+    """Raise `InputError` if an output is wanted as so many of its classes, by an extension of Triton's."""
+    if classes:
+        raise InputError(
+            f"classification of {name!r} is asked for", where="outputs", expected="no classification",
+            fix="read the score and the decision",
+        )  # fmt: skip
+
+
 def answered(answer: Scored, names: Sequence[str]) -> list[Tensor]:
     """The outputs of these names."""
     shape = (len(answer.ids),)

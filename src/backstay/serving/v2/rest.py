@@ -20,7 +20,7 @@ import numpy as np
 from backstay.core.errors import InputError
 from backstay.serving.job import Scored
 from backstay.serving.parse import body, decoded
-from backstay.serving.v2.contract import MATRIX, OUTPUTS, Contract, Given, answered
+from backstay.serving.v2.contract import MATRIX, OUTPUTS, Contract, Given, answered, unclassified
 from backstay.serving.v2.tensors import BYTES, Tensor, checked, from_list, from_raw, plain, raw
 
 
@@ -86,11 +86,7 @@ def read(data: bytes, json_length: int | None, contract: Contract) -> Inference:
             binary.add(one.name)
         elif one.parameters.get("binary_data") is False:
             binary.discard(one.name)
-        if one.parameters.get("classification"):
-            raise InputError(
-                f"classification of {one.name!r} is asked for", where="outputs", expected="no classification",
-                fix="read the score and the decision",
-            )  # fmt: skip
+        unclassified(one.name, one.parameters.get("classification"))
     return Inference(given, request.id, outputs, frozenset(binary), waits(parameters.get("timeout")))
 
 
