@@ -279,6 +279,8 @@ def test_good_values_at_the_edges_are_taken(replaying: Server) -> None:
         assert status == 200, (one, answer)
     here, there = (replaying.predict(request(due=f"2024-02-21T{due}"))[1] for due in ("04:00:00-05:00", "09:00:00Z"))
     assert here["score"] == there["score"]
+    here, there = (replaying.predict(request(due=due))[1] for due in ("2024-02-21", "2024-02-21T00:00:00Z"))
+    assert here["score"] == there["score"]
 
 
 def test_live_predictions_take_the_servers_time(producing: Server) -> None:

@@ -26,6 +26,13 @@ def test_a_naive_time_is_the_zones() -> None:
         assert row == (instant("2024-05-01T12:00Z"), instant("2024-05-01T12:00Z"))
 
 
+@pytest.mark.parametrize(("zone", "first"), [(None, "2024-05-01T00:00Z"), ("America/New_York", "2024-05-01T04:00Z")])
+def test_a_date_alone_is_its_first_moment(zone: str | None, first: str) -> None:
+    source = EventSource("local", schema=SCHEMA, timezone=zone)
+    (row,) = parsed(source, "2024-05-01", "2024-05-01").frame.select("event_time", "due").cast(int).rows()
+    assert row == (instant(first), instant(first))
+
+
 @pytest.mark.parametrize("text", ["2024-03-10T02:30:00", "2024-11-03T01:30:00"])
 def test_a_time_that_its_clocks_never_showed_or_showed_twice_is_none(text: str) -> None:
     with pytest.raises(InputError, match="occurs once") as caught:
