@@ -266,7 +266,11 @@ def test_what_there_is_not_is_refused(project, file, tmp_path):
         (lambda: project.predict(file, tmp_path / "o", "late", version=9), NotFoundError, "none with number 9"),
         (lambda: project.predict(file, tmp_path / "o", "unborn"), NotFoundError, "no champion.*--version"),
         (lambda: project.predict(file, tmp_path / "o", "late", keep=["none"]), InputError, "no column 'none'"),
-        (lambda: project.predict(file, tmp_path / "o", "late", keep=["order"] * 2), InputError, "'order' is named twice"),
+        (
+            lambda: project.predict(file, tmp_path / "o", "late", keep=["order"] * 2),
+            InputError,
+            "'order' is named twice",
+        ),
         (lambda: project.predict(file, tmp_path / "o", "late", at="2030-01-01"), InputError, "not after now"),
         (lambda: project.predict(file, tmp_path / "o", "late", part=0), InputError, "1 or more"),
         (

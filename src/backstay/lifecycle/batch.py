@@ -195,7 +195,9 @@ def _kept(table: Table, run: Run) -> list[str]:
         if name not in table.schema:
             raise InputError(f"there is no column {name!r}", where=table.where, expected=f"of {list(table.schema)}")
         if keep.count(name) > 1:
-            raise InputError(f"the column {name!r} is named twice", where="keep", expected="each once", fix="name it once")
+            raise InputError(
+                f"the column {name!r} is named twice", where="keep", expected="each once", fix="name it once"
+            )
         if name in LINEAGE and name != run.asked["at"]:
             raise InputError(
                 f"the column {name!r} has the name of one that is written",

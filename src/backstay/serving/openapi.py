@@ -37,6 +37,17 @@ _WAIT = {
     "description": "how long the client waits, in milliseconds; an answer that would come later is 504",
 }  # fmt: skip
 
+_VERSION = {
+    "name": "version", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1},
+    "description": "the one that serves; any other is 404",
+}  # fmt: skip
+_JSON_LENGTH: dict[str, Any] = {
+    "name": "Inference-Header-Content-Length", "schema": {"type": "integer", "minimum": 0},
+    "description": "how long the JSON is, where raw bytes of tensors follow it",
+}  # fmt: skip
+_BINARY: dict[str, Any] = {"application/octet-stream": {}}
+"""The JSON, and behind it raw bytes of tensors."""
+
 
 def document(routes: Mapping[str, Route], lookups: Mapping[str, Lookups], pushes: Mapping[str, Push]) -> dict[str, Any]:
     """The document, as plain data."""
@@ -76,15 +87,18 @@ def _of_model(name: str, model: Model) -> dict[str, Any]:
     tags = {"tags": [f"model {name}"]}
     reads, anything = (401, 403, 404, 503), {"type": "object"}
     ready = _object({"name": {"const": name}, "ready": {"const": True}})
-    return {
-        f"/v1/models/{name}": {
-            "get": _answers({"summary": "Which version serves", **tags}, {"type": "object"}, *reads)
-        },
+    paths: dict[str, Any] = {
+        f"/v1/models/{name}": {"get": _answers({"summary": "Which version serves", **tags}, anything, *reads)},
         f"/v1/models/{name}/predict": {"post": _predict(model) | tags},
-        f"/v2/models/{name}": {"get": _answers({"summary": "Metadata", **tags}, anything, *reads)},
-        f"/v2/models/{name}/ready": {"get": _answers({"summary": "Whether it is served", **tags}, ready, *reads)},
-        f"/v2/models/{name}/infer": {"post": _infer(model) | tags},
     }
+    for place, more in (
+        (f"/v2/models/{name}", {}),
+        (f"/v2/models/{name}/versions/{{version}}", {"parameters": [_VERSION]}),
+    ):
+        paths[place] = more | {"get": _answers({"summary": "Metadata", **tags}, anything, *reads)}
+        paths[f"{place}/ready"] = more | {"get": _answers({"summary": "Whether it is served", **tags}, ready, *reads)}
+        paths[f"{place}/infer"] = more | {"post": _infer(model) | tags}
+    return paths
 
 
 def _predict(model: Model) -> dict[str, Any]:
@@ -115,13 +129,25 @@ def _infer(model: Model) -> dict[str, Any]:
     size = {"type": "array", "items": {"type": "integer", "minimum": 0}}
     tensor = {
         "type": "object",
-        "required": ["name", "shape", "datatype", "data"],
+        "required": ["name", "shape", "datatype"],
         "properties": {
             "name": {"enum": [MATRIX, *model.features.vector, *model.keys]},
             "shape": size,
             "datatype": {"enum": [*NUMBERS, BYTES]},
-            "data": {"type": "array"},
-            "parameters": {"type": "object"},
+            "data": {"type": "array", "description": "flat, row behind row, or nested as the shape is"},
+            "parameters": _parameters("binary_data_size", {"type": "integer", "minimum": 0}),
+        },
+        "anyOf": [
+            {"required": ["data"]},
+            {"required": ["parameters"], "properties": {"parameters": {"required": ["binary_data_size"]}}},
+        ],
+    }
+    output = {
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": {"enum": list(OUTPUTS)},
+            "parameters": _parameters("binary_data", {"type": "boolean"}),
         },
     }
     request = {
@@ -130,12 +156,21 @@ def _infer(model: Model) -> dict[str, Any]:
         "properties": {
             "id": {"type": "string"},
             "inputs": {"type": "array", "items": tensor},
-            "outputs": {"type": "array", "items": _object({"name": {"enum": list(OUTPUTS)}})},
-            "parameters": {"type": "object"},
+            "outputs": {"type": "array", "items": output},
+            "parameters": _parameters("binary_data_output", {"type": "boolean"}),
         },
     }
     answer = {"type": "object", "required": ["model_name", "model_version", "outputs"]}
-    return _post("Predict from the model's inputs (Open Inference Protocol)", request, answer)
+    told = _post("Predict from the model's inputs (Open Inference Protocol)", request, answer)
+    told["parameters"].append({**_JSON_LENGTH, "in": "header"})
+    told["requestBody"]["content"] |= _BINARY
+    told["responses"]["200"]["content"] |= _BINARY
+    told["responses"]["200"]["headers"] = {_JSON_LENGTH["name"]: {"schema": _JSON_LENGTH["schema"]}}
+    return told
+
+
+def _parameters(name: str, kind: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: kind}}
 
 
 def _lookup(name: str, features: FeatureSet) -> dict[str, Any]:
