@@ -28,7 +28,8 @@ class Door:
 @asynccontextmanager
 async def serving(door: Any, **settings: Any) -> AsyncIterator[int]:
     """The port of a server with this application, on the running loop; settings are uvicorn's."""
-    config = uvicorn.Config(door, http=ServingProtocol, lifespan="off", log_level="error", ws="none", **settings)
+    settings["http"] = settings.get("http") or ServingProtocol
+    config = uvicorn.Config(door, lifespan="off", log_level="error", ws="none", **settings)
     server = uvicorn.Server(config)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

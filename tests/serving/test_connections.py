@@ -6,11 +6,14 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import uvloop
 
+from backstay.serving import connection
+from backstay.serving.connection import Connection
 from tests.serving.doors import Door, serving
 
 BIG = 4_000_000
@@ -22,7 +25,7 @@ class Answering(Door):
     """An application that reads what it is sent, and answers with very much, or with little."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.limiter.pending -= "backstay.pending" in scope["extensions"]
+        self.limiter.pending -= "backstay.pending" in scope.get("extensions", ())
         while scope["method"] == "POST" and (await receive()).get("more_body"):
             pass
         body = b"k" * (BIG if scope["path"] == "/big" else 2)
@@ -85,6 +88,68 @@ def test_one_that_nothing_comes_by_is_closed_and_one_that_is_used_is_not(run: Ru
             return time.monotonic() - begin
 
     assert 0.5 < asked(run, Answering(0), ask, timeout_keep_alive=1) < 5
+
+
+HALF = b"POST /whole HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf"
+
+
+def until_closed(port: int, *pieces: bytes, every: float = 0.0) -> tuple[float, bytes]:
+    """How long a connection stays that these pieces come by, and what came back."""
+    with connected(port) as one:
+        begin, data = time.monotonic(), b""
+        one.settimeout(every or 10)
+        for piece in [*pieces, b""]:
+            try:
+                one.sendall(piece)
+                while got := one.recv(65_536):
+                    data += got
+                return time.monotonic() - begin, data
+            except TimeoutError:
+                pass
+    raise AssertionError(f"it was not closed: {data!r}")
+
+
+@pytest.mark.parametrize("plane", [None, Connection], ids=["data", "admin"])
+@LOOPS
+def test_one_that_brings_nothing_or_half_a_request_is_closed(
+    run: Run, plane: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "STALL_SECONDS", 2.0)
+
+    def ask(port: int) -> list[tuple[float, bytes]]:
+        with ThreadPoolExecutor(5) as threads:
+            told = [
+                threads.submit(until_closed, port),
+                threads.submit(until_closed, port, HALF[:20]),
+                threads.submit(until_closed, port, HALF),
+                threads.submit(until_closed, port, b"GET /small HTTP/1.1\r\nhost: x\r\n\r\n" + HALF[:20]),
+                # A head that goes on coming, a little at a time, is no better.
+                threads.submit(until_closed, port, HALF[:8], *[b"a"] * 60, every=0.1),
+            ]
+            return [one.result() for one in told]
+
+    silent, *halves = asked(run, Answering(100), ask, timeout_keep_alive=1, http=plane)
+    assert silent[1] == b""
+    times = [seconds for seconds, _ in [silent, *halves]]
+    assert all(1.5 < seconds < 6 for seconds in times), times
+    for _, data in halves:
+        assert b" 408 Request Timeout\r\ncontent-type: application/json\r\n" in data
+    assert halves[2][1].startswith(b"HTTP/1.1 200 ")
+
+
+@LOOPS
+def test_a_body_that_goes_on_coming_has_all_the_time_it_takes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "STALL_SECONDS", 1.0)
+
+    def ask(port: int) -> list[int]:
+        with connected(port) as one:
+            one.sendall(HALF[:-4])
+            for _ in range(9):
+                time.sleep(0.5)
+                one.sendall(b"x")
+            return answers(one, 1)
+
+    assert asked(run, Answering(100), ask, timeout_keep_alive=1) == [200]
 
 
 @LOOPS

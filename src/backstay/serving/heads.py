@@ -12,10 +12,12 @@ it is, and what its headers are it says of these too.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import httptools
+
+from backstay.serving.refusal import Refusal
 
 _PLAIN = re.compile(rb"POST /v[12]/models/[!$-;=-~]+/(?:predict|infer) HTTP/1\.1(?:\r\n[A-Za-z0-9-]+:[\t -~]*)+")
 _LENGTH = re.compile(rb"\r\ncontent-length: ?([^\r]*)(?=\r\n)", re.IGNORECASE)
@@ -26,6 +28,8 @@ _SPECIAL = re.compile(
 _END = b"\r\n\r\n"
 _HEADS, _LONG, _ONCE = 512, 2_048, 4_096
 """How many heads are known; how long one may be, in bytes; of how many it is known that they came once."""
+HEAD_BYTES, FIELDS = 65_536, 200
+"""How long a head may be, in bytes, and how many headers it may have."""
 PREDICTIONS = (b"/predict", b"/infer")
 """How the URLs end that ask for predictions."""
 
@@ -101,10 +105,30 @@ def _length(text: bytes) -> int | None:
     """How long the body is that these bytes are the ordinary head of, with the empty line at its end; None: they are
     not."""
     lines = text[: -len(_END)]
+    if len(text) > HEAD_BYTES or text.count(b"\r\n") > FIELDS + 2 or text.lower().count(b"\r\nhost:") != 1:
+        return None
     if not text.endswith(_END) or _PLAIN.fullmatch(lines) is None or _SPECIAL.search(lines) is not None:
         return None
     lengths = _LENGTH.findall(text)
     return int(lengths[0]) if len(lengths) == 1 and _NUMBER.fullmatch(lengths[0]) is not None else None
+
+
+def judge(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raise `Refusal` for headers that HTTP does not allow, or that are not read here."""
+    names = [name for name, _ in headers]
+    hosts = names.count(b"host")
+    if hosts > 1 or (not hosts and version not in ("1.0", "0.9")):
+        raise Refusal(
+            400, f"the request has {hosts or 'no'} Host headers", field="host", expected="one",
+            fix="send one Host header, with the name and port of the URL",
+        )  # fmt: skip
+    if b"transfer-encoding" in names:
+        coding = b", ".join(value for name, value in headers if name == b"transfer-encoding")
+        if coding.strip().lower() != b"chunked":
+            raise Refusal(
+                501, f"the transfer-encoding {coding.decode('latin-1')[:40]!r} is not read", field="transfer-encoding",
+                expected="chunked", fix="compress by content-encoding instead",
+            )  # fmt: skip
 
 
 class _Reader:

@@ -1,4 +1,4 @@
-"""The HTTP protocol under the data plane: uvicorn's, which also tells who has gone, and sheds load at the door.
+"""A connection of the data plane: it tells who has gone, sheds load at the door, and knows the straight way.
 
 A request that is over the limit is answered as soon as its headers are read: no task is made for it, its body is never
 looked at, and whoever sends it is not asked for a token. That costs a fraction of an answer, so a server that is asked
@@ -6,9 +6,6 @@ three times what it can do goes on doing it.
 
 The loop reads every socket that is ready before the first of their requests is taken up: those that were read are
 counted as pending, or a thousand would be let in at once. What goes the straight way (`lane.py`) is in as it is read.
-
-A connection that nothing comes by is closed after a while. Its one timer looks when that was, and waits on: a timer
-that is set anew for each request costs about as much as reading it.
 """
 
 from __future__ import annotations
@@ -17,9 +14,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from backstay.serving.admission import Limiter
+from backstay.serving.connection import Connection
 from backstay.serving.heads import PREDICTIONS, Asked, Head, Heads, ordinary
 from backstay.serving.lane import Application, Lane, straight
 from backstay.serving.metrics import Metrics
@@ -61,7 +59,7 @@ class Door(Application, Protocol):
     """those that the parser need not read"""
 
 
-class ServingProtocol(HttpToolsProtocol):
+class ServingProtocol(Connection):
     """One connection."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -74,24 +72,13 @@ class ServingProtocol(HttpToolsProtocol):
         self._extensions: dict[str, Any] = {CLIENT: self}
         self._pending = {CLIENT: self, PENDING: True}
         self._heads = door.heads
-        self._last = False
-        self._unread = False
-        """whether reading goes on when the client has read what was written"""
-        self._since = 0.0
-        """when the last answer was given, or the client read again, on the loop's clock"""
-        self._within = False
-        """whether the parser has seen the beginning of a request and not its end"""
+        self._leaves = False
+        """whether the connection ends with a request that was refused"""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
-
-    @property
-    def _idle(self) -> bool:
-        """Whether every request that came is answered, and no other has begun to come."""
-        return not self._within and (self.cycle is None or self.cycle.response_complete)
+        self._extensions = self._pending = {}  # they refer to this; requests that were begun have them still
 
     def data_received(self, data: bytes) -> None:
         if self._idle:
@@ -115,54 +102,11 @@ class ServingProtocol(HttpToolsProtocol):
         lane.whole()
         return True
 
-    def pause_writing(self) -> None:
-        """The client does not read its answers: then nothing more is read from it."""
-        super().pause_writing()
-        self._unread = not self.flow.read_paused
-        self.flow.pause_reading()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._since = self.loop.time()
-        if self._unread:
-            self.flow.resume_reading()
-
-    def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        if self.flow.write_paused:
-            self._unread = True
-        else:
-            self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
-            return
-        self._since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._wait(self.timeout_keep_alive)
-
-    def _wait(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
-    def timeout_keep_alive_handler(self) -> None:
-        if not self._idle or self.flow.write_paused:  # closed now, it would lose what the client has not read
-            self._wait(max(self.timeout_keep_alive, 1))
-        elif (left := self._since + self.timeout_keep_alive - self.loop.time()) > 0:
-            self._wait(left)
-        else:
-            super().timeout_keep_alive_handler()
-
-    def _unset_keepalive_if_required(self) -> None:
-        """The timer goes on."""
-
     def on_message_begin(self) -> None:
-        self._within = True
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
 
-    def on_headers_complete(self) -> None:
+    def _begin(self) -> None:
         limiter = self._limiter
         # One that comes behind another on the same connection waits for it, and is judged when it is taken up.
         if self.url.endswith(PREDICTIONS) and (self.cycle is None or self.cycle.response_complete):
@@ -173,10 +117,10 @@ class ServingProtocol(HttpToolsProtocol):
             if post and self._straight(self.url, dict(self.headers)) is not None:
                 return
             self.scope["extensions"] = self._pending  # type: ignore[typeddict-item]
-            super().on_headers_complete()  # which may find that the URL is none: then nothing is pending
+            super()._begin()  # which may find that the URL is none: then nothing is pending
             limiter.pending += 1
             return
-        super().on_headers_complete()
+        super()._begin()
 
     def _straight(self, url: bytes, headers: Mapping[bytes, bytes], *, keep_alive: bool | None = None) -> Lane | None:
         """The lane of a request that goes the straight way, if it does. keep_alive: None, if the parser knows it."""
@@ -192,27 +136,30 @@ class ServingProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         if isinstance(self.cycle, Lane):
+            self._came = 0
             self.cycle.body += body  # no longer than was told, and that was allowed: reading never pauses
         else:
             super().on_body(body)
 
-    def on_message_complete(self) -> None:
-        self._within = False
+    def _whole(self) -> None:
         cycle = self.cycle
         if isinstance(cycle, Lane):
             cycle.whole()
         elif cycle is not _DONE:
-            super().on_message_complete()
-        elif self._last:
+            super()._whole()
+        elif self._leaves:
             self.transport.close()
         else:
             self.on_response_complete()
 
+    def _counted(self, status: int) -> None:
+        self._metrics.answered("other", status)
+
     def _refuse(self) -> None:
         self.cycle = _DONE
         # A client that asked whether to go on with its body may now leave it out: the next request begins anywhere.
-        self._last = self.expect_100_continue or not self.parser.should_keep_alive()
-        self._refused(Asked.by(self.url), _LAST if self._last else _REFUSAL)
+        self._leaves = self.expect_100_continue or not self.parser.should_keep_alive()
+        self._refused(Asked.by(self.url), _LAST if self._leaves else _REFUSAL)
         if self.expect_100_continue:
             self.transport.close()
 

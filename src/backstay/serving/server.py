@@ -23,6 +23,7 @@ import uvicorn
 from backstay.core.errors import BackstayError, InputError
 from backstay.serving.admin import Admin
 from backstay.serving.app import App
+from backstay.serving.connection import Connection
 from backstay.serving.garbage import Garbage
 from backstay.serving.protocol import ServingProtocol
 from backstay.serving.tls import Tls
@@ -173,7 +174,7 @@ class AdminPlane:
 
 def _config(app: App | Admin, lifespan: Literal["on", "off"], tls: Tls | None = None) -> uvicorn.Config:
     return uvicorn.Config(
-        app, loop="uvloop", http=ServingProtocol if isinstance(app, App) else "httptools", lifespan=lifespan,
+        app, loop="uvloop", http=ServingProtocol if isinstance(app, App) else Connection, lifespan=lifespan,
         log_level="warning", access_log=False, ws="none", server_header=False, date_header=False, proxy_headers=False,
         timeout_graceful_shutdown=10,
         ssl_certfile=None if tls is None else tls.certificate, ssl_keyfile=None if tls is None else tls.key,
