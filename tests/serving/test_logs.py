@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import logging
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backstay.serving.logs import request_id
+from backstay.serving.logs import Text, request_id
 from tests.serving import shop
 from tests.serving.shop import Server, live
 
@@ -73,6 +75,36 @@ def test_what_could_harm_a_log_or_a_header_is_not_taken(given: bytes) -> None:
     assert made != given
     assert made != request_id(given)
     assert request_id(made) == made
+
+
+def failed(text: str) -> Any:
+    try:
+        raise ValueError(text)
+    except ValueError:
+        return sys.exc_info()
+
+
+FORGED = "\nERROR forged\r\x1b[2K\x9b\u2028\u202e\ud800"
+
+
+def test_what_a_client_sent_makes_no_line_of_its_own() -> None:
+    record = logging.LogRecord("backstay.requests", logging.ERROR, "", 0, "GET %s", (FORGED,), failed(FORGED))
+    first, *trace = Text().format(record).split("\n")
+    assert first == r"ERROR GET \nERROR forged\r\x1b[2K\x9b\u2028\u202e\ud800"
+    assert trace[0] == "  Traceback (most recent call last):"
+    assert any("ERROR forged" in line for line in trace)
+    assert all(line.startswith("  ") and line.isprintable() for line in trace)
+
+
+def test_a_path_makes_no_line_of_its_own(path: Path) -> None:
+    (path / "backstay.toml").write_text(f"{shop.TOML}access_log = true\n")
+    with Server(path, log=path / "text.log") as server:
+        assert server.ask("GET", "/v2/%0aERROR%20forged%1b[31m", headers={})[0] == 401
+        assert server.ask("GET", "/v2/%ff%00", headers={})[0] == 401
+    told = (path / "text.log").read_text()
+    assert r"INFO GET /v2/\nERROR forged\x1b[31m was answered: 401" in told
+    assert "\nERROR" not in told
+    assert "\x1b" not in told
 
 
 def test_the_health_page_tells_what_serves_how_fast(administered: Server) -> None:

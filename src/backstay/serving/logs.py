@@ -69,13 +69,23 @@ class _Queued(logging.handlers.QueueHandler):
         return record
 
 
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal would not show as it is, ends of lines too."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 class Text(logging.Formatter):
-    def __init__(self) -> None:
-        super().__init__("%(levelname)s %(message)s")
+    """One line a record; below it, indented, an error's trace. What clients sent makes no line, and moves no cursor."""
 
     def format(self, record: logging.LogRecord) -> str:
         identity = getattr(record, "told", {}).get("request_id")
-        return super().format(record) + (f" [request {identity}]" if identity else "")
+        lines = [
+            f"{record.levelname} {printable(record.getMessage())}" + (f" [request {identity}]" if identity else "")
+        ]
+        if record.exc_info:
+            trace = "".join(traceback.format_exception(*record.exc_info))
+            lines += [f"  {printable(line)}" for line in trace.splitlines()]
+        return "\n".join(lines)
 
 
 class Json(logging.Formatter):
