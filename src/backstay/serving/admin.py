@@ -118,7 +118,7 @@ def _page(path: str) -> bool:
 
 def _bearer(authorization: bytes) -> bytes:
     """A browser sends the token as the password of Basic authentication, whatever the user's name."""
-    if not authorization.startswith(b"Basic "):
+    if authorization[:6].lower() != b"basic ":
         return authorization
     try:
         password = b64decode(authorization[6:], validate=True).partition(b":")[2]

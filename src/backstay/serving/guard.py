@@ -1,8 +1,9 @@
 """The guard: whose token a request carries, and whether its principal may do what it asks. No I/O on a request's path.
 
 What the guard goes by is the ledger's, read again within 100 ms of a change; while the ledger cannot be read, the last
-that was read holds. Denials are counted where they happen and written down off the loop: equal ones that fall together
-are one entry with their count, so that a flood neither holds up the server nor fills the ledger.
+that was read holds. Denials are counted where they happen and written down off the loop: the first of its kind at once,
+those like it within the next minute as one entry with their count, and so on. A flood neither holds up the server nor
+fills the ledger, however slowly it comes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import hmac
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from time import monotonic
 
 from backstay.core.identity import sha256
 from backstay.definitions.roles import Access, Role
@@ -24,6 +26,8 @@ HOME = "(home)"
 
 LIMIT = 1_000
 """How many different denials wait to be written down; more are counted together as one."""
+EVERY_SECONDS = 60.0
+"""How often denials of one kind are written down."""
 
 _UNKNOWN = Denial("(unknown)", None, (), "call without a valid token")
 _OTHERS = Denial("(others)", None, (), "do what they asked; there were too many at once to name")
@@ -49,9 +53,12 @@ class Guard:
     ) -> None:
         self._authority, self._models, self._sources = authority, models, sources
         self._feature_sets = frozenset(feature_sets)
-        self._home = f"Bearer {token}".encode()
+        self._token = token.encode()
+        self._home = b"Bearer " + self._token
         self._access, self._revision = Access(), -1
         self._denied: dict[Denial, int] = {}
+        self._written: dict[Denial, float] = {}
+        """when denials of a kind were written down, if that is less than a minute ago"""
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -59,12 +66,17 @@ class Guard:
         """The principal whose token this header carries (`HOME` for the home's own), or None, which is counted."""
         if hmac.compare_digest(authorization, self._home):
             return HOME
-        # Looked up by its digest: how long that takes tells nothing about the tokens there are.
-        principal = self._access.tokens.get(sha256(authorization.removeprefix(b"Bearer ")))
-        if principal is None or not authorization.startswith(b"Bearer "):
-            self._count(_UNKNOWN)
-            return None
-        return principal
+        scheme, _, token = authorization.partition(b" ")
+        if scheme.lower() == b"bearer":
+            token = token.strip(b" ")
+            # Looked up by its digest: how long that takes tells nothing about the tokens there are.
+            principal = self._access.tokens.get(sha256(token))
+            if principal is not None:
+                return principal
+            if hmac.compare_digest(token, self._token):
+                return HOME
+        self._count(_UNKNOWN)
+        return None
 
     def require(self, authorization: bytes) -> str:
         """The principal whose token this header carries. Raises `Refusal` (401), which is counted, if there is none."""
@@ -141,8 +153,10 @@ class Guard:
 
     async def _record(self) -> None:
         while await self._turn():
-            await self._write_down()
-        await self._write_down()
+            now = monotonic()
+            self._written = {one: at for one, at in self._written.items() if now - at < EVERY_SECONDS}
+            await self._write_down([one for one in self._denied if one not in self._written])
+        await self._write_down([*self._denied])
 
     def _refresh(self) -> None:
         revision = self._authority.revision()
@@ -150,8 +164,8 @@ class Guard:
             self._access = self._authority.now()
             self._revision = revision
 
-    async def _write_down(self) -> None:
-        denied, self._denied = self._denied, {}
+    async def _write_down(self, due: Sequence[Denial]) -> None:
+        denied = {one: self._denied.pop(one) for one in due}
         while denied:
             denial, number = denied.popitem()
             try:
@@ -161,6 +175,7 @@ class Guard:
                 for left, count in ((denial, number), *denied.items()):
                     self._count(left, count)
                 return
+            self._written[denial] = monotonic()
 
 
 def _told(denied: Mapping[Denial, int]) -> dict[str, int]:
