@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -173,13 +174,21 @@ def test_wrong_places(replaying: Server, method: str, path: str, code: int, fiel
     refused(*replaying.ask(method, path, body), field, code=code)
 
 
+@pytest.mark.parametrize(("path", "allowed"), [(PREDICT, "POST"), ("/v1/models/late", "GET, HEAD")])
+def test_another_method_is_told_which_there_are(replaying: Server, path: str, allowed: str) -> None:
+    with closing(replaying.connection()) as connection:
+        connection.request("DELETE", path, headers=replaying.headers())
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("allow")) == (405, allowed)
+
+
 def test_a_model_without_champion_says_how_to_get_one(replaying: Server) -> None:
     status, answer = replaying.ask("POST", "/v1/models/unborn/predict", json.dumps(request()).encode())
     assert (status, answer["field"], answer["fix"]) == (503, "model", "backstay promote NUMBER --model unborn")
 
 
 @pytest.mark.parametrize(
-    "value", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic eDp5", "bearer {token}", "Bearer {token}x"]
+    "value", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic eDp5", "Token {token}", "Bearer {token}x"]
 )
 def test_without_the_token_nothing_is_told(replaying: Server, value: str | None) -> None:
     headers = {} if value is None else {"Authorization": value.format(token=replaying.token)}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import ssl
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -55,6 +58,19 @@ def test_rest_and_grpc_are_served_with_the_certificate(path: Path, workers: str)
                 response_deserializer=message("ServerLiveResponse").FromString,
             )
             assert ready(message("ServerLiveRequest")(), timeout=20).live
+
+
+def test_connections_that_shake_no_hands_hold_up_no_stop(path: Path) -> None:
+    certified(path)
+    with Server(path) as server:
+        port = int(server.told["url"].rpartition(":")[2])
+        silent = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(20)]
+        begin = time.monotonic()
+        assert server.stop(signal.SIGTERM) == 0
+        assert time.monotonic() - begin < 9  # in flight it would wait for 10 s, and cancel
+        for one in silent:
+            one.close()
+    assert "graceful shutdown exceeded" not in (path.parent / "server.log").read_text()
 
 
 def refused(path: Path, *words: str) -> dict[str, str]:

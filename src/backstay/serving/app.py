@@ -27,7 +27,7 @@ from backstay.serving.heads import Heads
 from backstay.serving.logs import RequestLog
 from backstay.serving.openapi import document
 from backstay.serving.predicting import ByInputs, ByKey, Predicting
-from backstay.serving.refusal import Refusal
+from backstay.serving.refusal import NotAllowed, Refusal
 from backstay.serving.wire import (
     CLOSE,
     JSON,
@@ -241,4 +241,4 @@ async def _nothing(request: Request) -> Answer:
 
 def _method(request: Request, allowed: str) -> None:
     if request.method != allowed and not (allowed == "GET" and request.method == "HEAD"):
-        raise Refusal(405, f"{request.method} is not answered here", field="method", expected=allowed)
+        raise NotAllowed(request.method, allowed)

@@ -33,6 +33,14 @@ class Refusal(BackstayError):  # noqa: N818 - an answer, not a mistake
         self.status = status
 
 
+class NotAllowed(Refusal):
+    """What is asked for exists, and is not answered by this method."""
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(405, f"{method} is not answered here", field="method", expected=allowed)
+        self.allowed = "GET, HEAD" if allowed == "GET" else allowed
+
+
 class Overloaded(Refusal):
     """More is asked than can be answered in time. Nothing was done: worth retrying after `retry_after` seconds."""
 

@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from types import FrameType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import uvicorn
+import uvloop
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.serving.admin import Admin
@@ -30,6 +31,17 @@ from backstay.serving.tls import Tls
 
 RETIRE_SECONDS = 5.0
 """For how long a worker that is being replaced waits for its clients to connect to others."""
+HANDSHAKE_SECONDS = 5.0
+"""How long a client may take for its TLS handshake. A server that stops waits for those that have begun."""
+
+
+class Loop(uvloop.Loop):
+    """The loop of a server. How long a handshake may take uvicorn leaves to it, and it would wait for a minute."""
+
+    async def create_server(self, *arguments: Any, **named: Any) -> Any:
+        if named.get("ssl") is not None:
+            named["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
+        return await super().create_server(*arguments, **named)
 
 
 def listen(host: str, port: int, setting: str = "serving.port") -> socket.socket:
@@ -174,7 +186,8 @@ class AdminPlane:
 
 def _config(app: App | Admin, lifespan: Literal["on", "off"], tls: Tls | None = None) -> uvicorn.Config:
     return uvicorn.Config(
-        app, loop="uvloop", http=ServingProtocol if isinstance(app, App) else Connection, lifespan=lifespan,
+        app, loop=f"{__name__}:{Loop.__name__}", lifespan=lifespan,
+        http=ServingProtocol if isinstance(app, App) else Connection,
         log_level="warning", access_log=False, ws="none", server_header=False, date_header=False, proxy_headers=False,
         timeout_graceful_shutdown=10,
         ssl_certfile=None if tls is None else tls.certificate, ssl_keyfile=None if tls is None else tls.key,

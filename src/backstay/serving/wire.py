@@ -15,7 +15,7 @@ from backstay.serving.admission import deadline
 from backstay.serving.job import Client
 from backstay.serving.logs import REQUEST, request_id
 from backstay.serving.objectives import Tally
-from backstay.serving.refusal import Gone, Overloaded, Refusal, refused
+from backstay.serving.refusal import Gone, NotAllowed, Overloaded, Refusal, refused
 
 if TYPE_CHECKING:
     from backstay.serving.traces import Trace
@@ -156,7 +156,8 @@ def too_large(limit: int) -> Refusal:
     )
 
 
-_WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
+_WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"x-gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
+"""By coding; x-gzip is gzip's old name."""
 
 
 def decompressed(data: bytes, coding: bytes, limit: int) -> bytes:
@@ -220,6 +221,8 @@ def refusal(error: Exception, identity: bytes = b"") -> Answer:
     headers = [JSON]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, NotAllowed):
+        headers.append((b"allow", error.allowed.encode()))
     if isinstance(error, Overloaded):
         headers.append((b"retry-after", str(error.retry_after).encode()))
     return Answer(encode(told), headers, status)
