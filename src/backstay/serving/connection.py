@@ -74,7 +74,10 @@ class Connection(HttpToolsProtocol):
             return
         self._read = len(data)
         try:
-            self._feed(data)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                self._go_on(memoryview(data)[stop.args[0] :])
         except (httptools.HttpParserError, Refusal) as error:
             self._end(_unreadable(error))
             return
@@ -86,15 +89,15 @@ class Connection(HttpToolsProtocol):
             if self._came > _ROOM:
                 self._end(_too_large(self.url) if self._within == _HEAD else _trailing())
 
-    def _feed(self, data: bytes | memoryview) -> None:
+    def _go_on(self, rest: memoryview) -> None:
+        """Go on behind a head that asks for another protocol."""
         while True:
+            self._read_plainly()
             try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as stop:
-                data = memoryview(data)[stop.args[0] :]
-                self._read_plainly()
-            else:
+                self.parser.feed_data(rest)
                 return
+            except httptools.HttpParserUpgrade as stop:
+                rest = rest[stop.args[0] :]
 
     def _read_plainly(self) -> None:
         """Read the head that asks for another protocol once more, as if it did not."""
@@ -114,10 +117,12 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._came + self._read > HEAD_BYTES or len(self.headers) > FIELDS:
             self._measure()
-        judge(self.parser.get_http_version(), self.headers)
+        headers = dict(self.headers)
+        if len(headers) != len(self.headers) or b"host" not in headers or b"transfer-encoding" in headers:
+            judge(self.parser.get_http_version(), self.headers)
         if self.parser.should_upgrade():
             return  # what the parser does next is to say that it stops
-        self._begin()
+        self._begin(headers)
         self._within = _BODY
         self.headers = []  # what follows a body are no headers of the request
 
@@ -126,7 +131,7 @@ class Connection(HttpToolsProtocol):
         if size > HEAD_BYTES or len(self.headers) > FIELDS:
             raise _too_large(self.url)
 
-    def _begin(self) -> None:
+    def _begin(self, headers: dict[bytes, bytes]) -> None:  # noqa: ARG002 - who overrides it needs them
         """The head is good: the request begins."""
         super().on_headers_complete()
 

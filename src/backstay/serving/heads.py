@@ -105,7 +105,9 @@ def _length(text: bytes) -> int | None:
     """How long the body is that these bytes are the ordinary head of, with the empty line at its end; None: they are
     not."""
     lines = text[: -len(_END)]
-    if len(text) > HEAD_BYTES or text.count(b"\r\n") > FIELDS + 2 or text.lower().count(b"\r\nhost:") != 1:
+    if len(text) > 4 * FIELDS and (len(text) > HEAD_BYTES or text.count(b"\r\n") > FIELDS + 2):
+        return None
+    if text.lower().count(b"\r\nhost:") != 1:
         return None
     if not text.endswith(_END) or _PLAIN.fullmatch(lines) is None or _SPECIAL.search(lines) is not None:
         return None

@@ -102,11 +102,7 @@ class ServingProtocol(Connection):
         lane.whole()
         return True
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
-
-    def _begin(self) -> None:
+    def _begin(self, headers: dict[bytes, bytes]) -> None:
         limiter = self._limiter
         # One that comes behind another on the same connection waits for it, and is judged when it is taken up.
         if self.url.endswith(PREDICTIONS) and (self.cycle is None or self.cycle.response_complete):
@@ -114,13 +110,14 @@ class ServingProtocol(Connection):
             if post and limiter.full:
                 self._refuse()
                 return
-            if post and self._straight(self.url, dict(self.headers)) is not None:
+            if post and self._straight(self.url, headers) is not None:
                 return
             self.scope["extensions"] = self._pending  # type: ignore[typeddict-item]
-            super()._begin()  # which may find that the URL is none: then nothing is pending
+            super()._begin(headers)  # which may find that the URL is none: then nothing is pending
             limiter.pending += 1
             return
-        super()._begin()
+        self.scope["extensions"] = self._extensions
+        super()._begin(headers)
 
     def _straight(self, url: bytes, headers: Mapping[bytes, bytes], *, keep_alive: bool | None = None) -> Lane | None:
         """The lane of a request that goes the straight way, if it does. keep_alive: None, if the parser knows it."""
