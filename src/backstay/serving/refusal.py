@@ -5,9 +5,11 @@
     403 the principal lacks the role         PERMISSION_DENIED
     404 nothing of this name                 NOT_FOUND
     405, 415 another method, another coding
-    413 too large                            RESOURCE_EXHAUSTED
+    408 it did not go on coming
+    413, 414, 431 too large                  RESOURCE_EXHAUSTED
     429 more than can be answered in time    RESOURCE_EXHAUSTED    retry after the time that it names
     500 a defect                             INTERNAL
+    501 what HTTP knows and this server does not
     503 no champion, or a store that fails   UNAVAILABLE
     504 the deadline has passed              DEADLINE_EXCEEDED
 
