@@ -60,16 +60,22 @@ def test_rest_and_grpc_are_served_with_the_certificate(path: Path, workers: str)
             assert ready(message("ServerLiveRequest")(), timeout=20).live
 
 
-def test_connections_that_shake_no_hands_hold_up_no_stop(path: Path) -> None:
+def test_clients_that_shake_no_hands_and_say_no_goodbye_hold_up_nothing(path: Path) -> None:
     certified(path)
+    trusted = ssl.create_default_context(cafile=str(path / "server.pem"))
     with Server(path) as server:
         port = int(server.told["url"].rpartition(":")[2])
-        silent = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(20)]
-        begin = time.monotonic()
-        assert server.stop(signal.SIGTERM) == 0
-        assert time.monotonic() - begin < 9  # in flight it would wait for 10 s, and cancel
-        for one in silent:
-            one.close()
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=20) as silent,
+            socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+            trusted.wrap_socket(plain, server_hostname="localhost") as idle,
+        ):
+            assert silent.recv(1) == b""  # closed in good time
+            idle.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert idle.recv(999).startswith(b"HTTP/1.1 200")
+            begin = time.monotonic()
+            assert server.stop(signal.SIGTERM) == 0
+            assert time.monotonic() - begin < 9  # and not after 10 s, which are for answers
     assert "graceful shutdown exceeded" not in (path.parent / "server.log").read_text()
 
 

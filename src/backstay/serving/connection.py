@@ -28,6 +28,8 @@ STALL_SECONDS = 30.0
 """How long a connection may bring nothing before its first request, a head may take, and a body may stand still."""
 _LINGER_SECONDS = 2.0
 """How long the last answer may be read: a connection that is closed while more comes is reset, and the answer lost."""
+_GOODBYE_SECONDS = 2.0
+"""How long a client may take to end TLS with a server that stops; many never do."""
 _ROOM = HEAD_BYTES + 262_144
 """How much may come, in whole reads, that is no body: the limit, and what may be read together with it."""
 _NOTHING, _HEAD, _BODY, _OVER = range(4)
@@ -220,6 +222,18 @@ class Connection(HttpToolsProtocol):
         self._since = self.loop.time()
         if self._within == _OVER:
             self._finish()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.loop.call_later(_GOODBYE_SECONDS, self._cut)
+
+    def _cut(self) -> None:
+        if self not in self.connections:
+            return
+        if self.transport.is_closing() and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.loop.call_later(_GOODBYE_SECONDS, self._cut)
 
     def _wait(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)

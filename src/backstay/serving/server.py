@@ -32,7 +32,7 @@ from backstay.serving.tls import Tls
 RETIRE_SECONDS = 5.0
 """For how long a worker that is being replaced waits for its clients to connect to others."""
 HANDSHAKE_SECONDS = 5.0
-"""How long a client may take for its TLS handshake. A server that stops waits for those that have begun."""
+"""How long a client may take for its TLS handshake: until then the connection is nobody's to close."""
 
 
 class Loop(uvloop.Loop):
