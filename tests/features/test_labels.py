@@ -45,6 +45,25 @@ def test_a_void_event_that_was_corrected_voids_what_its_highest_version_says() -
     assert void(events, 2.5) == {"x": False, "y": True}
 
 
+def test_a_correction_counts_from_when_it_is_known_though_its_event_lies_ahead() -> None:
+    """A cancellation has the time of the departure."""
+    events = record([(5.0, 0.5, "v", "x"), (5.0, 2.5, "v", "y")])
+    assert void(events, 2.4) == {"x": True, "y": False}
+    assert void(events, 4) == {"x": False, "y": True}
+
+
+def test_an_outcome_at_the_very_moment_counts_by_its_highest_version() -> None:
+    events = MemoryEvents()
+    rows = [(2.0, 1.0, "a", "x", 50.0), (2.0, 2.0, "a", "x", 5.0)]
+    frame = pl.DataFrame(
+        rows, schema={"event_time": pl.Float64, "known": pl.Float64, **LANDED.schema}, orient="row"
+    ).with_columns(((pl.col("event_time", "known") * HOUR).cast(pl.Int64) + START).cast(TIME))
+    events.append("landed", prepare(LANDED, frame))
+    events.append("cancelled", prepare(CANCELLED, frame.drop("delay").clear()))
+    asked = pl.DataFrame({"at": [START], "flight": ["x"]})
+    assert join_labels(asked, LATE, events, as_of=START + 2 * HOUR).get_column("label").to_list() == [False]
+
+
 def test_void_events_without_an_id_are_each_their_own() -> None:
     assert void(record([(0.5, 0.5, None, "x"), (0.5, 1.0, None, "y")]), 4) == {"x": True, "y": True}
 

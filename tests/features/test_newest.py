@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from backstay.core.errors import InputError
 from backstay.definitions import Count, Derived, Entity, EventSource, FeatureSet, Latest, Request, Windowed
 from backstay.features.answers import Answers, OnlineRow
-from backstay.features.lookup import Asked
+from backstay.features.lookup import Asked, Reached
 from backstay.features.newest import Newest
 from backstay.features.online import OnlineWriter
 from backstay.storage.backends.memory import MemoryOnline
@@ -114,7 +114,7 @@ def test_it_is_for_latest_values_of_one_view() -> None:
         [Latest(source, by=SINGLE, x="x"), Derived(double=pl.col("a_x") * 2)],
         [Latest(source, by=SINGLE, x="x"), Latest(other, by=SINGLE, y="y")],
     ):
-        assert Newest.of(FeatureSet("else", blocks), MemoryOnline()) is None
+        assert Newest.of(FeatureSet("else", blocks), MemoryOnline(), Reached()) is None
 
 
 class Counting(MemoryOnline):

@@ -77,6 +77,15 @@ def test_another_type_is_refused_by_name(changes: dict[str, Any], told: str) -> 
     assert "test_reading.py" in str(caught.value)
 
 
+def test_plain_integers_are_held_to_their_bounds_too() -> None:
+    """A row of nothing but exact types is not read value by value."""
+    row = {**ROW, "when": T}
+    assert RowReader(FEATURES).asked([row], T)[0].fields["when"] == T
+    for wrong, told in (({"when": 2**62}, "years 1 to 9999"), ({"number": 2**63}, "'number' of row 0")):
+        with pytest.raises(InputError, match=told):
+            RowReader(FEATURES).asked([{**row, **wrong}], T)
+
+
 def test_a_row_that_is_none() -> None:
     reader = RowReader(FEATURES)
     with pytest.raises(InputError, match=r"rows are a generator.*list\(rows\)"):

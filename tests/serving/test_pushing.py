@@ -18,6 +18,8 @@ FEW, MANY = b"few", b"x" * (FEW_BYTES + 1)
 class Source:
     """Notes what it takes, and by which thread; what is many it takes when it may."""
 
+    behind = False
+
     def __init__(self) -> None:
         self.may = threading.Event()
         self.took: list[tuple[bytes, str]] = []
@@ -35,7 +37,7 @@ def _run(work: Any) -> Any:
 
 def test_many_events_hold_nobody_up_and_few_do_not_overtake_them() -> None:
     source = Source()
-    pushing = Pushing({"events": source})  # type: ignore[dict-item]
+    pushing = Pushing({"events": source}, remote=False)  # type: ignore[dict-item]
 
     async def work() -> None:
         assert await pushing.take("events", FEW) == {"accepted": 3}
@@ -58,10 +60,12 @@ def test_many_events_hold_nobody_up_and_few_do_not_overtake_them() -> None:
 
 def test_what_a_push_raises_is_raised_whichever_thread_it_was_taken_by() -> None:
     class Failing:
+        behind = False
+
         def take(self, data: bytes) -> dict[str, object]:
             raise ValueError(len(data))
 
-    pushing = Pushing({"events": Failing()})  # type: ignore[dict-item]
+    pushing = Pushing({"events": Failing()}, remote=False)  # type: ignore[dict-item]
     for data in (FEW, MANY, FEW):
         with pytest.raises(ValueError, match=str(len(data))):
             _run(pushing.take("events", data))
@@ -70,12 +74,57 @@ def test_what_a_push_raises_is_raised_whichever_thread_it_was_taken_by() -> None
     pushing.close()
 
 
-def test_bodies_wait_outside_when_there_is_no_room() -> None:
-    pushing = Pushing({}, room=100)
-    with pushing.held(1_000), pytest.raises(Overloaded), pushing.held(1):  # the first is alone, whatever its size
-        pass
-    with pushing.held(60), pushing.held(40), pytest.raises(Overloaded), pushing.held(1):
-        pass
-    with pushing.held(100):
-        pass
+@pytest.mark.parametrize(("remote", "behind"), [(True, False), (False, True)])
+def test_few_events_that_may_take_long_are_taken_beside_the_loop_too(remote: bool, behind: bool) -> None:
+    source = Source()
+    source.behind = behind
+    pushing = Pushing({"events": source}, remote=remote)  # type: ignore[dict-item]
+    assert _run(pushing.take("events", FEW)) == {"accepted": 3}
+    pushing.close()
+    assert source.took[0][1] != threading.current_thread().name
+
+
+def test_events_that_nobody_waits_for_any_more_are_not_overtaken() -> None:
+    source = Source()
+    pushing = Pushing({"events": source}, remote=False)  # type: ignore[dict-item]
+
+    async def work() -> None:
+        many = asyncio.ensure_future(pushing.take("events", MANY))
+        await asyncio.sleep(0)
+        many.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await many
+        few = asyncio.ensure_future(pushing.take("events", FEW))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not few.done()
+        source.may.set()
+        await few
+
+    _run(work())
+    pushing.close()
+    assert [data for data, _ in source.took] == [MANY, FEW]
+
+
+def test_larger_bodies_wait_outside_when_there_is_no_room() -> None:
+    """Room is for what has come: who has sent nothing yet holds nothing."""
+    pushing = Pushing({}, remote=False, room=3 * FEW_BYTES)
+    with pushing.room() as alone:
+        for _ in range(10):
+            alone(FEW_BYTES)  # whatever its size
+        with pushing.room() as small, pushing.room() as large, pushing.room() as idle:
+            idle(0)
+            small(FEW_BYTES)
+            with pytest.raises(Overloaded):
+                large(FEW_BYTES + 1)
+            with pytest.raises(Overloaded):
+                alone(1)
+    with pushing.room() as one, pushing.room() as other:
+        one(2 * FEW_BYTES)
+        other(FEW_BYTES)
+        with pytest.raises(Overloaded):
+            other(1)
+    with pushing.room() as one, pushing.room() as other:  # all of it is free again
+        one(FEW_BYTES)
+        other(2 * FEW_BYTES)
     assert module.ROOM >= 64 << 20

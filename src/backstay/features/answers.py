@@ -9,7 +9,7 @@ import msgspec
 
 from backstay.core.show import Shown
 from backstay.definitions import FeatureSet
-from backstay.features.lookup import Asked, OnlineLookup
+from backstay.features.lookup import Asked, OnlineLookup, Reached
 from backstay.features.newest import Newest
 from backstay.features.views import Status
 from backstay.storage.ports import OnlineState
@@ -37,9 +37,10 @@ class OnlineRow(msgspec.Struct, Shown, gc=False):  # a dataclass costs more than
 class Answers:
     """Looks rows of one feature set up together, in one round trip and from one snapshot."""
 
-    def __init__(self, features: FeatureSet, state: OnlineState) -> None:
-        self._lookup = OnlineLookup(features, state)
-        self._newest = Newest.of(features, state)
+    def __init__(self, features: FeatureSet, state: OnlineState, reached: Reached | None = None) -> None:
+        reached = Reached() if reached is None else reached
+        self._lookup = OnlineLookup(features, state, reached)
+        self._newest = Newest.of(features, state, reached)
         self._names = [feature.name for feature in features]
         self._ageless = dict.fromkeys(self._names)  # names out of a mapping are taken faster than out of a list
         self._told: dict[bytes, dict[str, str]] = {}

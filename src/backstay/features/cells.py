@@ -113,6 +113,16 @@ def spelled(codes: Floats, words: pl.Series) -> pl.Series:
     return words.gather(pl.Series(codes).fill_nan(None).cast(pl.UInt32))
 
 
+def highest(events: pl.DataFrame, event_id: str) -> pl.Series:
+    """Which of some events are the highest version of theirs, in the order (known_time, sequence), whenever they
+    happened; one that has no id is its own."""
+    order = events.select(event_id, "known_time", "sequence").with_row_index("row").sort("known_time", "sequence")
+    last = order.filter(pl.col(event_id).is_null() | pl.col(event_id).is_last_distinct())
+    out = np.zeros(events.height, np.bool_)
+    out[last.get_column("row").to_numpy()] = True
+    return pl.Series(out)
+
+
 def superseded(events: pl.DataFrame, event_id: str) -> Ints:
     """For each event, when a correction of it becomes visible; `NEVER` if there is none.
 

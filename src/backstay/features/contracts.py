@@ -104,7 +104,7 @@ def faults(
     compute of each row, by the feature (`raising.computed`)."""
     rows = shaped.rows
     good = pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True)
-    for fault in chain(_single(source, shaped, now, live), _computed(shaped.rows, computed or {})):
+    for fault in chain(_single(source, shaped, now, live), _computed(source, shaped.rows, computed or {})):
         good &= ~fault.rows
         yield fault
     for one in source.contract.of_kind("unique") if source.contract is not None else ():
@@ -171,10 +171,10 @@ def _expected(source: EventSource, rows: pl.DataFrame) -> Iterator[Fault]:
             yield Fault(one.name, one.broken, wrong, column, one.sentence)
 
 
-def _computed(rows: pl.DataFrame, computed: Mapping[str, pl.Expr]) -> Iterator[Fault]:
+def _computed(source: EventSource, rows: pl.DataFrame, computed: Mapping[str, pl.Expr]) -> Iterator[Fault]:
     """What no feature can be computed of: kept in the record, it would take the feature from every other event, too."""
     for name, expression in computed.items():
-        for words, bad in raising(rows, expression).items():
+        for words, bad in raising(rows, expression, first=source.contract is None).items():
             yield Fault(
                 "feature", f"{name} cannot be computed: {words}", bad, expression.meta.root_names()[0],
                 f"values that {name} can be computed of",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from backstay.definitions import Label
-from backstay.features.cells import superseded
+from backstay.features.cells import highest
 from backstay.features.offline import EventReader
 
 
@@ -73,7 +73,9 @@ def outcomes(label: Label, events: EventReader, as_of: int) -> pl.DataFrame:
 
 
 def standing(events: EventReader, source: str, event_id: str | None, as_of: int) -> pl.DataFrame:
-    """The events of a source known by `as_of` that no correction known by then replaces. event_id: what names the
-    versions of one event, if they may be corrected."""
+    """The events of a source known by `as_of` that no correction known by then replaces, whenever they happen.
+
+    event_id: what names the versions of one event, if they may be corrected
+    """
     table = events.read(source, known_until=as_of)
-    return table if event_id is None else table.filter(superseded(table, event_id) > as_of)
+    return table if event_id is None else table.filter(highest(table, event_id))

@@ -30,13 +30,28 @@ class Unavailable(BackstayError):  # noqa: N818 - a state of the store, not a mi
     """The online state cannot be asked: it is down, or too slow."""
 
 
-def went_back(source: str, reached: int, now: int) -> Unavailable:
-    """The online state was lost, as where a server of it starts again without its data: what it holds is not all."""
-    return Unavailable(
-        f"the online state has lost events of source {source!r}: it had seen {reached} of them, and now {now}",
-        where="online state",
-        fix="run: backstay features backfill; where the events themselves are those of a backup, restart what asks",
-    )
+class Reached:
+    """How far the online state was seen to be: the sequence, by the key of a watermark. All lookups of a process share
+    one. It never goes back unless the state was lost, as where a server of it starts again without its data."""
+
+    def __init__(self, sequences: Mapping[bytes, int] | None = None) -> None:
+        self._sequences = dict(sequences or {})
+
+    def at(self, mark: bytes) -> int:
+        """To be asked before the state is read: meanwhile others may see more."""
+        return self._sequences.get(mark, 0)
+
+    def saw(self, mark: bytes, source: str, before: int, now: int) -> None:
+        """Raise `Unavailable` if the state, which had been at `before`, has less now: what it holds is not all."""
+        if now < before:
+            raise Unavailable(
+                f"the online state has lost events of source {source!r}: it had seen {before} of them, and now {now}",
+                where="online state",
+                fix="run: backstay features backfill; where the events themselves are those of a backup, restart what "
+                "asks",
+            )
+        if now > self._sequences.get(mark, 0):
+            self._sequences[mark] = now
 
 
 @dataclass(slots=True)
@@ -78,7 +93,7 @@ class Found:
 class OnlineLookup:
     """Reads the features of one feature set from the online state."""
 
-    def __init__(self, features: FeatureSet, state: OnlineState) -> None:
+    def __init__(self, features: FeatureSet, state: OnlineState, reached: Reached | None = None) -> None:
         self.features = features
         self._state = state
         plans = [ViewPlan(features, view) for view in range(len(features.views))]
@@ -91,8 +106,7 @@ class OnlineLookup:
             for view, identity in zip(features.views, self._identities, strict=True)
         ]
         self._no_heads = [b""] * len(self._marks)
-        self._reached = [0] * len(self._marks)
-        """of each view the highest sequence that the state had seen: it never goes back, unless the state was lost"""
+        self._reached = Reached() if reached is None else reached
         self._prepared: dict[bytes, Prepared] = {}
         self._counted: dict[bytes, int] = {}
         """the bytes that each takes, when that was counted last; their sum is kept"""
@@ -171,15 +185,13 @@ class OnlineLookup:
         order = list(wanted)
         ready = [self._prepared.get(key) for key in order]
         heads = [b"" if one is None else one.head for one in ready]
-        reached = self._reached.copy()  # before the state is read: meanwhile others may see more
+        before = [self._reached.at(mark) for mark in self._marks]
         blobs = self._state.read([*self._marks, *order], have=[*self._no_heads, *heads])
         watermark: dict[str, int] = {}
-        for place, (view, blob) in enumerate(zip(self.features.views, blobs, strict=False)):
+        for view, mark, was, blob in zip(self.features.views, self._marks, before, blobs, strict=False):
             sequence = int.from_bytes(blob[:8], "little", signed=True) if blob else 0
             name = view.source.name
-            if sequence < reached[place]:
-                raise went_back(name, reached[place], sequence)
-            self._reached[place] = max(sequence, self._reached[place])
+            self._reached.saw(mark, name, was, sequence)
             if watermark.setdefault(name, sequence) != sequence:
                 raise ConflictError(
                     f"the views of source {name!r} have been applied up to different events",

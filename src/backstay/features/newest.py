@@ -20,7 +20,7 @@ import polars as pl
 
 from backstay.definitions import FeatureSet
 from backstay.features.cells import NEVER
-from backstay.features.lookup import went_back
+from backstay.features.lookup import Reached
 from backstay.features.online import view_id, watermark_key
 from backstay.features.packed import EVENT_TIME, GENERATION, HEADER, KNOWN_TIME, SEQUENCE, UNTIL, Packed, times
 from backstay.features.prepared import history_of
@@ -66,14 +66,14 @@ class Newest:
     """Answers from one view, a feature set's only one."""
 
     @classmethod
-    def of(cls, features: FeatureSet, state: OnlineState) -> Newest | None:
+    def of(cls, features: FeatureSet, state: OnlineState, reached: Reached) -> Newest | None:
         """None for a feature set of anything else than latest values of one view."""
         if len(features.views) != 1 or any(one.kind != "latest" for one in features):
             return None
-        return cls(features, state)
+        return cls(features, state, reached)
 
-    def __init__(self, features: FeatureSet, state: OnlineState) -> None:
-        self._state = state
+    def __init__(self, features: FeatureSet, state: OnlineState, reached: Reached) -> None:
+        self._state, self._reached = state, reached
         self._plan = ViewPlan(features, 0)
         view = self._plan.view
         self._identity, self._keys = view_id(view), view.entity.keys
@@ -148,11 +148,11 @@ class Newest:
         heads = [None if one is None else one.last.head for one in held]
         identity, lone = self._identity, len(self._keys) == 1
         keys = [identity + _encode([one] if lone else one) for one in entities]  # as `entity_key` makes them
+        before = self._reached.at(self._mark_key)
         now, *blobs = self._state.read([self._mark_key, *keys], have=[mark, *heads])
-        if now is not mark:
-            reached, sequence = (0 if one is None else int.from_bytes(one[:8], "little") for one in (mark, now))
-            if sequence < reached:
-                raise went_back(self._plan.view.source.name, reached, sequence)
+        if now is not mark or now is None:
+            sequence = 0 if now is None else int.from_bytes(now[:8], "little")
+            self._reached.saw(self._mark_key, self._plan.view.source.name, before, sequence)
         return now, blobs
 
     def _answers(

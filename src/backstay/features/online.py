@@ -76,6 +76,12 @@ class OnlineWriter:
         keys = [watermark_key(source.name, identity) for identity in self._views[source.name]]
         return [_WATERMARK.unpack(blob)[0] if blob else 0 for blob in self._state.read(keys)]
 
+    def reached(self) -> dict[bytes, int]:
+        """The same of all sources, by the keys of the watermarks; only of views that were ever applied."""
+        keys = [watermark_key(source, identity) for source, views in self._views.items() for identity in views]
+        blobs = self._state.read(keys)
+        return {key: _WATERMARK.unpack(blob)[0] for key, blob in zip(keys, blobs, strict=True) if blob}
+
     def apply(self, source: EventSource, events: pl.DataFrame) -> int:
         """Apply rows of the events record (with `sequence`) atomically; those already applied change nothing.
 
@@ -136,13 +142,16 @@ class OnlineWriter:
         return out
 
 
-def check_filled(features: FeatureSet, events: EventStore, state: OnlineState) -> None:
-    """Raise `InputError` if there are events that a feature set reads, and nothing of it was ever brought into the
-    state: entities would seem never to have been seen."""
+def check_filled(features: FeatureSet, events: EventStore, state: OnlineState, at: int) -> None:
+    """Raise `InputError` if there are events that a feature set reads, known at T, and nothing of it was ever brought
+    into the state: entities would seem never to have been seen."""
     writer = OnlineWriter(state, [features])
     for source in features.sources:
         held = events.last_sequence(source.name)
         if held and 0 in writer.watermarks(source):
+            (first,) = events.batches(source.name, columns=["known_time"], sequence_until=1)
+            if micros(first, "known_time")[0] > at:
+                continue
             raise InputError(
                 f"there are {held} events of {source.name!r}, and the online state holds nothing of feature set "
                 f"{features.name!r}",

@@ -18,15 +18,18 @@ RAISED = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _VALUES = re.compile(r" for \d+ (?:out of \d+ )?value.*")
 
 
-def raising(rows: pl.DataFrame, expression: pl.Expr) -> dict[str, pl.Series]:
-    """By what Polars says of them, without their values, the rows (true) for which the expression raises."""
+def raising(rows: pl.DataFrame, expression: pl.Expr, *, first: bool = False) -> dict[str, pl.Series]:
+    """By what Polars says of them, without their values, the rows (true) for which the expression raises.
+
+    first: only one value for which it does, the first: where it is enough that there is one, and many would take long
+    """
     read = rows.select(expression.meta.root_names())
     if _said(read, expression) is None:
         return {}
     distinct = read.unique(maintain_order=True)  # the same "n/a" in half of the rows is one
     found: dict[int, str] = {}
     waiting = [(0, distinct.height)] if distinct.height else []
-    while waiting:
+    while waiting and not (first and found):
         begin, end = waiting.pop()
         words = _said(distinct[begin:end], expression)
         if words is not None and end - begin == 1:

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from backstay.core.errors import InputError
-from backstay.core.times import instant
+from backstay.core.times import EARLIEST, LATEST, instant
 from backstay.definitions import FeatureSet
 from backstay.definitions.sources import type_name
 from backstay.features.lookup import Asked
@@ -36,6 +36,7 @@ _EXACT = _KINDS | {pl.Float64: (float,), pl.Datetime: (int,)}
 _BOUNDS: dict[type[pl.DataType], tuple[Any, Any]] = {
     pl.Int64: (-(2**63), 2**63 - 1),
     pl.Float64: (-sys.float_info.max, sys.float_info.max),
+    pl.Datetime: (EARLIEST, LATEST),
 }
 _RANGES: dict[type[pl.DataType], str] = {
     pl.String: "text that is Unicode",

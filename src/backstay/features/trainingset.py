@@ -12,9 +12,8 @@ import polars as pl
 from backstay.core.errors import InputError
 from backstay.core.times import instant_text
 from backstay.definitions import Model
-from backstay.features.cells import superseded
 from backstay.features.historical import views
-from backstay.features.labels import join_labels
+from backstay.features.labels import join_labels, standing
 from backstay.features.offline import EventReader, check_asked
 from backstay.features.rows import RowEngine
 from backstay.features.rowwise import check_rowwise
@@ -68,9 +67,7 @@ def asked_rows(model: Model, events: EventReader, *, since: int | None, until: i
     """
     ask = model.ask
     fields = {f.name: pl.col(ask.fields.get(f.name, f.name)).cast(f.dtype) for f in model.features.requests}
-    asked = events.read(ask.source.name, known_until=as_of)
-    if ask.source.event_id is not None:
-        asked = asked.filter(superseded(asked, ask.source.event_id) > as_of)
+    asked = standing(events, ask.source.name, ask.source.event_id, as_of)
     rows = asked.with_columns(at=pl.col("event_time").to_physical() - ask.before).filter(pl.col("at") < until)
     if since is not None:
         rows = rows.filter(pl.col("at") >= since)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from backstay.core.clock import Clock
+from backstay.core.errors import BackstayError
 from backstay.core.times import SECOND
+from backstay.features.lookup import Reached
 from backstay.features.online import OnlineWriter
 from backstay.project.loading import Definitions
 from backstay.project.permits import users
@@ -33,6 +36,8 @@ from backstay.serving.routes import Route
 from backstay.serving.shadows import Shadows
 from backstay.serving.v2.contract import Contract
 
+_logger = logging.getLogger("backstay.serving")
+
 
 def parts(
     services: Services,
@@ -46,12 +51,13 @@ def parts(
 ) -> Parts:
     """Everything a server works with; nothing is loaded yet."""
     registry = Registry(services.ledger, services.artifacts, services.verifier)
-    models = definitions.models
+    models, sets = definitions.models, definitions.feature_sets
     routes = {name: Route(model) for name, model in models.items()}
     cache = Cache(settings["serving.cache_bytes"]) if settings["serving.cache_bytes"] else None
     cuts = Cuts(Routing(services.ledger, registry), clock, metrics.board, metrics.slot)
     online = Breaker(services.online)
-    champions = Champions(models, registry, services.ledger, online)
+    reached = _reached(writer)
+    champions = Champions(models, registry, services.ledger, online, reached)
     rows = settings["serving.rows_limit"]
     limiter = _limiter(settings, replay, definitions)
     shadows = Shadows(services.predictions, clock, limiter, replay=replay, cuts=cuts)
@@ -70,11 +76,9 @@ def parts(
         routes=routes,
         contracts={name: Contract(model, rows) for name, model in models.items()},
         parsers={name: RequestParser(model, replay=replay, limit=rows) for name, model in models.items()},
-        lookups={name: Lookups(features, online, replay=replay) for name, features in definitions.feature_sets.items()},
+        lookups={name: Lookups(features, online, reached, replay=replay) for name, features in sets.items()},
         pushes={
-            name: Push(
-                source, services.events, writer, clock, feature_sets=definitions.feature_sets.values(), replay=replay
-            )
+            name: Push(source, services.events, writer, clock, feature_sets=sets.values(), replay=replay)
             for name, source in definitions.sources.items()
         },
         online=online,
@@ -83,6 +87,15 @@ def parts(
         remote=settings["online.url"] is not None,
         close=services.close,
     )
+
+
+def _reached(writer: OnlineWriter) -> Reached:
+    """How far the online state is now: should it be lost, even who never asked before is not answered from nothing."""
+    try:
+        return Reached(writer.reached())
+    except BackstayError as error:
+        _logger.error("the online state cannot be asked as the server starts: %s", error)
+        return Reached()
 
 
 def _guard(services: Services, definitions: Definitions, clock: Clock) -> Guard:

@@ -13,6 +13,7 @@ from backstay.features.answers import Answers, OnlineRow
 from backstay.features.frames import given
 from backstay.features.historical import Historical, historical
 from backstay.features.intake import Intake
+from backstay.features.lookup import Reached
 from backstay.features.mappings import read_mappings
 from backstay.features.online import OnlineWriter, check_filled, shown
 from backstay.features.raising import computed
@@ -46,6 +47,7 @@ class FeatureStore:
         self._services, self._records, self._definitions, self._settings = services, records, definitions, settings
         self._clock, self._permits = records.clock, permits
         self._answers: dict[str, tuple[RowReader, Answers]] = {}
+        self._reached = Reached()
         self._intakes: dict[str, Intake] = {}
         self._writer: OnlineWriter | None = None
 
@@ -87,11 +89,11 @@ class FeatureStore:
         """
         chosen = self._definitions.feature_set(features)
         self._permits.features(chosen.name, "read", "read_online")
-        if chosen.hash not in self._answers:
-            check_filled(chosen, self._services.events, self._services.online)
-            self._answers[chosen.hash] = RowReader(chosen), Answers(chosen, self._services.online)
-        reader, answers = self._answers[chosen.hash]
         moment = self._clock.now() if at is None else instant(at, where="at")
+        if chosen.hash not in self._answers:
+            check_filled(chosen, self._services.events, self._services.online, moment)
+            self._answers[chosen.hash] = RowReader(chosen), Answers(chosen, self._services.online, self._reached)
+        reader, answers = self._answers[chosen.hash]
         try:
             quick = answers.quick(rows, [moment] * len(rows)) if reader.plain(rows) else None
             return answers.rows(reader.asked(rows, moment)) if quick is None else quick

@@ -201,8 +201,8 @@ class App:
         request.endpoint = "events"
         self.desk.guard.source(request.principal, name)
         pushing, limit = self.desk.pushing, self._limits.push
-        with pushing.held(request.longest(limit)):
-            told = await pushing.take(name, await request.body(limit))
+        with pushing.room() as more:
+            told = await pushing.take(name, await request.body(limit, more))
         return Answer(encode(told), [JSON], 200 if told.get("visible", True) else 202)
 
     async def _scrape(self, request: Request) -> Answer:

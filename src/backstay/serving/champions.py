@@ -20,7 +20,7 @@ from dataclasses import replace
 from backstay.core.errors import BackstayError, IntegrityError
 from backstay.definitions import Model
 from backstay.evaluation.calibration.rule import Rule
-from backstay.features.lookup import OnlineLookup
+from backstay.features.lookup import OnlineLookup, Reached
 from backstay.registry.routing import RouteEntry, Routing
 from backstay.registry.rules import Rules
 from backstay.registry.versions import ModelVersion, Registry
@@ -35,9 +35,16 @@ _logger = logging.getLogger("backstay.serving")
 class Champions:
     """Loads versions and keeps the routes on what the ledger says."""
 
-    def __init__(self, models: Mapping[str, Model], registry: Registry, ledger: Ledger, online: OnlineState) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        registry: Registry,
+        ledger: Ledger,
+        online: OnlineState,
+        reached: Reached | None = None,
+    ) -> None:
         self._models, self._registry, self._ledger = models, registry, ledger
-        self._lookups = {name: OnlineLookup(model.features, online) for name, model in models.items()}
+        self._lookups = {name: OnlineLookup(model.features, online, reached) for name, model in models.items()}
         self._routing, self._rules = Routing(ledger, registry), Rules(ledger, registry)
         self._warm: dict[str, dict[int, ServedModel]] = {name: {} for name in models}
         """By model and number, every loaded version."""

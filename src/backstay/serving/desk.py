@@ -84,7 +84,7 @@ class Desk:
         self.parts, self.traces = parts, traces
         self.guard, self.metrics, self.limiter, self.clock = parts.guard, parts.metrics, parts.limiter, parts.clock
         self.routes = parts.routes
-        self.pushing = Pushing(parts.pushes)
+        self.pushing = Pushing(parts.pushes, remote=parts.remote)
         self.leaving = False
         """Whether the server is about to stop: it is not ready any more, and answers all that comes meanwhile."""
         self._batchers: dict[str, Batcher[Asking]] = {}

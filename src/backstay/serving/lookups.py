@@ -18,7 +18,7 @@ from typing import Any
 from backstay.core.errors import BackstayError, InputError
 from backstay.definitions import FeatureSet
 from backstay.features.answers import Answers, OnlineRow
-from backstay.features.lookup import Asked
+from backstay.features.lookup import Asked, Reached
 from backstay.serving.job import Looking, note
 from backstay.serving.parse import RowsParser, entity_readers
 from backstay.storage.ports import OnlineState
@@ -27,10 +27,10 @@ from backstay.storage.ports import OnlineState
 class Lookups:
     """Reads and answers the lookups of one feature set."""
 
-    def __init__(self, features: FeatureSet, online: OnlineState, *, replay: bool) -> None:
+    def __init__(self, features: FeatureSet, online: OnlineState, reached: Reached, *, replay: bool) -> None:
         self.features = features
         self._parser = RowsParser(entity_readers(features), features.requests, replay=replay)
-        self._answers = Answers(features, online)
+        self._answers = Answers(features, online, reached)
 
     def parse(self, data: bytes, now: int) -> tuple[int, list[Asked]]:
         """T, and the rows of a request body."""

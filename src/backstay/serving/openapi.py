@@ -184,6 +184,9 @@ def _push(name: str, source: EventSource) -> dict[str, Any]:
     event = _object({"event_time": _type(pl.Datetime())} | {k: _nullable(_type(v)) for k, v in source.schema.items()})
     answer = {"type": "object", "required": ["accepted", "sequence"]}
     told = _post("Push events", _object({"events": {"type": "array", "items": event}}), answer)
+    hidden = answer | {"required": [*answer["required"], "visible", "why", "fix"]}
+    later = "recorded, and visible online later: not to be sent again"
+    told["responses"]["202"] = {"description": later, "content": {"application/json": {"schema": hidden}}}
     return told | {"tags": [f"source {name}"]}
 
 

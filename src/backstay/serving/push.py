@@ -2,9 +2,8 @@
 cannot take them they are acknowledged too, as recorded and not visible: sent again, they would count twice.
 
 Live events are stamped with their known time here, and those that break the source's contract, or that a feature cannot
-be computed of, go to quarantine
-(`backstay.features.intake`). In replay, events come out of the record with their sequence and
-known time, and only the online state is advanced.
+be computed of, go to quarantine (`backstay.features.intake`). In replay, events come out of the record with their
+sequence and known time, and only the online state is advanced.
 """
 
 from __future__ import annotations
@@ -42,6 +41,12 @@ class Push:
         self.source, self._events, self._online, self._clock, self._replay = source, events, online, clock, replay
         self._parser = EventParser(source, replay=replay)
         self._intake = Intake(source, events, computed=computed(source, feature_sets))
+
+    @property
+    def behind(self) -> bool:
+        """Whether events of the record have to be brought into the online state before the next ones."""
+        name = self.source.name
+        return not self._replay and self._online.watermark(self.source) < self._events.last_sequence(name)
 
     def take(self, data: bytes) -> dict[str, object]:
         """Parse, record and apply; returns how many were accepted and the sequence they reach."""

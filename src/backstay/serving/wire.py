@@ -110,14 +110,9 @@ class Request:
             )  # fmt: skip
         return int(text)
 
-    def longest(self, limit: int) -> int:
-        """How long the body can be, as far as the headers tell, and no longer than `limit`."""
-        declared = self.headers.get(b"content-length", b"")
-        told = declared.isdigit() and b"content-encoding" not in self.headers
-        return min(int(declared), limit) if told else limit
-
-    async def body(self, limit: int) -> bytes:
-        """The body, decompressed; refused as soon as it is known to be over the limit."""
+    async def body(self, limit: int, more: Callable[[int], None] = lambda _: None) -> bytes:
+        """The body, decompressed; refused as soon as it is known to be over the limit. `more` is told, piece by piece,
+        how many bytes have come of it, and may refuse it too."""
         declared = self.headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
             raise too_large(limit)
@@ -125,14 +120,18 @@ class Request:
         data: bytes = message.get("body", b"")
         if message["type"] == "http.disconnect":
             raise Gone()
+        more(len(data))
         if message.get("more_body"):
-            data = await self._rest(data, limit)
+            data = await self._rest(data, limit, more)
         if len(data) > limit:
             raise too_large(limit)
         coding = self.headers.get(b"content-encoding")
-        return data if coding is None else decompressed(data, coding, limit)
+        if coding is not None:
+            data = decompressed(data, coding, limit)
+            more(len(data))
+        return data
 
-    async def _rest(self, data: bytes, limit: int) -> bytes:
+    async def _rest(self, data: bytes, limit: int, more: Callable[[int], None]) -> bytes:
         chunks, size = [data], len(data)
         while True:
             message = await self._receive()
@@ -142,6 +141,7 @@ class Request:
             size += len(chunks[-1])
             if size > limit:
                 raise too_large(limit)
+            more(len(chunks[-1]))
             if not message.get("more_body"):
                 return b"".join(chunks)
 

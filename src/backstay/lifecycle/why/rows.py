@@ -13,8 +13,8 @@ import polars as pl
 from backstay.core.errors import InputError, NotFoundError
 from backstay.core.times import DAY, duration, instant_text
 from backstay.definitions import EventSource, Model
-from backstay.features.cells import superseded
-from backstay.features.labels import join_labels
+from backstay.features.cells import highest
+from backstay.features.labels import join_labels, standing
 from backstay.features.offline import feature_rows, no_events
 from backstay.features.trainingset import asked_rows
 from backstay.investigation.case import Rows
@@ -178,10 +178,8 @@ def label_waits(records: Records, model: Model, frame: pl.DataFrame, as_of: int)
         return np.full(frame.height, np.nan)
     wanted = pl.col("label") if label.occurrence else pl.col("label").is_not_null()
     known, name = pl.col("known_time").to_physical(), label.source.event_id
-    stands = pl.Series("_stands", np.ones(table.height, np.bool_))
-    if name is not None:
-        stands = pl.Series("_stands", superseded(table, name) > as_of)
-    told = table.with_columns(stands, label=label.value).filter(wanted)
+    stands = pl.lit(value=True) if name is None else highest(table, name)
+    told = table.with_columns(_stands=stands, label=label.value).filter(wanted)
     if name is not None:
         known = pl.when(pl.col(name).is_null()).then(known).otherwise(known.min().over(name))
     told = (
@@ -226,11 +224,9 @@ def of_asked(records: Records, model: Model, frame: pl.DataFrame, columns: Seque
     """
     key, source = model.label.key, model.ask.source
     try:
-        table = records.events.read(source.name, known_until=as_of)
+        table = standing(records.events, source.name, source.event_id, as_of)
     except NotFoundError:
         table = no_events(source, ["event_time", "known_time", "sequence", *source.schema])
-    if source.event_id is not None:
-        table = table.filter(superseded(table, source.event_id) > as_of)
     wanted = list(dict.fromkeys(column for column in columns if column in table.columns and column != key))
     told = (
         table.sort("event_time", "known_time", "sequence")
@@ -276,11 +272,9 @@ def business(
     within = duration(model.business.within, where="within")
     out = np.zeros(frame.height)
     try:
-        events = records.events.read(source.name, known_until=as_of)
+        events = standing(records.events, source.name, source.event_id, as_of)
     except NotFoundError:
         return np.full(frame.height, np.nan)
-    if source.event_id is not None:
-        events = events.filter(superseded(events, source.event_id) > as_of)
     keys = [model.label.key] if model.label.key in events.columns else [k for k in model.keys if k in events.columns]
     if not keys or column not in events.columns:
         return np.full(frame.height, np.nan)
