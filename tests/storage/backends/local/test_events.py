@@ -15,6 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from backstay.core.errors import ConflictError, IntegrityError
 from backstay.storage.backends.local import LocalEvents
 from backstay.storage.backends.local import table as module
+from backstay.storage.backends.local.table import LAST
 
 INSTANT = pl.Datetime("us", "UTC")
 
@@ -174,6 +175,35 @@ def test_rows_are_found_by_their_numbers(tmp_path: Path) -> None:
                         "s", columns=columns, sequence_after=after, sequence_until=until, known_until=known
                     )
                     assert pl.concat([wanted.select(columns).clear(), *got]).equals(wanted.select(columns))
+
+
+def test_of_a_large_file_only_pieces_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One import may make a file of any size."""
+    store, many = LocalEvents(tmp_path), 900_000
+    times = (pl.int_range(many, dtype=pl.Int64, eager=True) // 3).cast(pl.Datetime("us", "UTC"))
+    rows = pl.DataFrame({"event_time": times, "known_time": times, "x": pl.int_range(many, eager=True)})
+    store.append("large", rows)
+    store.append("large", rows.head(10))
+    read, heights = module.Table.read, []
+
+    def spied(self: Any, *given: Any) -> pl.DataFrame:
+        frame = read(self, *given)
+        heights.append(frame.height)
+        return frame
+
+    monkeypatch.setattr(module.Table, "read", spied)
+    for after, until, known in ((0, None, None), (70_000, 700_001, None), (899_999, None, None), (5, 880_000, 250_000)):
+        kept = rows.select("x", "known_time").with_columns(sequence=pl.col("x") + 1)
+        kept = pl.concat([kept, kept.head(10).with_columns(sequence=pl.col("x") + many + 1)])
+        kept = kept.filter((pl.col("sequence") > after) & (pl.col("sequence") <= (until or LAST)))
+        kept = kept if known is None else kept.filter(pl.col("known_time").to_physical() <= known)
+        heights.clear()
+        frames = list(
+            store.batches("large", columns=["x"], known_until=known, sequence_after=after, sequence_until=until)
+        )
+        assert pl.concat(frames).equals(kept.select("x"))
+        assert max(one.height for one in frames) <= 100_000
+        assert max(heights) <= 262_144
 
 
 def test_rows_that_another_tool_mixed_come_in_their_order(tmp_path: Path) -> None:

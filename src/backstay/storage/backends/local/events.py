@@ -15,17 +15,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from backstay.core.errors import IntegrityError, NotFoundError
 from backstay.storage.backends.local.files import failures, locked
+from backstay.storage.backends.local.parquet import ROW_GROUP
 from backstay.storage.backends.local.segments import Segment, Segments
 from backstay.storage.backends.local.table import LAST, SLACK, Bounds, Table, View
 from backstay.storage.ports import EVENT_TIME, KNOWN_TIME, SEQUENCE, Appended, Seal
 from backstay.storage.schema import INSTANT, check_columns, check_events, check_same, check_source
+
+_GROUPS = 4
+"""Row groups of a large file that are read together at least: fewer would take longer to find than to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,25 @@ class Span(Bounds):
         if self.known_after is not None:
             return None
         return self.sequence_after, LAST if self.sequence_until is None else self.sequence_until
+
+
+def _pieces(part: View, bounds: Span, rows: int) -> Iterator[Span]:
+    """The same bounds, or those of each piece of one large file, of whole row groups."""
+    size = int(part.files["num_records"].sum())
+    if size <= 2 * rows or part.files.height > 1 or not part.numbered():
+        yield bounds
+        return
+    first = int(part.files["min_sequence"][0]) - 1
+    low, high = first, first + size
+    low, high = (
+        max(low, bounds.sequence_after),
+        min(high, LAST if bounds.sequence_until is None else bounds.sequence_until),
+    )
+    step = max(rows // ROW_GROUP, _GROUPS) * ROW_GROUP
+    while low < high:
+        until = min(first + ((low - first) // step + 1) * step, high)
+        yield replace(bounds, sequence_after=low, sequence_until=until)
+        low = until
 
 
 class LocalEvents:
@@ -189,9 +212,10 @@ class _Source:
     def _slices(
         self, view: View, pending: pl.DataFrame | None, names: list[str], bounds: Span, rows: int
     ) -> Iterator[pl.DataFrame]:
-        """Frames of about `rows` rows: as many neighbouring files as hold them, or slices of a larger one.
+        """Frames of about `rows` rows: as many neighbouring files as hold them, or pieces of a larger one.
 
-        Files that another tool mixed are read together: the order of the rows is that of them all.
+        Of a file that Backstay wrote only so much is in memory. Files that another tool mixed are read together: the
+        order of the rows is that of them all.
         """
         begin, held = 0, 0
         view = view.within(bounds)
@@ -199,7 +223,9 @@ class _Source:
         for end, size in enumerate(sizes, 1):
             held += size
             if (held >= rows and not view.mixed) or end == len(sizes):
-                yield from self._table.read(view.part(begin, end), names, bounds).iter_slices(rows)
+                part = view.part(begin, end)
+                for some in _pieces(part, bounds, rows):
+                    yield from self._table.read(part, names, some).iter_slices(rows)
                 begin, held = end, 0
         if pending is not None:
             yield from pending.filter(bounds.rows()).select(names).iter_slices(rows)

@@ -21,7 +21,7 @@ from backstay.storage.backends.local.files import sync
 from backstay.storage.ports import SEQUENCE
 from backstay.storage.schema import INSTANT, TYPES
 
-_ROW_GROUP = 65_536
+ROW_GROUP = 65_536
 _POLARS = {name: dtype for dtype, name in TYPES.items()}
 
 
@@ -34,7 +34,7 @@ def write_file(root: Path, frame: pl.DataFrame, bound: Sequence[str], *, data_ch
     """
     aside = root / f".{uuid4().hex}.parquet"
     try:
-        frame.write_parquet(aside, compression="zstd", statistics=True, row_group_size=_ROW_GROUP)
+        frame.write_parquet(aside, compression="zstd", statistics=True, row_group_size=ROW_GROUP)
         sync(aside)
         path = aside.rename(root / f"{file_digest(aside)}.parquet")
         sync(root)
