@@ -14,6 +14,7 @@ from backstay.serving.parse import body, decoded
     ("text", "where"),
     [
         ('{"a": NaN}', "a"),
+        ('{"\\ud800": NaN}', "\\ud800"),
         ('{"a": [], "b": {"c": [{}, -Infinity]}, "d": NaN}', "b.c[1]"),
         ('{"a": [[1], [2, 1e999]]}', "a[1][1]"),
         ('{"a": ' + "1" * 5_000 + "}", "a"),

@@ -17,7 +17,7 @@ import pytest
 
 from backstay.serving.v2.messages import message
 from tests.serving import shop
-from tests.serving.shop import Server, live
+from tests.serving.shop import Server, event, live
 
 
 def certified(path: Path, more: str = "") -> Path:
@@ -58,6 +58,23 @@ def test_rest_and_grpc_are_served_with_the_certificate(path: Path, workers: str)
                 response_deserializer=message("ServerLiveResponse").FromString,
             )
             assert ready(message("ServerLiveRequest")(), timeout=20).live
+
+
+def test_large_bodies_come_in_reads_of_any_size(path: Path) -> None:
+    """What came while the server was busy is brought as one read, however much it is."""
+    settings = certified(path) / "backstay.toml"
+    settings.write_text(settings.read_text().replace(f"push_limit = {shop.PUSH_LIMIT}", f"push_limit = {16 << 20}"))
+    trusted = ssl.create_default_context(cafile=str(path / "server.pem"))
+    with Server(path) as server:
+        events = [event(shop="s" * 200, event_time="2024-03-01T10:00:00Z") for _ in range(30_000)]
+        body = json.dumps({"events": events}).encode()
+        assert len(body) > 8 << 20
+        for _ in range(3):
+            asked = urllib.request.Request(
+                f"{server.told['url']}/v1/sources/orders/events", body, server.headers(), method="POST"
+            )
+            with urllib.request.urlopen(asked, context=trusted, timeout=60) as answer:
+                assert json.load(answer)["accepted"] == len(events)
 
 
 def test_clients_that_shake_no_hands_and_say_no_goodbye_hold_up_nothing(path: Path) -> None:

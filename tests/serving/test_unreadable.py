@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import socket
@@ -18,6 +19,7 @@ import uvloop
 
 from backstay.serving import connection
 from backstay.serving.connection import Connection
+from backstay.serving.protocol import ServingProtocol
 from tests.serving.doors import Door, serving
 
 Plane = Callable[[], Any]
@@ -269,6 +271,55 @@ def test_large_bodies_and_many_requests_at_once_are_no_large_heads() -> None:
         assert len(told(port, LIVE * 8_000, wait=2)) == 8_000
 
 
+@pytest.mark.parametrize("plane", [None, Connection], ids=["data", "admin"])
+def test_of_requests_in_a_row_no_more_are_read_than_one_read_brings(plane: Any) -> None:
+    """Each answer would else let in thousands more, all of which wait in memory."""
+    made: list[Any] = []
+
+    class Noted(plane or ServingProtocol):  # type: ignore[misc]
+        def connection_made(self, transport: Any) -> None:
+            made.append(self)
+            super().connection_made(transport)
+
+    slow = LIVE.replace(b"live", b"slow")
+    with running(Echo(), http=Noted) as port, connected(port) as one:
+        one.settimeout(1)
+        most, sent = 0, 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 64 << 20:
+                sent += one.send(slow * 1_000)
+                most = max(most, len(made[0].pipeline) if made else 0)
+        assert sent < 16 << 20, "it was read on and on"
+        assert most <= 262_144 // len(slow) + 2
+
+
+def test_a_body_that_is_answered_already_is_not_read_without_end() -> None:
+    with running(Echo()) as port, connected(port) as one:
+        one.sendall(b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000000\r\n\r\n")
+        assert one.recv(1_000).startswith(b"HTTP/1.1 200")
+        with pytest.raises(ConnectionError):
+            one.sendall(b"b" * (64 << 20))
+
+
+def test_a_failure_of_ours_is_logged_and_ends_the_connection(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: Any) -> None:
+        raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "a defect")
+
+    monkeypatch.setattr(Connection, "_whole", fails)
+    with running(Echo(), http=Connection) as port:
+        assert told(port, GOOD) == []
+    assert any(one.exc_info and isinstance(one.exc_info[1], UnicodeEncodeError) for one in caplog.records)
+
+
+def test_a_url_without_a_path_is_refused_in_words() -> None:
+    with running(Echo()) as port:
+        (answer,) = told(port, b"GET http://a.b HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert refused(answer) == 400
+    assert b"no path" in answer[2]
+
+
 def test_a_connection_that_is_lost_leaves_nothing_for_the_collector() -> None:
     """What a client sent would else stay until everything is looked at, and that is seldom (`garbage.py`)."""
     made: list[weakref.ref[Connection]] = []
@@ -277,8 +328,6 @@ def test_a_connection_that_is_lost_leaves_nothing_for_the_collector() -> None:
         def connection_made(self, transport: Any) -> None:
             made.append(weakref.ref(self))
             super().connection_made(transport)
-
-    from backstay.serving.protocol import ServingProtocol
 
     class Serving(ServingProtocol, Noted):
         pass

@@ -13,16 +13,18 @@ it. A connection that is lost is freed at once: nothing that it refers to refers
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from backstay.serving.heads import FIELDS, HEAD_BYTES, judge
-from backstay.serving.lane import written
 from backstay.serving.logs import request_id
 from backstay.serving.refusal import Refusal
-from backstay.serving.wire import refusal
+from backstay.serving.wire import refusal, written
 
 STALL_SECONDS = 30.0
 """How long a connection may bring nothing before its first request, a head may take, and a body may stand still."""
@@ -30,10 +32,29 @@ _LINGER_SECONDS = 2.0
 """How long the last answer may be read: a connection that is closed while more comes is reset, and the answer lost."""
 _GOODBYE_SECONDS = 2.0
 """How long a client may take to end TLS with a server that stops; many never do."""
-_ROOM = HEAD_BYTES + 262_144
+_READ = 262_144
+"""What one read brings at most; over TLS as many as were waiting are brought as one."""
+_ROOM = HEAD_BYTES + _READ
 """How much may come, in whole reads, that is no body: the limit, and what may be read together with it."""
+_SPILL = 1 << 20
+"""How much of a body is read and thrown away that is answered already, so that the client reads the answer."""
 _NOTHING, _HEAD, _BODY, _OVER = range(4)
 """What the parser is within; over: nothing more is read."""
+
+
+_logger = logging.getLogger("backstay.serving")
+
+
+class _Flow(FlowControl):
+    """Reading goes on when no request waits behind the one in flight: each would bring thousands more."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: deque[Any]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
 
 
 class Connection(HttpToolsProtocol):
@@ -42,6 +63,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._within = _NOTHING
+        self._spilled = self._buffered = 0
         self._read = self._came = 0
         """bytes of the last read; of those before it, since the last message or piece of a body began"""
         self._since = 0.0
@@ -53,6 +75,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         # As if it had been answered later: the first request may take longer to come than the next.
         self._since = self.loop.time() + STALL_SECONDS - self.timeout_keep_alive
         self._wait(self.timeout_keep_alive)
@@ -81,13 +104,18 @@ class Connection(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as stop:
                 self._go_on(memoryview(data)[stop.args[0] :])
         except (httptools.HttpParserError, Refusal) as error:
-            self._end(_unreadable(error))
+            if _defect(error):
+                _logger.error("a connection failed", exc_info=error.__context__)
+                self._within = _OVER
+                self.transport.close()
+            else:
+                self._end(_unreadable(error))
             return
         if self._within:
             # A head is small, and has its time from its beginning on; a body may take as long as it goes on coming.
             if self._within == _BODY or not self._came:
                 self._since = self.loop.time()
-            self._came += self._read
+            self._came += min(self._read, _READ)
             if self._came > _ROOM:
                 self._end(_too_large(self.url) if self._within == _HEAD else _trailing())
 
@@ -113,7 +141,7 @@ class Connection(HttpToolsProtocol):
         self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
     def on_message_begin(self) -> None:
-        self._within, self._came = _HEAD, 0
+        self._within, self._came, self._spilled = _HEAD, 0, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -135,10 +163,16 @@ class Connection(HttpToolsProtocol):
 
     def _begin(self, headers: dict[bytes, bytes]) -> None:  # noqa: ARG002 - who overrides it needs them
         """The head is good: the request begins."""
+        if self.url.startswith(b"http") and httptools.parse_url(self.url).path is None:
+            raise Refusal(400, "the URL has no path", field="url", expected="a path of this server, such as /v2")
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._came = 0
+        if self.cycle.response_complete:
+            self._spilled += len(body)
+            if self._spilled > _SPILL:
+                self.transport.close()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -211,13 +245,13 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
+        following = self.pipeline.pop() if self.pipeline else None
         if self.flow.write_paused:
             self._unread = True
-        else:
+        elif following is None or self._within != _OVER:
             self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+        if following is not None:
+            self._start_asgi_task(*following)
             return
         self._since = self.loop.time()
         if self._within == _OVER:
@@ -228,12 +262,16 @@ class Connection(HttpToolsProtocol):
         self.loop.call_later(_GOODBYE_SECONDS, self._cut)
 
     def _cut(self) -> None:
+        """Let nobody hold a stop up: who does not read, does not end TLS, or has begun a request and stands still."""
         if self not in self.connections:
             return
-        if self.transport.is_closing() and not self.transport.get_write_buffer_size():
+        before, self._buffered = self._buffered, self.transport.get_write_buffer_size()
+        if (self.transport.is_closing() and not self._buffered) or (self._buffered and self._buffered == before):
             self.transport.abort()
-        else:
-            self.loop.call_later(_GOODBYE_SECONDS, self._cut)
+            return
+        if self._within in (_HEAD, _BODY) and self.loop.time() - self._since >= _GOODBYE_SECONDS:
+            self._end(Refusal(503, "the server is about to stop", field="server", fix="ask another one"))
+        self.loop.call_later(_GOODBYE_SECONDS, self._cut)
 
     def _wait(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
@@ -259,6 +297,12 @@ class Connection(HttpToolsProtocol):
 
     def _unset_keepalive_if_required(self) -> None:
         """The timer goes on."""
+
+
+def _defect(error: Exception) -> bool:
+    """Whether a callback of ours failed, and not the parser, which says that it did."""
+    known = (Refusal, httptools.HttpParserError)
+    return isinstance(error, httptools.HttpParserCallbackError) and not isinstance(error.__context__, known)
 
 
 def _unreadable(error: Exception) -> Refusal:

@@ -12,11 +12,9 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
 from backstay.serving.job import Asking
 from backstay.serving.predicting import Predicting, Tell
-from backstay.serving.wire import CLOSE, Answer, Request, refusal
+from backstay.serving.wire import CLOSE, Answer, Request, refusal, written
 
 _OWN_WAY = {b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"}
 """Headers of requests that are left to the ASGI application."""
@@ -32,7 +30,7 @@ class Application(Protocol):
     def timed(self, request: Request, status: int, begin: float) -> None: ...
 
 
-class Connection(Protocol):
+class Carrier(Protocol):
     """The protocol that the request came by."""
 
     transport: Any
@@ -52,7 +50,7 @@ class Lane:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Carrier,
         application: Application,
         predicting: Predicting,
         request: Request,
@@ -120,13 +118,3 @@ def straight(headers: Mapping[bytes, bytes], limit: int) -> bool:
     """Whether a request with these headers may go this way: its body comes as it is, of a length that is allowed."""
     length = headers.get(b"content-length", b"")
     return length.isdigit() and int(length) <= limit and _OWN_WAY.isdisjoint(headers)
-
-
-def written(answer: Answer, keep_alive: bool) -> bytes:
-    """An answer as it goes over the wire. Its headers are ours, or were checked when they were read."""
-    parts = [STATUS_LINE[answer.status]]
-    for name, value in answer.headers:
-        parts += (name, b": ", value, b"\r\n")
-    closing = b"" if keep_alive or CLOSE in answer.headers else b"connection: close\r\n"
-    parts += (closing, b"content-length: ", str(len(answer.body)).encode(), b"\r\n\r\n", answer.body)
-    return b"".join(parts)

@@ -63,7 +63,7 @@ def _not_finite(data: bytes) -> str | None:
     It is one walk without recursion: a body of a megabyte is anybody's, whatever its form.
     """
     try:
-        value = json.loads(data, parse_int=float)  # takes NaN and Infinity, as many clients write them
+        value = json.loads(data.decode(), parse_int=float)  # takes NaN and Infinity, as many clients write them
     except (ValueError, RecursionError):
         return None
     path: list[str | int] = []
@@ -71,7 +71,8 @@ def _not_finite(data: bytes) -> str | None:
     while inside:
         for name, part in inside[-1]:
             if isinstance(part, float) and not math.isfinite(part):
-                return "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in (*path, name)[1:])
+                told = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in (*path, name)[1:])
+                return told.encode(errors="backslashreplace").decode()  # half a surrogate has no bytes
             if isinstance(part, (dict, list)):
                 path.append(name)
                 inside.append(iter(part.items() if isinstance(part, dict) else enumerate(part)))

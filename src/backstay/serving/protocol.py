@@ -36,6 +36,10 @@ def _written(*more: bytes) -> bytes:
 _REFUSAL, _LAST = _written(), _written(b"connection: close")
 
 
+_STRAIGHT_BYTES = 65_536
+"""A larger body goes the way of the application, which asks for the token before it holds it."""
+
+
 class _Done:
     """Stands where the request being answered would: there is nothing more to do for it."""
 
@@ -123,7 +127,7 @@ class ServingProtocol(Connection):
         """The lane of a request that goes the straight way, if it does. keep_alive: None, if the parser knows it."""
         door, parser = self._door, self.parser
         predicting = door.straight.get(url)
-        if predicting is None or self.flow.write_paused or not straight(headers, door.body_limit):
+        if predicting is None or self.flow.write_paused or not straight(headers, min(door.body_limit, _STRAIGHT_BYTES)):
             return None
         if keep_alive is None:
             keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()

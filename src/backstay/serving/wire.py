@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from backstay.core.errors import InputError
 from backstay.serving.admission import deadline
@@ -218,6 +219,7 @@ def refusal(error: Exception, identity: bytes = b"") -> Answer:
         status, told = refused(error)
     finally:
         REQUEST.reset(token)
+    told = {name: text.encode(errors="backslashreplace").decode() for name, text in told.items()}  # no defect here
     headers = [JSON]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
@@ -226,6 +228,16 @@ def refusal(error: Exception, identity: bytes = b"") -> Answer:
     if isinstance(error, Overloaded):
         headers.append((b"retry-after", str(error.retry_after).encode()))
     return Answer(encode(told), headers, status)
+
+
+def written(answer: Answer, keep_alive: bool) -> bytes:
+    """An answer as it goes over the wire. Its headers are ours, or were checked when they were read."""
+    parts = [STATUS_LINE[answer.status]]
+    for name, value in answer.headers:
+        parts += (name, b": ", value, b"\r\n")
+    closing = b"" if keep_alive or CLOSE in answer.headers else b"connection: close\r\n"
+    parts += (closing, b"content-length: ", str(len(answer.body)).encode(), b"\r\n\r\n", answer.body)
+    return b"".join(parts)
 
 
 async def respond(send: Send, answer: Answer) -> None:
