@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 
 from backstay.core.errors import InputError
 from backstay.definitions import View
@@ -49,8 +48,10 @@ def view_values(view: View, events: pl.DataFrame) -> tuple[Floats, dict[int, pl.
         if value.coded:
             words[place] = column
             continue
+        temporal = column.dtype.is_temporal()
+        column = column.to_physical() if temporal else column
         out[:, place] = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
-        if column.dtype == pl.Int64 and value.dtype.is_temporal():
+        if temporal:
             _no_later(out[:, place], column)
         strange = ~np.isfinite(out[:, place])
         if strange.any():
@@ -59,13 +60,13 @@ def view_values(view: View, events: pl.DataFrame) -> tuple[Floats, dict[int, pl.
 
 
 def _evaluated(view: View, events: pl.DataFrame) -> pl.DataFrame:
-    """The values as they are declared, named by their places; times as integers."""
+    """The values as they are declared, named by their places."""
     frame = in_one_chunk(events)
     try:
         values = frame.select(**{str(place): value.expression for place, value in enumerate(view.values)})
     except pl.exceptions.PolarsError as error:
         raise _not_evaluated(view, frame, error) from error
-    return values.head(events.height).with_columns(cs.temporal().to_physical())
+    return values.head(events.height)
 
 
 def _not_evaluated(view: View, frame: pl.DataFrame, error: Exception) -> InputError:

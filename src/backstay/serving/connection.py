@@ -64,6 +64,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._within = _NOTHING
         self._spilled = self._buffered = 0
+        """bytes thrown away of a body that is answered already; not yet read by the client, when a stop looked last"""
         self._read = self._came = 0
         """bytes of the last read; of those before it, since the last message or piece of a body began"""
         self._since = 0.0
