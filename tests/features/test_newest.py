@@ -156,6 +156,32 @@ def test_while_nothing_is_pushed_only_the_watermark_is_read_and_one_trip_is_enou
     assert [row.values["a_x"] for row in answers.rows(asked)] == [30.0 + number for number in range(10)]
 
 
+def test_those_that_were_asked_about_before_are_answered_beside_new_and_unknown_ones() -> None:
+    source, features, state = SOURCES["things"], NUMBERS["things"], Counting()
+    nothing = [None] * 4
+    rows = [
+        world.event(number, START + number, 0, f"k{number}", None, (float(number), 1.0, *nothing), None)
+        for number in range(6)
+    ]
+    OnlineWriter(state, [features]).apply(source, world.store(source, rows).read("things"))
+    answers = Answers(features, state)
+
+    def told(names: str, at: int = START + HOUR) -> list[float | None]:
+        asked = [Asked({"a": None if name == "-" else f"k{name}"}, {}, at) for name in names]
+        state.trips.clear()
+        return [row.values["a_x"] for row in answers.rows(asked)]
+
+    told("024"), told("024")  # the watermark stands from now on
+    assert told("0214") == [0.0, 2.0, 1.0, 4.0]
+    assert state.trips == [2]  # the watermark, and k1
+    assert told("392-1x4") == [3.0, None, 2.0, None, 1.0, None, 4.0]
+    assert state.trips == [4]  # of nobody there is nothing to read; of k9 and kx there never is anything
+    assert told("3143") == [3.0, 1.0, 4.0, 3.0]
+    assert state.trips == [1]
+    assert told("05", START + 5) == [0.0, None]  # not yet, at the very T: the general way
+    assert told("05", START + 6) == [0.0, 5.0]
+
+
 def test_what_is_given_away_is_not_what_is_kept() -> None:
     source, features, state = SOURCES["things"], SETS["things", "a"], MemoryOnline()
     answers = Answers(features, state)

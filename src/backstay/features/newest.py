@@ -80,6 +80,9 @@ class Newest:
         self._lead, self._wide = times(view), len(view.values)
         self._step = self._lead + self._wide
         self._values = struct.Struct(f"<{self._wide}d")
+        lead = f"{self._lead}q{8 * self._wide}x"
+        self._leads = [struct.Struct(f"<{lead * number}") for number in range(_FEW + 1)]
+        """by number of events, what takes the cells that lead their values"""
         self.names = [one.name for one in features]
         coded = np.cumsum([value.coded for value in view.values]) - 1
         kinds = {pl.Int64: int, pl.Datetime: int, pl.Boolean: bool}
@@ -130,8 +133,8 @@ class Newest:
             unsure = [place for place, one in enumerate(held) if one is None or one.mark is not mark]
             now, some = self._fresh(mark, [entities[place] for place in unsure], [held[place] for place in unsure])
             if now is mark:
-                if not unsure and self._lasting and min(at) >= self._since:
-                    return held  # type: ignore[return-value]  # each of them is there
+                if self._lasting and min(at) >= self._since:
+                    return self._completed(entities, held, unsure, some, now, at)
                 blobs = [None if one is None else one.last.head for one in held]
                 for place, blob in zip(unsure, some, strict=True):
                     blobs[place] = blob
@@ -139,6 +142,25 @@ class Newest:
         now, blobs = self._fresh(mark, entities, held)
         self._moving, self._mark = now is not mark, now
         return self._answers(entities, held, blobs, now, at)
+
+    def _completed(
+        self,
+        entities: Sequence[Any],
+        held: list[Ready | None],
+        unsure: Sequence[int],
+        blobs: Sequence[bytes | None],
+        mark: bytes | None,
+        at: Sequence[int],
+    ) -> list[Ready] | None:
+        """The answers where what is held holds at every T that is asked for, but at the `unsure` places."""
+        if unsure:
+            some = [entities[place] for place in unsure]
+            told = self._answers(some, [held[place] for place in unsure], blobs, mark, [at[place] for place in unsure])
+            if told is None:
+                return None
+            for place, one in zip(unsure, told, strict=True):
+                held[place] = one
+        return held  # type: ignore[return-value]  # each of them is there
 
     def _fresh(
         self, mark: bytes | None, entities: Sequence[Any], held: Sequence[Ready | None]
@@ -194,20 +216,19 @@ class Newest:
 
     def _last(self, blob: bytes) -> _Last:
         _, complete_from, size = HEADER.unpack_from(blob)
-        if 0 < size <= 8 * _FEW * self._step:
-            end, step = HEADER.size + size, self._step
-            rows = memoryview(blob)[HEADER.size : end].cast("q")
-            if self._lead <= UNTIL or set(rows[UNTIL::step]) == {NEVER}:
-                happened = rows[EVENT_TIME::step].tolist()
+        lead, number = self._lead, size // (8 * self._step)
+        if 0 < number <= _FEW:
+            leads = self._leads[number].unpack_from(blob, HEADER.size)
+            if lead <= UNTIL or set(leads[UNTIL::lead]) == {NEVER}:
+                happened = leads[EVENT_TIME::lead]
                 event_time = max(happened)
                 place = happened.index(event_time)
                 if happened.count(event_time) > 1:  # at one moment, by known time, then by sequence
                     tied = [one for one, then in enumerate(happened) if then == event_time]
-                    place = max(
-                        tied, key=lambda one: rows[one * step + KNOWN_TIME : one * step + SEQUENCE + 1].tolist()
-                    )
-                since = max(event_time + 1, complete_from, *rows[KNOWN_TIME::step])
-                cells = self._values.unpack_from(blob, HEADER.size + 8 * (place * step + self._lead))
+                    place = max(tied, key=lambda one: leads[one * lead + KNOWN_TIME : one * lead + SEQUENCE + 1])
+                since = max(event_time + 1, complete_from, *leads[KNOWN_TIME::lead])
+                cells = self._values.unpack_from(blob, HEADER.size + 8 * (place * self._step + lead))
+                end = HEADER.size + size
                 words = msgspec.msgpack.decode(blob[end:]) if len(blob) > end else []
                 return _Last(blob[:GENERATION], since, True, event_time, cells, words)
         packed = Packed.read(blob, self._plan.view)
