@@ -18,7 +18,7 @@ from bench.serving.load import h2load, needed, wrk
 from bench.serving.ours import PARTS
 from bench.serving.prepare import infer as infer_body
 from bench.serving.prepare import vectors
-from bench.serving.servers import Server, bare, fastapi, mlserver, ours, refuser
+from bench.serving.servers import Server, apart, bare, fastapi, kept_to, mlserver, ours, refuser
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "10"))
 REPEATS = 3
@@ -143,9 +143,17 @@ def overload() -> list[Result]:
 
     Each overload is held against the peaks that were measured just before and just after it, the higher one: the
     machine is not as fast all the time. Of each figure the median of the repeats counts.
+
+    The generator has cores of its own, as if the load came from elsewhere. It takes one whole, and put on the server's
+    now and then, as the kernel does with a process that the server's answers wake, it would take from the server what
+    is measured. The server has one core then, also for the threads that write.
     """
     runs: dict[float, list[Measured]] = {1.5: [], 3.0: []}
-    with ours() as server, refuser() as limit:
+    mine, theirs = apart()
+    with ExitStack() as stack:
+        with kept_to(mine):
+            server, limit = [stack.enter_context(one) for one in (ours(), refuser())]
+        stack.enter_context(kept_to(theirs))
         wrk(server, PREDICT, "keyed", 32, 3)
         before = server.memory()
         for _ in range(REPEATS):

@@ -58,6 +58,23 @@ class Server:
 
 
 @contextmanager
+def kept_to(cores: set[int]) -> Iterator[None]:
+    """What is started within runs on these cores alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def apart() -> tuple[set[int], set[int]]:
+    """A core for the server, and the others for what asks it; all of them for both where there is just one."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    return ({first}, set(others)) if others else ({first}, {first})
+
+
+@contextmanager
 def running(name: str, command: Sequence[str | Path], port: int, *, ready: str, token: str = "") -> Iterator[Server]:
     """The process, from when it answers at `ready` (or listens, if that is "") until it is stopped."""
     environment = {
