@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
@@ -244,3 +245,20 @@ def test_as_it_stood_at_a_version(events: EventStore) -> None:
         stood.seal("s", events.version("s"))
     with pytest.raises(InputError, match="nothing is appended"):
         stood.append("s", frame(0))
+
+
+def test_a_turn_is_held_by_one_at_a_time_and_holds_no_append_up(events: EventStore) -> None:
+    """Each looks how many there are, and appends as many: without turns, some would see the same number."""
+    events.append("s", frame(1))
+
+    def look_and_append(_: int) -> None:
+        with events.turn("s"):
+            seen = events.last_sequence("s")
+            time.sleep(0.002)
+            assert events.append("s", frame(seen)).first == seen + 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(look_and_append, range(20)))
+    assert events.read("s")["x"].to_list() == [1.0, *range(1, 21)]
+    with events.turn("s"), events.turn("t"):
+        assert events.append("s", frame(9)).first == 22

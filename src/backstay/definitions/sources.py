@@ -17,8 +17,8 @@ from backstay.definitions.places import declared_at, located
 from backstay.definitions.readers import Reader
 from backstay.definitions.tags import Tags, checked_tags
 
-QUARANTINE = "quarantine_"
-"""What the name of a source's quarantine begins with."""
+QUARANTINE, INGESTS = "quarantine_", "ingests_"
+"""What the names of the records begin with that are kept beside a source's own."""
 DTYPES: dict[str, pl.DataType] = {
     "float": pl.Float64(),
     "int": pl.Int64(),
@@ -174,11 +174,12 @@ class EventSource:
         self._check()
 
     def _check(self) -> None:
-        if self.name.startswith(QUARANTINE):
-            raise DefinitionError(
-                f"a name that begins with {QUARANTINE!r} is that of a quarantine", where=self.where,
-                fix="name it otherwise",
-            )  # fmt: skip
+        for prefix in (QUARANTINE, INGESTS):
+            if self.name.startswith(prefix):
+                raise DefinitionError(
+                    f"names that begin with {prefix!r} are kept for records beside a source's own", where=self.where,
+                    fix="name it otherwise",
+                )  # fmt: skip
         if self.read is not None and not callable(self.read) and not isinstance(self.read, Reader):
             raise DefinitionError(
                 f"read={self.read!r} does not say how to read", where=self.where,
@@ -220,6 +221,11 @@ class EventSource:
     def quarantine(self) -> str:
         """The name of the events record that holds what was refused of this source."""
         return QUARANTINE + self.name
+
+    @property
+    def ingests(self) -> str:
+        """The name of the events record that says which of this source's events were ingested."""
+        return INGESTS + self.name
 
     @property
     def where(self) -> str:

@@ -54,6 +54,11 @@ class Seen:
         self._upto = 0
         self.highest: int | None = None
 
+    @property
+    def needed(self) -> bool:
+        """Whether anything of an event depends on what the record holds."""
+        return bool(self._columns)
+
     def follow(self, events: EventStore) -> Seen:
         """Read what the record holds beyond what was seen, if anything here depends on it."""
         name = self._source.name

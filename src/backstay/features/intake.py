@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import polars as pl
@@ -45,8 +46,8 @@ class Intake:
     """Takes live events of one source into its record.
 
     Where the contract asks for unique values, or the source has a producer's number, those of the record are kept in
-    memory. Two processes that take the same value at the same moment do not see each other. computed: what features
-    compute of an event (`raising.computed`): one for which that raises is bad.
+    memory, and processes take turns: the same event, sent to two of them at once, is taken once. computed: what
+    features compute of an event (`raising.computed`): one for which that raises is bad.
     """
 
     def __init__(
@@ -69,6 +70,17 @@ class Intake:
         came: the same rows as they came; texts: their texts, of a mask. unread: bad rows that are none of these.
         Raises `InputError`, and stores nothing, where the source has no contract and a row is bad.
         """
+        with self._events.turn(self._source.name) if self._seen.needed else nullcontext():
+            return self._take(shaped, came, now, texts, unread)
+
+    def _take(
+        self,
+        shaped: Shaped,
+        came: pl.DataFrame,
+        now: int,
+        texts: Callable[[pl.Series], list[str]] | None,
+        unread: pl.DataFrame | None,
+    ) -> Taken:
         source, events = self._source, self._events
         seen = self._seen.follow(events)
         parted = judged(source, shaped, came, now=now, live=True, seen=seen, texts=texts, computed=self._computed)

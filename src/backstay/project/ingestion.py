@@ -1,16 +1,19 @@
 """Reading the sources' histories into the events record. It can be run again: only what is new is added.
 
-A function gives its whole history each time. A reader is asked for what may be new: rows as young as the newest in the
-record (less `look_back`), of which those that the record holds already are left out, one for one.
+A function gives its whole history each time. A reader is asked for what may be new: rows as young as the newest that it
+gave before (less `look_back`). Of both, rows that the record holds already are left out, one for one (`additions.py`),
+and bad rows that stand in quarantine already. A row that is good now, though it was bad once, is added.
 
 What is bad goes to quarantine first, and the good rows follow. A run killed in between has moved nothing that the next
 run decides by: it reads the same rows, finds the bad ones in quarantine, one for one, and appends the good ones. The
 other way round the bad rows would be behind the newest event, and never be read again.
+
+Two runs at once read side by side, and take turns from there on: the second finds what the first has appended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +25,11 @@ from backstay.core.show import Shown
 from backstay.definitions import EventSource, FeatureSet, Reader
 from backstay.definitions.sources import type_name
 from backstay.features.contracts import Seen, late, volumes
-from backstay.features.ingest import beyond, beyond_texts, judged, quarantined, row_texts
+from backstay.features.ingest import Screened, beyond_texts, judged, quarantined, row_texts
+from backstay.features.origins import Origins, note
 from backstay.features.raising import computed
-from backstay.features.shaping import UTC, Shaped, shape
-from backstay.storage.digest import frame_digest
+from backstay.features.shaping import UTC, shape
+from backstay.project.additions import Rows, additions, check_history
 from backstay.storage.ports import EventStore
 from backstay.storage.tables import Since, read_table
 
@@ -50,17 +54,6 @@ class Ingested(Shown):
     alarms: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """Rows as they came and in the form of the record, in the order in which they became known."""
-
-    came: pl.DataFrame
-    shaped: Shaped
-
-    def at(self, places: pl.Series) -> _Rows:
-        return _Rows(self.came[places], self.shaped.at(places))
-
-
 def ingest_source(
     source: EventSource, events: EventStore, *, folder: Path = Path(), feature_sets: Iterable[FeatureSet] = ()
 ) -> Ingested:
@@ -74,97 +67,110 @@ def ingest_source(
         raise InputError("the source does not say how its history is read", where=source.where, fix="give it read=...")
     # The machine's clock: a replay's history lies in its clock's future, and is no less known for that.
     now = SystemClock().now()
-    have = events.last_sequence(source.name)
-    if have:
-        _same_columns(source, events)
-    before = _newest(source, events, "known_time") if have else None
-    rows = _whole(source, events, have) if callable(source.read) else _read(source, source.read, events, have, folder)
-    seen, values = Seen(source).follow(events), computed(source, feature_sets)
-    parted = judged(source, rows.shaped, rows.came, now=now, seen=seen, computed=values)
-    if parted.bad.height:
-        events.append(source.quarantine, quarantined(parted.bad, now=now, origin="ingest"))
-    if parted.good.height or not have:
-        events.append(source.name, parted.good)
-    known = parted.good.get_column("known_time").dt.epoch("us")
+    since = None
+    if callable(source.read):
+        rows = _ordered(source, _history(source))
+    else:
+        _checked(source, events)
+        until = Origins.of(source, events).until
+        since = None if until is None else until - source.look_back
+        rows = _young(source, source.read, since, folder)
+    with events.turn(source.name):
+        return _add(source, events, rows, since, now, computed(source, feature_sets))
+
+
+def _add(
+    source: EventSource, events: EventStore, rows: Rows, since: int | None, now: int, values: Mapping[str, pl.Expr]
+) -> Ingested:
+    """Append what is new of the rows that were read."""
+    have, origins = events.last_sequence(source.name), _checked(source, events)
+    before = _newest(source, events) if have else None
+    held = _quarantined(source, events)
+    new = additions(source, events, rows, origins, since)
+    if callable(source.read):
+        check_history(source, events, rows, origins, new, held)
+    fresh = rows.at(new.arg_true())
+    if source.contract is None and held:  # it had one: what was set apart then must not refuse everything now
+        fresh = fresh.at(pl.Series(beyond_texts(row_texts(fresh.came), held), dtype=pl.Boolean).arg_true())
+    seen = Seen(source).follow(events)
+    parted = judged(source, fresh.shaped, fresh.came, now=now, seen=seen, computed=values)
+    bad = parted.bad.filter(pl.Series(beyond_texts(parted.bad.get_column("row"), held), dtype=pl.Boolean))
+    if bad.height:
+        events.append(source.quarantine, quarantined(bad, now=now, origin="ingest"))
+    good, last = parted.good, have
+    if good.height or not have:
+        numbered = events.append(source.name, good)
+        last = numbered.last
+    cursor = "known_time" if source.known_time else "event_time"
+    read = pl.concat([rows.shaped.rows.filter(~new), good]).get_column(cursor).dt.epoch("us").max()
+    if good.height or (isinstance(read, int) and (origins.until is None or read > origins.until)):
+        note(source, events, first=last - good.height + 1, last=last, until=read, now=now)  # type: ignore[arg-type]
+    return _told(source, events, good, bad, before, now)
+
+
+def _told(
+    source: EventSource, events: EventStore, good: pl.DataFrame, bad: pl.DataFrame, before: int | None, now: int
+) -> Ingested:
+    known = good.get_column("known_time").dt.epoch("us")
     until = max([one for one in (before, known.max()) if isinstance(one, int)], default=None)
     alarms = [] if (told := late(source, until, now)) is None else [told]
-    if parted.good.height and until is not None:
+    if good.height and until is not None:
         begins = before is None
-        since = before if before is not None else int(known[0])
-        alarms += volumes(source, events, since=since, until=until, begins=begins)
+        alarms += volumes(source, events, since=int(known[0]) if begins else before, until=until, begins=begins)  # type: ignore[arg-type]
     return Ingested(
-        source.name, parted.good.height, have + parted.good.height, events.version(source.name), until,
-        parted.bad.height, parted.counts, tuple(alarms),
+        source.name, good.height, events.last_sequence(source.name), events.version(source.name), until,
+        bad.height, Screened(good, bad).counts, tuple(alarms),
     )  # fmt: skip
 
 
-def _newest(source: EventSource, events: EventStore, column: str) -> int:
-    """The latest time in a column of the record, which has rows."""
-    return int(events.read(source.name, columns=[column]).get_column(column).dt.epoch("us").to_numpy().max())
+def _newest(source: EventSource, events: EventStore) -> int:
+    """When the last event of the record became known."""
+    return int(
+        events.read(source.name, columns=["known_time"]).get_column("known_time").dt.epoch("us").to_numpy().max()
+    )
 
 
-def _ordered(source: EventSource, came: pl.DataFrame) -> _Rows:
+def _ordered(source: EventSource, came: pl.DataFrame) -> Rows:
     shaped = shape(source, came)
     places = shaped.rows.select(pl.arg_sort_by(*_ORDER, maintain_order=True, nulls_last=True)).to_series()
-    return _Rows(came, shaped).at(places)
+    return Rows(came, shaped).at(places)
 
 
-def _whole(source: EventSource, events: EventStore, have: int) -> _Rows:
-    """What follows, in the history that the user's function returns, on the rows of the record."""
-    rows = _ordered(source, _history(source))
-    if not have:
-        return rows.at(_unknown(source, rows, events))
-    held = events.read(source.name).drop("sequence")
-    if events.last_sequence(source.quarantine):  # which rows are neither in the record nor in quarantine?
-        apart = beyond(rows.shaped.rows, held)
-        places = apart.arg_true()
-        new = places[_unknown(source, rows.at(places), events)]
-        rows = rows.at((~apart).arg_true().append(new).sort())
-    frame = rows.shaped.rows
-    if frame.height < have or frame_digest(frame.head(have)) != frame_digest(held):
-        raise InputError(
-            f"the history read now does not begin with the {have} events in the record",
-            where=source.where,
-            expected="the same events, and possibly later ones",
-            fix="events are never changed; ingest into a new home if the history itself was wrong",
-        )
-    return rows.at(pl.int_range(have, frame.height, eager=True))
-
-
-def _read(source: EventSource, reader: Reader, events: EventStore, have: int, folder: Path) -> _Rows:
-    """What the reader's table has that is neither in the record nor in quarantine."""
+def _young(source: EventSource, reader: Reader, since: int | None, folder: Path) -> Rows:
+    """What the reader's table has from a moment on. Rows of that very moment may have come since, too."""
     columns = [source.event_time, *([source.known_time] if source.known_time else []), *source.schema]
     columns = list(dict.fromkeys(columns))
-    if not have:
-        rows = _ordered(source, read_table(reader, columns, folder=folder, where=source.where))
-        return rows.at(_unknown(source, rows, events))
-    cursor = "known_time" if source.known_time else "event_time"
-    moment = _newest(source, events, cursor) - source.look_back
-    since = Since(source.known_time or source.event_time, moment)
-    rows = _ordered(source, read_table(reader, columns, folder=folder, where=source.where, since=since))
-    # Rows of the newest moment are read again: others of the same moment may have come since. A row without a time,
-    # too: whether it is in quarantine already shows below.
-    young = rows.shaped.rows.select((pl.col(cursor).dt.epoch("us") >= moment).fill_null(value=True)).to_series()
-    rows = rows.at(young.arg_true())
-    after = moment - 1 if source.known_time else moment + source.delay - 1
-    held = events.read(source.name, known_after=after).drop("sequence")
-    rows = rows.at(beyond(rows.shaped.rows, held).arg_true())
-    return rows.at(_unknown(source, rows, events))
+    if since is None:
+        return _ordered(source, read_table(reader, columns, folder=folder, where=source.where))
+    asked = Since(source.known_time or source.event_time, since)
+    rows = _ordered(source, read_table(reader, columns, folder=folder, where=source.where, since=asked))
+    cursor = pl.col("known_time" if source.known_time else "event_time")
+    # A row without a time is read again, too: whether it is in quarantine already shows below.
+    return rows.at(
+        rows.shaped.rows.select((cursor.dt.epoch("us") >= since).fill_null(value=True)).to_series().arg_true()
+    )
 
 
-def _unknown(source: EventSource, rows: _Rows, events: EventStore) -> pl.Series:
-    """The places of rows that an earlier ingest has not put into quarantine, one for one."""
-    held: list[str] = []
-    if events.last_sequence(source.quarantine):
-        table = events.read(source.quarantine, columns=["row", "origin"])
-        held = table.filter(pl.col("origin") == "ingest").get_column("row").to_list()
-    if not held:
-        return pl.int_range(rows.came.height, eager=True)
-    return pl.Series(beyond_texts(row_texts(rows.came), held), dtype=pl.Boolean).arg_true()
+def _quarantined(source: EventSource, events: EventStore) -> list[str]:
+    """The rows that earlier ingests have put into quarantine, as texts."""
+    if not events.last_sequence(source.quarantine):
+        return []
+    table = events.read(source.quarantine, columns=["row", "origin"])
+    return table.filter(pl.col("origin") == "ingest").get_column("row").to_list()
 
 
-def _same_columns(source: EventSource, events: EventStore) -> None:
-    """Refuse a source that is declared with other columns than its record has."""
+def _checked(source: EventSource, events: EventStore) -> Origins:
+    """What is noted of earlier ingests. A source that is declared with other columns than its record has, or with
+    another zone of its times, is refused."""
+    origins = Origins.of(source, events)
+    if origins.timezone != source.timezone:
+        raise InputError(
+            f"the source is declared with the time zone {source.timezone}, and was read with {origins.timezone}",
+            where=source.where, expected=f"timezone={origins.timezone!r}, or every event would be a new one",
+            fix="declare it, or a source of another name for the new form",
+        )  # fmt: skip
+    if not events.last_sequence(source.name):
+        return origins
     recorded = dict(events.read(source.name, sequence_until=0).drop("sequence").schema)
     declared = {"event_time": UTC, "known_time": UTC, **source.schema}
     if recorded != declared or list(recorded) != list(declared):
@@ -174,6 +180,7 @@ def _same_columns(source: EventSource, events: EventStore) -> None:
             expected=", ".join(f"{name}: {type_name(kind)}" for name, kind in recorded.items()),
             fix="declare these, or a source of another name for the new form",
         )
+    return origins
 
 
 def _history(source: EventSource) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -103,6 +104,13 @@ class EventStore(Protocol):
 
     def last_sequence(self, source: str) -> int:
         """The highest sequence appended (0 if none)."""
+        ...
+
+    def turn(self, source: str) -> AbstractContextManager[None]:
+        """Held by one at a time, of all processes and threads that ask: for who looks first, and appends by that.
+
+        It holds nobody up who only appends. A killed process lets go. Not to be asked for again while it is held.
+        """
         ...
 
     def seal(self, source: str, version: int, *, read: bool = False) -> Seal:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import polars as pl
 
@@ -64,6 +65,9 @@ class EventsUpto:
 
     def last_sequence(self, source: str) -> int:
         return self._last.get(source, 0)
+
+    def turn(self, source: str) -> AbstractContextManager[None]:
+        return self._events.turn(source)
 
     def seal(self, source: str, version: int, *, read: bool = False) -> Seal:
         if version > self.version(source):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from backstay.storage.schema import INSTANT, check_columns, check_events, check_
 
 _GROUPS = 4
 """Row groups of a large file that are read together at least: fewer would take longer to find than to read."""
+_TURNS = "_turns"
+"""The folder of a source whose lock is a turn: that of the source's own folder is each append's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,15 @@ class LocalEvents:
         check_source(source)
         _, segment = self._source(source).look()
         return segment.last
+
+    @contextmanager
+    def turn(self, source: str) -> Iterator[None]:
+        check_source(source)
+        folder = self._directory / source / _TURNS
+        with failures(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            yield
 
     def seal(self, source: str, version: int, *, read: bool = False) -> Seal:
         check_source(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import polars as pl
@@ -27,6 +28,7 @@ class MemoryEvents:
 
     def __init__(self) -> None:
         self._tables: dict[str, _Table] = {}
+        self._turns: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def append(self, source: str, events: pl.DataFrame) -> Appended:
@@ -103,3 +105,11 @@ class MemoryEvents:
         check_source(source)
         table = self._tables.get(source)
         return 0 if table is None else table.last
+
+    @contextmanager
+    def turn(self, source: str) -> Iterator[None]:
+        check_source(source)
+        with self._lock:
+            lock = self._turns.setdefault(source, threading.Lock())
+        with lock:
+            yield
