@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
+from backstay import Contract, EventSource, Expect
+from backstay.core.clock import SystemClock
+from backstay.features.online import OnlineWriter
 from backstay.serving import pushing as module
+from backstay.serving.push import Push
 from backstay.serving.pushing import FEW_BYTES, Pushing
 from backstay.serving.refusal import Overloaded, Refusal
+from backstay.storage.backends.memory import MemoryEvents, MemoryOnline
 
 FEW, MANY = b"few", b"x" * (FEW_BYTES + 1)
 
@@ -18,7 +23,7 @@ FEW, MANY = b"few", b"x" * (FEW_BYTES + 1)
 class Source:
     """Notes what it takes, and by which thread; what is many it takes when it may."""
 
-    behind = False
+    waits = False
 
     def __init__(self) -> None:
         self.may = threading.Event()
@@ -60,7 +65,7 @@ def test_many_events_hold_nobody_up_and_few_do_not_overtake_them() -> None:
 
 def test_what_a_push_raises_is_raised_whichever_thread_it_was_taken_by() -> None:
     class Failing:
-        behind = False
+        waits = False
 
         def take(self, data: bytes) -> dict[str, object]:
             raise ValueError(len(data))
@@ -74,14 +79,33 @@ def test_what_a_push_raises_is_raised_whichever_thread_it_was_taken_by() -> None
     pushing.close()
 
 
-@pytest.mark.parametrize(("remote", "behind"), [(True, False), (False, True)])
-def test_few_events_that_may_take_long_are_taken_beside_the_loop_too(remote: bool, behind: bool) -> None:
+@pytest.mark.parametrize(("remote", "waits"), [(True, False), (False, True)])
+def test_few_events_that_may_take_long_are_taken_beside_the_loop_too(remote: bool, waits: bool) -> None:
     source = Source()
-    source.behind = behind
+    source.waits = waits
     pushing = Pushing({"events": source}, remote=remote)  # type: ignore[dict-item]
     assert _run(pushing.take("events", FEW)) == {"accepted": 3}
     pushing.close()
     assert source.took[0][1] != threading.current_thread().name
+
+
+def test_what_takes_turns_with_an_ingest_is_taken_beside_the_loop() -> None:
+    """The loop answers while the turn is another's."""
+    contract, record = Contract(Expect.unique("id")), MemoryEvents()
+    source = EventSource("pays", schema={"id": "int"}, timezone="UTC", contract=contract)
+    writer = OnlineWriter(MemoryOnline(), [])
+    push = Push(source, record, writer, SystemClock(), feature_sets=(), replay=False)
+    pushing = Pushing({"pays": push}, remote=False)
+
+    async def both() -> None:
+        with record.turn("pays"):
+            taking = asyncio.ensure_future(pushing.take("pays", b'{"event_time": "2024-05-20T11:00", "id": 1}'))
+            await asyncio.sleep(0.1)
+            assert not taking.done()
+        assert (await taking)["accepted"] == 1
+
+    _run(both())
+    pushing.close()
 
 
 def test_events_that_nobody_waits_for_any_more_are_not_overtaken() -> None:

@@ -56,6 +56,11 @@ class Intake:
         self._source, self._events, self._computed = source, events, computed
         self._seen = Seen(source)
 
+    @property
+    def waits(self) -> bool:
+        """Whether others may have to be waited for, such as an ingest."""
+        return self._seen.needed
+
     def take(
         self,
         shaped: Shaped,
@@ -70,7 +75,7 @@ class Intake:
         came: the same rows as they came; texts: their texts, of a mask. unread: bad rows that are none of these.
         Raises `InputError`, and stores nothing, where the source has no contract and a row is bad.
         """
-        with self._events.turn(self._source.name) if self._seen.needed else nullcontext():
+        with self._events.turn(self._source.name) if self.waits else nullcontext():
             return self._take(shaped, came, now, texts, unread)
 
     def _take(

@@ -43,10 +43,13 @@ class Push:
         self._intake = Intake(source, events, computed=computed(source, feature_sets))
 
     @property
-    def behind(self) -> bool:
-        """Whether events of the record have to be brought into the online state before the next ones."""
+    def waits(self) -> bool:
+        """Whether others may have to be waited for, or events of the record have to be brought into the online state
+        before the next ones."""
+        if self._replay:
+            return False
         name = self.source.name
-        return not self._replay and self._online.watermark(self.source) < self._events.last_sequence(name)
+        return self._intake.waits or self._online.watermark(self.source) < self._events.last_sequence(name)
 
     def take(self, data: bytes) -> dict[str, object]:
         """Parse, record and apply; returns how many were accepted and the sequence they reach."""

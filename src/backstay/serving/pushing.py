@@ -1,8 +1,9 @@
 """Pushes as the server takes them: no more at once than there is room for, and none for long on the loop.
 
 A few events cost less than a change of threads. Thousands would hold up everybody who asks meanwhile, and so would few
-ones before which the online state has to be brought up to the record, or that go to it over a network: they are taken
-by a thread of their own, in the order they came, and so is all that comes while it has something to do.
+ones before which the online state has to be brought up to the record, that go to it over a network, or that take turns
+with others, such as an ingest: they are taken by a thread of their own, in the order they came, and so is all that
+comes while it has something to do.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Pushing:
         push = self._pushes.get(name)
         if push is None:
             raise absent("source", "source", name, self._pushes)
-        if len(data) <= FEW_BYTES and not self._aside and not self._remote and not push.behind:
+        if len(data) <= FEW_BYTES and not self._aside and not self._remote and not push.waits:
             return push.take(data)
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "backstay-push")
