@@ -181,7 +181,10 @@ def _cell(source: EventSource, events: pl.DataFrame, name: str, kind: pl.DataTyp
     widening = (kind == pl.Float64 and came.is_numeric()) or (kind == pl.Int64 and came.is_integer())
     if came == pl.Null or widening:
         return pl.col(name).cast(kind, strict=False)
-    said = converted(pl.col(name), came, kind) if loose(source) else None
+    cell = pl.col(name)
+    if isinstance(source.read, SqlQuery) and came == pl.String and kind == pl.Int64:
+        cell = cell.str.replace(r"\.0+$", "")  # a NUMERIC of PostgreSQL, a REAL of SQLite
+    said = converted(cell, came, kind) if loose(source) else None
     if said is not None:
         return said
     raise InputError(
@@ -202,7 +205,7 @@ def converted(value: pl.Expr, came: pl.DataType, kind: pl.DataType) -> pl.Expr |
         return value.str.strip_chars().cast(kind, strict=False)
     if came.is_integer() and kind == pl.Boolean:  # SQLite has no other truth
         return value.replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
-    if came.is_decimal() and kind == pl.Int64:  # SUM() of integers, in PostgreSQL
+    if (came.is_decimal() or came.is_float()) and kind == pl.Int64:  # SUM() of integers, in DuckDB
         whole = value.cast(pl.Int64, strict=False)
         return pl.when(whole == value).then(whole)
     return None

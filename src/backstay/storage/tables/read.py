@@ -53,7 +53,8 @@ def read_table(
         return _scanned(reader, columns, folder, where, since, secrets).collect()
     except BackstayError:
         raise
-    except Exception as error:  # noqa: BLE001 - a driver may raise anything; without its words chained: they hold URLs
+    # A driver may raise anything, and a panic of Polars is no `Exception`. Without its words chained: they hold URLs.
+    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
         raise InputError(
             f"its history cannot be read: {type(error).__name__}: {secrets.hidden(first_line(error))}",
             where=where,
@@ -62,7 +63,7 @@ def read_table(
         ) from None
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an error says, in a line. SQLAlchemy wraps the driver's own."""
     lines = [line.strip() for line in str(getattr(error, "orig", None) or error).splitlines() if line.strip()]
     return lines[0] if lines else ""

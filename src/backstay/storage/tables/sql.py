@@ -23,6 +23,7 @@ import polars as pl
 
 from backstay.core.errors import InputError
 from backstay.definitions import SqlQuery
+from backstay.storage.tables.cells import column, joined
 from backstay.storage.tables.secrets import Secrets
 
 _CHUNK = 50_000
@@ -121,21 +122,15 @@ def _sqlalchemy(
     except ModuleNotFoundError as error:
         raise _not_installed(str(error.name), "postgres" if error.name == "psycopg" else None, where) from None
     text = statement(query, columns, since, engine.dialect.identifier_preparer.quote_identifier)
-    chunks = []
+    chunks: list[list[pl.Series]] = []
     # Not sqlalchemy.text(), and no parameters: a colon or a per cent in the user's query is what it is.
     with engine.connect().execution_options(stream_results=True, no_parameters=True) as connection:
         result = connection.exec_driver_sql(text)
         while rows := result.fetchmany(_CHUNK):
-            chunks.append(_chunk(columns, rows))
-    return pl.concat(chunks, how="vertical_relaxed") if chunks else pl.DataFrame({name: [] for name in columns})
-
-
-def _chunk(columns: list[str], rows: Any) -> pl.DataFrame:
-    values = zip(*rows, strict=True)
-    # Not strict: SQLite keeps texts among numbers; they become texts all, and each is read by itself later.
-    return pl.DataFrame(
-        [pl.Series(name, list(given), strict=False) for name, given in zip(columns, values, strict=True)]
-    )
+            chunks.append([column(list(given)) for given in zip(*rows, strict=True)])
+    if not chunks:
+        return pl.DataFrame({name: [] for name in columns})
+    return pl.DataFrame(dict(zip(columns, map(joined, zip(*chunks, strict=True)), strict=True)))
 
 
 def _library(name: str, extra: str, where: str, package: str | None = None) -> Any:
