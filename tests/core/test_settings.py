@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
 from backstay.core.errors import InputError
-from backstay.core.settings import SETTINGS, read_settings
+from backstay.core.settings import SETTINGS, expanded, read_settings
 
 
 def test_defaults_are_among_their_choices(tmp_path: Path) -> None:
@@ -56,3 +57,24 @@ def test_what_is_refused(tmp_path: Path, toml: str, said: str) -> None:
     (tmp_path / "backstay.toml").write_text(toml)
     with pytest.raises(InputError, match=said):
         read_settings(tmp_path)
+
+
+PASSWORDS = ("p@top/secret", "p@topsecret", "p#top", "p?top=1", "p/top@x", "100%", "a:b")
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_a_password_of_any_characters_stays_in_its_part_of_the_url(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PW", password)
+    monkeypatch.setenv("WHERE", "db:6379")
+    found = urlsplit(expanded("redis://svc:${PW}@${WHERE}/0?password=${PW}", "online.url") or "")
+    assert (unquote(found.password or ""), found.hostname, found.port, found.path) == (password, "db", 6379, "/0")
+    assert parse_qs(found.query) == {"password": [password]}
+
+
+def test_a_text_that_is_no_url_and_a_variable_that_is_one_are_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("URL", "redis://svc:p%40ss@db/0")
+    assert expanded("${URL}", "online.url") == "redis://svc:p%40ss@db/0"
+    assert expanded("to ${URL}", "notify.mine") == "to redis://svc:p%40ss@db/0"
+    assert expanded("https://hooks.example/${URL}", "notify.slack") == "https://hooks.example/redis://svc:p%40ss@db/0"

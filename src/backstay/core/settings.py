@@ -6,7 +6,6 @@ They are read from `backstay.toml` in the project's folder, where `serving.port`
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.core.errors import InputError, NotFoundError
+from backstay.core.urls import NAME, filled_url
 
 FILE = "backstay.toml"
 ENVIRONMENTS = "environments."
@@ -219,15 +219,20 @@ def within_bounds(name: str, value: float, where: str) -> None:
 
 
 def expanded(value: str | None, name: str) -> str | None:
-    """A setting's text with `${NAME}` replaced by the environment's: that is where a password stands, not in a file."""
+    """A setting's text with `${NAME}` replaced by the environment's: that is where a password stands, not in a file.
 
-    def variable(found: re.Match[str]) -> str:
-        if found[1] not in os.environ:
+    In a URL each is put into its part (`core.urls`).
+    """
+
+    def variable(named: str) -> str:
+        if named not in os.environ:
             raise InputError(
-                f"the environment has no variable {found[1]!r}",
+                f"the environment has no variable {named!r}",
                 where=name,
-                fix=f"export {found[1]}=..., then run again",
+                fix=f"export {named}=..., then run again",
             )
-        return os.environ[found[1]]
+        return os.environ[named]
 
-    return None if value is None else re.sub(r"\$\{(\w+)\}", variable, value)
+    if value is None:
+        return None
+    return filled_url(value, variable) if "://" in value else NAME.sub(lambda found: variable(found[1]), value)

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from tests.storage.tables.conftest import PASSWORD
 
 from backstay import Contract, EventSource, Expect, SqlQuery
 from backstay.core.errors import InputError
 from backstay.project.ingestion import Ingested, ingest_source
 from backstay.storage.backends.memory import MemoryEvents
 from backstay.storage.tables.cells import column, joined
+from backstay.storage.tables.secrets import Secrets
 
 CONTRACT = Contract(Expect.not_null("v"))
 TEXTS = [
@@ -97,3 +99,25 @@ def test_parts_of_a_column_that_differ_lose_nothing() -> None:
     whole = joined([column([2**62 + 1]), column([None]), column([0.1]), column([True])])
     assert whole.to_list() == [str(2**62 + 1), None, "0.1", "true"]
     assert joined([column([1]), column([None]), column([2])]).to_list() == [1, None, 2]
+
+
+@pytest.mark.parametrize("form", ["reader:${PW}@/postgres?host=${AT}", "reader@/postgres?host=${AT}&password=${PW}"])
+def test_options_of_a_url_are_taken_from_the_environment(
+    form: str, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numerics(postgres, "FLOAT8", "1.5")
+    place = sqlalchemy.make_url(postgres).query["host"]
+    monkeypatch.setenv("AT", str(place))
+    monkeypatch.setenv("PW", PASSWORD)
+    with pytest.raises(InputError, match="permission denied"):  # so far: the password was right
+        taken(f"postgresql+psycopg://{form}", "float", tmp_path)
+    monkeypatch.setenv("AT", "/no/such/s3cret")
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        taken(f"postgresql+psycopg://{form}", "float", tmp_path)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_password_among_the_options_is_in_no_message() -> None:
+    secrets = Secrets("t")
+    secrets.hide_options([("host", "db"), ("sslpassword", "p/w")])
+    assert secrets.hidden("db said p/w and p%2Fw") == "db said *** and ***"

@@ -17,18 +17,18 @@ from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, unquote
 
 import polars as pl
 
 from backstay.core.errors import InputError
+from backstay.core.urls import NAME
 from backstay.definitions import SqlQuery
 from backstay.storage.tables.cells import column, joined
 from backstay.storage.tables.secrets import Secrets
 
 _CHUNK = 50_000
 _NAME = re.compile(r'[\w."$-]+')
-_VARIABLE = re.compile(r"\$\{\w+\}")
 
 
 def read_sql(
@@ -41,7 +41,7 @@ def read_sql(
     secrets: Secrets,
 ) -> pl.DataFrame:
     """The named columns, of rows whose time in the column of `since` is not before it; `read_table` says more."""
-    url = secrets.fill(reader.url) if _VARIABLE.fullmatch(reader.url) else reader.url
+    url = secrets.fill(reader.url) if NAME.fullmatch(reader.url) else reader.url
     if url.startswith("duckdb:"):
         return _duckdb(secrets.fill(url), statement(reader.query, columns, since), folder, where)
     if url.startswith("adbc+"):
@@ -86,12 +86,13 @@ def _adbc(url: str, text: str, folder: Path, where: str, secrets: Secrets) -> pl
     _library("pyarrow", "adbc", where)
     _library("adbc_driver_manager", "adbc", where)
     dbapi = _library(f"adbc_driver_{driver}.dbapi", "adbc", where, package=f"adbc-driver-{driver}")
-    account, at, host = rest.rpartition("@")
-    rest = secrets.fill(account, lambda value: quote(value, safe="")) + at + secrets.fill(host)
-    secrets.hide(account.rpartition(":")[2] if at else None)
+    url = secrets.fill_url(f"{driver}:{rest}")
+    rest = url.removeprefix(f"{driver}:")
+    secrets.hide(unquote(rest.rpartition("@")[0].rpartition(":")[2]))
+    secrets.hide_options(parse_qsl(rest.partition("?")[2]))
     if driver == "sqlite":
         rest = _existing(rest.removeprefix("///"), folder, where)
-    with dbapi.connect(f"{driver}:{rest}" if rest.startswith("//") else rest) as connection, connection.cursor() as one:
+    with dbapi.connect(url if rest.startswith("//") else rest) as connection, connection.cursor() as one:
         one.execute(text)
         found = pl.from_arrow(one.fetch_arrow_table())
     assert isinstance(found, pl.DataFrame)
@@ -114,7 +115,12 @@ def _sqlalchemy(
     password = None if parts.password is None else secrets.fill(str(parts.password))
     secrets.hide(password)
     user, host, database = (value and secrets.fill(value) for value in (parts.username, parts.host, parts.database))
-    parts = parts.set(username=user, password=password, host=host, database=database)
+    options = {
+        name: secrets.fill(one) if isinstance(one, str) else tuple(map(secrets.fill, one))
+        for name, one in parts.query.items()
+    }
+    secrets.hide_options((name, one) for name, one in options.items() if isinstance(one, str))
+    parts = parts.set(username=user, password=password, host=host, database=database, query=options)
     if parts.get_backend_name() == "sqlite":
         parts = parts.set(database=_existing(parts.database or "", folder, where))
     try:

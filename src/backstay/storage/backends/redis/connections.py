@@ -6,11 +6,13 @@ half as much again as the question itself. Each connection is used by one thread
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from backstay.core.errors import BackstayError, InputError
 
+_DATABASE = re.compile(r"/?\d*")
 SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -153,6 +155,8 @@ def shown(url: str) -> str:
         )
     try:
         parts = urlsplit(url)
+        if "@" in parts.path + parts.query or not (parts.scheme == "unix" or _DATABASE.fullmatch(parts.path)):
+            raise ValueError  # the rest of a password: a "/" or "?" in it ended what was taken for the host
         host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or ""
         return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
     except ValueError:  # it may quote the password: a "/" in one, say
