@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
+import pytest
 
 from backstay.core.times import HOUR
 from backstay.definitions import EventSource, Label
@@ -73,3 +76,24 @@ def test_what_voids_may_happen_before_the_question_and_after_the_horizon() -> No
     assert void(before, 4) == {"x": True, "y": False}
     assert void(after, 199) == {"x": False, "y": False}
     assert void(after, 201) == {"x": True, "y": False}
+
+
+@pytest.mark.parametrize("what", [{"occurs": True}, {"value": pl.lit(True)}])
+def test_a_row_is_not_mature_before_what_voids_it_would_be_known(what: dict[str, Any]) -> None:
+    landed = EventSource("landed", schema={"flight": "string"})
+    cancelled = EventSource("cancelled", schema={"flight": "string"}, delay="2d")
+    label = Label("landed", source=landed, key="flight", horizon="3h", void=cancelled, **what)
+    events = MemoryEvents()
+    for source, flights in ((landed, ["x", "y"]), (cancelled, ["y", "z"])):
+        frame = pl.DataFrame({"flight": flights}).with_columns(event_time=pl.lit(START + HOUR).cast(TIME))
+        events.append(source.name, prepare(source, frame))
+    asked = pl.DataFrame({"at": [START] * 3, "flight": ["x", "y", "z"]})
+
+    def told(hours: float) -> list[tuple[Any, ...]]:
+        joined = join_labels(asked, label, events, as_of=START + int(hours * HOUR))
+        return joined.select("label", "void", "mature").rows()
+
+    assert label.maturity == 51 * HOUR
+    assert told(4) == [(True, False, False), (True, False, False), (None, False, False)]
+    assert told(51) == [(True, False, True), (None, True, True), (None, True, True)]
+    assert Label("landed", source=cancelled, key="flight", horizon="3h", void=landed, **what).maturity == 51 * HOUR

@@ -19,7 +19,8 @@ class Label:
     key:     the column that identifies what was predicted: in the outcome's events, in the asked rows, and in requests.
     value:   a condition of the outcome's event: a label that is a *value*. Absent means unlabelled.
     occurs:  True, or a condition of the event: a label that is an *occurrence*. Absent at maturity means 0.
-    horizon: by T + horizon the outcome has happened; with the source's declared delay, a cohort is then *mature*.
+    horizon: by T + horizon the outcome has happened; a cohort is *mature* once the declared delay of source and of void has
+             passed, too.
     void:    a source of events that void the outcome (a cancelled flight): it leaves the denominator, and is counted.
     """
 
@@ -59,8 +60,8 @@ class Label:
 
     @property
     def maturity(self) -> int:
-        """Microseconds after T from which a cohort's labels are complete."""
-        return self.horizon + self.source.delay
+        """Microseconds after T from which a cohort's labels are complete: what would void one is known by then, too."""
+        return self.horizon + max(self.source.delay, 0 if self.void is None else self.void.delay)
 
     def canonical(self) -> dict[str, object]:
         return {

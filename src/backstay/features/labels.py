@@ -1,8 +1,8 @@
 """Labels joined to what was asked, by the rules of time.
 
 As of a moment, a row's outcome is *known* if its event had become known by then, *void* if a voiding event had, and
-*mature* once the label's horizon and the source's delay have passed. Only mature rows are compared or trained on:
-"arrived so far" is a biased sample, because rows come late when the outcome is late.
+*mature* once the label's horizon and the declared delays of both sources have passed. Only mature rows are compared or
+trained on: "arrived so far" is a biased sample, because rows come late when the outcome is late.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def join_labels(
     occurrence,
             False where the row is mature and nothing came
     void:   Boolean, the outcome was voided: by an event of its key that is known by `as_of`, whenever it happened
-    mature: Boolean, at + horizon + delay <= as_of
+    mature: Boolean, at + horizon + delay <= as_of, where the delay is the longer one of outcomes and voiding events
     known:  if asked for, Int64 (microseconds): when the outcome became known; null where none is, or where it is void;
             of an occurrence that did not come, when the row became mature
 

@@ -21,7 +21,7 @@ from backstay.features.trainingset import TrainingSet, training_set
 from backstay.lifecycle.records import Records
 from backstay.registry.environment import Environment
 
-_FORM = "training-set-1"
+_FORM = "training-set-2"
 _FILE = "rows.arrow"
 _COUNTS = ("asked", "void", "immature", "unlabelled")
 
