@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from math import inf, nan
 from pathlib import Path
+from time import sleep
 
 import msgspec
 import numpy as np
@@ -136,6 +137,33 @@ def test_an_event_that_was_not_applied_yet_is_online_lag(path: Path) -> None:
     assert dict(report.agreement["shop_orders_1d"].causes) == {"online lag": 1}
 
 
+def test_the_record_does_not_always_show_which_of_both_it_was(path: Path) -> None:
+    """An event of 20 minutes ago is ingested between two predictions: only a stamped one around it would tell."""
+    project = Project(path)
+    one = project.services.events.read("orders")[1:2].drop("sequence")
+
+    def ingested(minutes: float) -> None:
+        time = pl.lit(project.clock.now() - int(minutes * 60e6)).cast(pl.Datetime("us", "UTC"))
+        project.services.events.append(
+            "orders", one.with_columns(event_time=time, known_time=time + pl.duration(minutes=1))
+        )
+
+    with shop.Server(path) as server:
+        ingested(20)
+        assert server.predict(shop.live())[0] == 200
+        assert _causes(path) == {"late event or online lag": 1}
+        assert server.push(shop.event(event_time="2026-01-01T00:00:00Z"))[0] == 200  # and what came before is applied
+        assert server.predict(shop.live())[0] == 200
+        sleep(2)  # by more than clocks may disagree
+        assert server.push(shop.event(event_time="2026-01-01T00:00:01Z"))[0] == 200
+        ingested(10)
+        assert _causes(path) == {"late event or online lag": 1, "late event": 1}
+
+
+def _causes(path: Path) -> dict[str, int]:
+    return dict(Project(path).verify("late").agreement["shop_orders_1d"].causes)
+
+
 def test_another_definition_is_not_compared(life: Path) -> None:
     models = life / "models.py"
     models.write_text(models.read_text().replace('max_age="2d"', 'max_age="3d"'))
@@ -208,5 +236,5 @@ def test_a_derived_value_of_any_type_is_verified(kind: str) -> None:
 def test_equal_values_are_not_apart_whatever_they_are(logged: float, known: float, smape: float) -> None:
     found = Agreement()
     log, now = (Column(pl.Series([one]), np.zeros(1, np.uint8)) for one in (logged, known))
-    found.add(Feature("f", "derived", pl.Float64()), log, now, now, np.ones(1, bool))
+    found.add(Feature("f", "derived", pl.Float64()), log, now, now, (np.ones(1, bool), np.zeros(1, bool)))
     assert found.smape == smape

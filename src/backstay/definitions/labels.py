@@ -19,8 +19,8 @@ class Label:
     key:     the column that identifies what was predicted: in the outcome's events, in the asked rows, and in requests.
     value:   a condition of the outcome's event: a label that is a *value*. Absent means unlabelled.
     occurs:  True, or a condition of the event: a label that is an *occurrence*. Absent at maturity means 0.
-    horizon: by T + horizon the outcome has happened; a cohort is *mature* once the declared delay of source and of void has
-             passed, too.
+    horizon: by T + horizon the outcome has happened; a cohort is *mature* once the declared delays of source
+             and void have passed, too.
     void:    a source of events that void the outcome (a cancelled flight): it leaves the denominator, and is counted.
     """
 

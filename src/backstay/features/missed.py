@@ -1,12 +1,14 @@
 """What a served row missed: events of its entity that were known at its T, and that its server had not read.
 
-Why it missed them is seen in the order of the record, for the record does not say when an event was appended. Known
-times of events that are stamped as they come never go back by more than clocks disagree; so an event numbered after
-one that became known later was back-dated, and was appended some time between the stamped events around it.
+Why it missed them is seen in the order of the record, as far as it is, for the record does not say when an event was
+appended. Known times of events that are stamped as they come never go back by more than clocks disagree; so an event
+numbered after one that became known later was back-dated, and was appended some time between the stamped events around
+it. In a live record so may one be whose known time is by its source's declared delay.
 
-    late      back-dated, or (in a live record) given its known time by its source's declared delay, and no stamped
-              event behind it shows that it was in the record by T: the server could not have read it
-    in time   any other: it was in the record, and had not reached the online state
+    late      back-dated, and behind an event that was stamped after T: the server could not have read it
+    in time   stamped, or before an event that was stamped by T: it was in the record, and had not reached the online
+              state
+    open      back-dated, with no stamp around it that tells: an ingest between two predictions, say
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ _CLOCKS = SECOND
 """How far the clocks of two writers may be apart."""
 _CHUNK = 1_000
 SCHEMA = {
-    "row": pl.Int64(), "view": pl.Int64(), "events": pl.Int64(), "late": pl.Int64(), "sequence": pl.Int64(),
-    "known_time": pl.Int64(),
+    "row": pl.Int64(), "view": pl.Int64(), "events": pl.Int64(), "late": pl.Int64(), "open": pl.Int64(),
+    "sequence": pl.Int64(), "known_time": pl.Int64(),
 }  # fmt: skip
 
 
@@ -46,7 +48,7 @@ def missed_events(
     marks:  by source, the watermark of each row
     read:   the events known by the last T
     record: all events, for what their order tells
-    events, late:          how many events were missed, and how many of these came late
+    events, late, open:    how many events were missed, how many of these came late, and of how many nothing tells
     sequence, known_time:  of the first one missed; microseconds
     """
     found = [pl.DataFrame(schema=SCHEMA)]
@@ -111,13 +113,16 @@ def _told(view: View, rows: pl.DataFrame, events: pl.DataFrame, place: int) -> p
     keys = list(view.entity.keys)
     pairs = rows.join(events, on=keys) if keys else rows.join(events, how="cross")
     pairs = pairs.filter(pl.col("sequence") > pl.col("mark"), pl.col("known_time") <= pl.col("at"))
+    dated = pl.col("behind") & (pl.col("stamped_after") > pl.col("at"))
+    late = pl.col("stamped_before") > pl.col("at") + _CLOCKS
     return (
         pairs.sort("row", "sequence")
         .group_by("row", maintain_order=True)
         .agg(
             view=pl.lit(place, pl.Int64),
             events=pl.len().cast(pl.Int64),
-            late=(pl.col("behind") & (pl.col("stamped_after") > pl.col("at"))).sum().cast(pl.Int64),
+            late=(dated & late).sum().cast(pl.Int64),
+            open=(dated & ~late).sum().cast(pl.Int64),
             sequence=pl.col("sequence").first(),
             known_time=pl.col("known_time").first(),
         )
@@ -126,13 +131,16 @@ def _told(view: View, rows: pl.DataFrame, events: pl.DataFrame, place: int) -> p
 
 
 def _order(source: EventSource, record: EventReader, *, live: bool) -> pl.DataFrame:
-    """For each sequence, whether its known time is no stamp (`behind`), and that of the next event whose is one."""
+    """For each sequence, whether its known time is no stamp (`behind`), and the stamps of events before and after it:
+    the latest and the earliest."""
     times = record.read(source.name, columns=["event_time", "known_time", "sequence"])
     known = micros(times, "known_time")
     before = np.append(_LONG_AGO, np.maximum.accumulate(known)[:-1])[: len(known)]
     behind = known < np.maximum(before, _LONG_AGO + _CLOCKS) - _CLOCKS
     if live and source.known_time is None:
         behind |= known - micros(times, "event_time") == source.delay
+    stamped = np.append(_LONG_AGO, np.maximum.accumulate(np.where(behind, _LONG_AGO, known))[:-1])[: len(known)]
     stamps = np.where(behind, _NEVER, known)
     after = np.append(np.minimum.accumulate(stamps[::-1])[::-1][1:], _NEVER)[: len(known)]
-    return pl.DataFrame({"sequence": times.get_column("sequence"), "behind": behind, "stamped_after": after})
+    numbers = times.get_column("sequence")
+    return pl.DataFrame({"sequence": numbers, "behind": behind, "stamped_before": stamped, "stamped_after": after})

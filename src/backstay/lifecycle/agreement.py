@@ -5,8 +5,8 @@
     mismatch   another value;   missing: the log has no value and the record one;   extra: the other way round
 
 Stale values have one of two causes: a *late event* had not been appended when the server answered, and with *online
-lag* it had, but was not applied yet. Anything else is a *default used* where there was a value, or a *bug*: the log,
-the record or the code is not what it was.
+lag* it had, but was not applied yet. Where the record does not show which, both are named. Anything else is a *default
+used* where there was a value, or a *bug*: the log, the record or the code is not what it was.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from backstay.features.rows import plain
 from backstay.features.views import Status
 
 Bools = npt.NDArray[np.bool_]
+Timing = tuple[Bools, Bools]
 
 
 @dataclass(slots=True)
@@ -59,11 +60,12 @@ class Agreement:
             "causes": dict(self.causes.most_common()),
         }  # fmt: skip
 
-    def add(self, feature: Feature, logged: Column, read: Column, known: Column, late: Bools) -> tuple[Bools, Bools]:
+    def add(self, feature: Feature, logged: Column, read: Column, known: Column, timing: Timing) -> tuple[Bools, Bools]:
         """Count some rows; which differ from what was read, and which are stale.
 
-        late: which rows missed nothing but events that came late.
+        timing: which rows missed nothing but events that came late, and which missed one that had been appended.
         """
+        late, in_time = timing
         same = logged.same(read)
         stale = same & ~logged.same(known) if known is not read else np.zeros(len(same), bool)
         differs = ~same
@@ -77,7 +79,8 @@ class Agreement:
         if feature.default is not None:
             self.defaults += int((~logged.there & logged.values.is_not_null().to_numpy()).sum())
         self._count("late event", stale & late)
-        self._count("online lag", stale & ~late)
+        self._count("online lag", stale & in_time)
+        self._count("late event or online lag", stale & ~late & ~in_time)
         default = missing & (logged.values == feature.default).fill_null(value=False).to_numpy() if (
             feature.default is not None and missing.any()
         ) else np.zeros(len(same), bool)  # fmt: skip

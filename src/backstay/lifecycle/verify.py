@@ -21,7 +21,7 @@ from backstay.core.identity import canonical_json, sha256
 from backstay.core.show import Shown
 from backstay.definitions import Model
 from backstay.features.parity import Recomputed, recompute_twice
-from backstay.lifecycle.agreement import Agreement, Column
+from backstay.lifecycle.agreement import Agreement, Column, Timing
 from backstay.lifecycle.records import Records
 from backstay.storage.predictions import SHADOW, Prediction
 
@@ -202,14 +202,14 @@ def _features(
     read, known = again.read.rows, again.known.rows
     read_frame = read.frame()
     known_frame = read_frame if known is read else known.frame()
-    late = _late(again, len(group), len(model.features.views))
+    timing = _timing(again, len(group), len(model.features.views))
     for place, feature in enumerate(model.features):
         name = feature.name
         now = Column.again(read_frame.get_column(name), read.statuses[:, place])
         then = now if known is read else Column.again(known_frame.get_column(name), known.statuses[:, place])
         log = Column.of([p.values[place] for p in group], statuses[:, place], now.values.dtype)
         agreement = report.agreement.setdefault(name, Agreement())
-        differs, stale = agreement.add(feature, log, now, then, late[feature.view])
+        differs, stale = agreement.add(feature, log, now, then, timing[feature.view])
 
         def told(row: int, log: Column = log, now: Column = now) -> dict[str, Any]:
             return {"logged": log.told(row), "recomputed": now.told(row)}
@@ -217,10 +217,12 @@ def _features(
         yield name, np.flatnonzero(differs).tolist(), told, stale
 
 
-def _late(again: Recomputed, rows: int, views: int) -> list[npt.NDArray[np.bool_]]:
-    """By view, which rows missed nothing of it but events that came late; in the end, for derived features, of all."""
-    out = [np.ones(rows, bool) for _ in range(views + 1)]
-    for row, view, events, late in again.missed.select("row", "view", "events", "late").iter_rows():
-        if late < events:
-            out[view][row] = out[-1][row] = False
+def _timing(again: Recomputed, rows: int, views: int) -> list[Timing]:
+    """By view, which rows missed nothing of it but events that came late, and which one that was in the record in time;
+    in the end, for derived features, of all."""
+    out = [(np.ones(rows, bool), np.zeros(rows, bool)) for _ in range(views + 1)]
+    for row, view, events, late, unsure in again.missed.select("row", "view", "events", "late", "open").iter_rows():
+        for all_late, any_in_time in (out[view], out[-1]):
+            all_late[row] &= late == events
+            any_in_time[row] |= late + unsure < events
     return out
