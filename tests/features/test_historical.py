@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -18,6 +19,7 @@ from backstay.features.offline import feature_rows
 from backstay.storage.backends.local import LocalEvents
 from backstay.storage.backends.memory import MemoryEvents
 from backstay.storage.ports import EventStore
+from backstay.testing import features_at
 from tests.features import world
 from tests.features.test_oracle import history
 from tests.features.world import HOUR, SETS, SOURCES, START, TIME
@@ -141,6 +143,24 @@ def test_what_an_input_may_not_be_is_told_with_its_row() -> None:
     assert "Request(..., optional=['n'])" in caught.value.fix
     with pytest.raises(InputError, match="'n' is 9223372036854775808 in row 2"):
         ask(pl.DataFrame([times]).with_columns(n=pl.Series([1, 2, 2**63], dtype=pl.UInt64), note=pl.lit("")))
+
+
+@pytest.mark.parametrize(("bad", "said"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")])
+@pytest.mark.parametrize("optional", [False, True])
+def test_an_input_that_is_not_finite_is_refused_as_online(bad: float, said: str, optional: bool) -> None:
+    features = FeatureSet("inputs", [Request(x="float", optional=["x"] if optional else [])])
+    frame = pl.DataFrame({"at": [START] * 3, "x": [1.0, bad, bad]})
+    with pytest.raises(InputError, match=f"'x' is {said} in row 1, and in 1 more") as caught:
+        historical(features, frame.with_columns(pl.col("at").cast(TIME)), MemoryEvents())
+    assert ("fill_nan(None)" in caught.value.fix) == optional
+    with pytest.raises(InputError, match=f"'x' is {said} in row 0"):
+        features_at(features, "2024-05-01T12:00Z", {}, x=bad)
+
+
+def test_nan_of_pandas_is_null() -> None:
+    features = FeatureSet("inputs", [Request(x="float", optional=["x"])])
+    frame = pl.DataFrame({"at": [START] * 2, "x": [1.0, None]}).with_columns(pl.col("at").cast(TIME)).to_pandas()
+    assert historical(features, frame, MemoryEvents()).frame["x"].isna().tolist() == [False, True]
 
 
 def test_no_rows() -> None:

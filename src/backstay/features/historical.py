@@ -108,7 +108,7 @@ def historical(
     out:      a folder to write Parquet files into, in order, for results that do not fit into memory either.
 
     Raises `InputError` for a missing column, a type other than declared, a time without a zone, a required input that
-    is null, or a folder that holds parts of another result.
+    is null, one that is not finite, or a folder that holds parts of another result.
     """
     if out is not None:
         _free(out)

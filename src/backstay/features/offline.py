@@ -110,17 +110,31 @@ def check_asked(features: FeatureSet, asked: pl.DataFrame) -> None:
 
 
 def check_given(features: FeatureSet, asked: pl.DataFrame) -> None:
-    """Raise `InputError` if a request-time input is null where it is required: a server refuses such a request."""
+    """Raise `InputError` if a request-time input is null where it is required, or is not finite: a server refuses such
+    a request."""
+    where = f"rows asked of {features.where}"
     for feature in features.requests:
-        column = asked.get_column(feature.name)
-        if not feature.optional and (number := column.null_count()):
-            more = f", and in {number - 1} more" if number > 1 else ""
+        column, name = asked.get_column(feature.name), feature.name
+        if not feature.optional and column.null_count():
             raise InputError(
-                f"{feature.name!r} is null in row {column.is_null().arg_true()[0]}{more}",
-                where=f"rows asked of {features.where}",
+                f"{name!r} is null in {_places(column.is_null())}",
+                where=where,
                 expected="a value in every row, since the input is required",
-                fix=f"give it, leave such rows out, or declare Request(..., optional=[{feature.name!r}])",
+                fix=f"give it, leave such rows out, or declare Request(..., optional=[{name!r}])",
             )
+        if feature.dtype == pl.Float64 and (strange := ~column.is_finite().fill_null(value=True)).any():
+            null = f' (pl.col("{name}").fill_nan(None))' if feature.optional else ""
+            raise InputError(
+                f"{name!r} is {column.filter(strange)[0]} in {_places(strange)}",
+                where=where,
+                expected="finite numbers" + (", or null where there is none" if feature.optional else ""),
+                fix=f"give {'null' if feature.optional else 'a number'}{null}, or leave such rows out",
+            )
+
+
+def _places(rows: pl.Series) -> str:
+    number = int(rows.sum())
+    return f"row {rows.arg_true()[0]}{f', and in {number - 1} more' if number > 1 else ''}"
 
 
 def asked_types(features: FeatureSet) -> dict[str, pl.DataType]:
