@@ -55,3 +55,50 @@ def test_a_file_with_another_type_is_named(tmp_path: Path) -> None:
     assert "time_unit='us'" in caught.value.expected
     assert caught.value.fix
     assert read(tmp_path, reader, ("x",)) == [(1.0,), (1.0,)]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty CSV"),
+        (b"at,shop,x\n2024-05-01,a,1,9\n", "more fields"),
+        (b"at,shop,x\n2024-05-01,\xe9,1\n", "utf-8"),
+    ],
+)
+def test_the_file_that_cannot_be_read_is_named_among_many(content: bytes, said: str, tmp_path: Path) -> None:
+    reader = files(tmp_path, ROW, ROW, ROW)
+    (tmp_path / "1.csv").write_bytes(content)
+    with pytest.raises(InputError, match=rf"/1\.csv cannot be read: .*{said}"):
+        read(tmp_path, reader, ("at", "shop", "x"))
+    with pytest.raises(InputError, match=rf"/1\.csv cannot be read: .*{said}"):
+        list(Table(reader, folder=tmp_path, where="pays").parts(10, [0]))
+
+
+def test_a_parquet_file_that_is_damaged_is_named(tmp_path: Path) -> None:
+    pl.DataFrame({"at": [datetime(2024, 5, 1)]}).write_parquet(tmp_path / "0.parquet")
+    (tmp_path / "1.parquet").write_bytes(b"PAR1xx")
+    with pytest.raises(InputError, match=r"/1\.parquet cannot be read"):
+        read(tmp_path, ParquetFiles("."), ("at",))
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "0.csv").write_text("at,x\n\n2024-05-01,1\n\n2024-05-02,\n,3\n\n")
+    assert read(tmp_path, CsvFiles(".")) == [("2024-05-01", "1"), ("2024-05-02", None), (None, "3")]
+
+
+def test_a_column_that_stands_twice_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    reader = files(tmp_path, ROW)
+    (tmp_path / "1.csv").write_text("at,x,shop,x\n2024-05-02,1,a,2\n")
+    with pytest.raises(InputError, match=r"two columns 'x' in \S+/1\.csv"):
+        read(tmp_path, reader)
+    assert len(read(tmp_path, reader, ("at", "shop"))) == 2
+    with pytest.raises(InputError, match=r"two columns 'x' in \S+/1\.csv"):
+        Table(reader, folder=tmp_path, where="pays")
+
+
+def test_a_column_that_only_folders_name_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "shop=a").mkdir()
+    pl.DataFrame({"at": [datetime(2024, 5, 1)]}).write_parquet(tmp_path / "shop=a" / "0.parquet")
+    with pytest.raises(InputError, match="there is no column 'shop'") as caught:
+        read(tmp_path, ParquetFiles("."), ("at", "shop"))
+    assert "names of folders" in caught.value.fix

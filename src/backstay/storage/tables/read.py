@@ -8,7 +8,8 @@ to be told about them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -50,7 +51,10 @@ def read_table(
         if isinstance(reader, SqlQuery):
             bound = None if since is None else (since.column, since.bound)
             return read_sql(reader, columns, folder=folder, where=where, since=bound, secrets=secrets)
-        return _scanned(reader, columns, folder, where, since, secrets).collect()
+        files: dict[str, pl.LazyFrame] = {}
+        table = _scanned(reader, columns, folder, where, since, secrets, files)
+        with naming(files, where):
+            return table.collect()
     except BackstayError:
         raise
     # A driver may raise anything, and a panic of Polars is no `Exception`. Without its words chained: they hold URLs.
@@ -76,30 +80,36 @@ def _scanned(
     where: str,
     since: Since | None,
     secrets: Secrets,
+    files: dict[str, pl.LazyFrame],
 ) -> pl.LazyFrame:
-    files: dict[str, pl.LazyFrame] = {}
+    """What is read; `files` is filled with what is read of each, where there are files."""
     if isinstance(reader, DeltaTable):
         place = secrets.fill(reader.path)
         table = pl.scan_delta(
             place if URL in place else str(folder / place), storage_options=secrets.fill_all(reader.options) or None
         )
     elif isinstance(reader, CsvFiles):
-        files = {file: scanned_csv(reader, file) for file in found_files(reader.path, "csv", folder, where)}
-        table = pl.concat(files.values(), how="diagonal")  # by name: their order may differ
+        files |= {file: scanned_csv(reader, file) for file in found_files(reader.path, "csv", folder, where)}
+        check_headers(files, columns, where)
+        # By name: their order may differ. A line without any value is no row: files end with some.
+        table = pl.concat(files.values(), how="diagonal").filter(~pl.all_horizontal(pl.all().is_null()))
     else:
         place = secrets.fill(reader.path)
         if URL not in place:
-            files = {file: scanned_parquet(file) for file in found_files(place, "parquet", folder, where)}
+            files |= {file: scanned_parquet(file) for file in found_files(place, "parquet", folder, where)}
         options = secrets.fill_all(reader.options) or None
         table = pl.scan_parquet(
             list(files) or [place], storage_options=options, extra_columns="ignore", hive_partitioning=False
         )
-    schema = next(iter(files.values()), table).collect_schema()
+    first = next(iter(files), "")
+    with naming(files, where):
+        schema = files.get(first, table).collect_schema()
     missing = [name for name in columns if name not in schema]
     if missing:
         raise InputError(
             f"there is no column {missing[0]!r}", where=where, expected=f"{missing[0]!r} among {list(schema)}",
-            fix="declare the source as its table now is, or mend the table",
+            fix="write it into the files: what only the names of folders say is not read"
+            if f"/{missing[0]}=" in first else "declare the source as its table now is, or mend the table",
         )  # fmt: skip
     check_alike(files, columns, where)
     table = table.select(columns)
@@ -124,12 +134,44 @@ def scanned_parquet(file: str) -> pl.LazyFrame:
     return pl.scan_parquet(file, glob=False, hive_partitioning=False)
 
 
+@contextmanager
+def naming(files: Mapping[str, pl.LazyFrame], where: str) -> Iterator[None]:
+    """Name the file that cannot be read: a failure of Polars does not, so the files are tried one by one."""
+    try:
+        yield
+    except pl.exceptions.PolarsError:
+        for name, frame in files.items():
+            try:
+                frame.select(pl.all().count()).collect(engine="streaming")
+            except pl.exceptions.PolarsError as error:
+                raise InputError(
+                    f"{name} cannot be read: {first_line(error)}", where=where,
+                    expected="CSV in UTF-8 with as many fields in every line as in its first, or Parquet",
+                    fix="mend the file, or take it away",
+                ) from None  # fmt: skip
+        raise
+
+
+def check_headers(files: Mapping[str, pl.LazyFrame], columns: Iterable[str], where: str) -> None:
+    """Refuse, by its name, a CSV file with two columns of a name that is asked for: nobody can say which is meant."""
+    with naming(files, where):
+        schemas = {name: table.collect_schema() for name, table in files.items()}
+    for name, schema in schemas.items():
+        for column in columns:
+            if f"{column}_duplicated_0" in schema:  # what Polars calls the second one
+                raise InputError(
+                    f"there are two columns {column!r} in {name}", where=where, expected="columns of different names",
+                    fix="rename one of them",
+                )  # fmt: skip
+
+
 def check_alike(files: Mapping[str, pl.LazyFrame], columns: Iterable[str], where: str) -> None:
     """Refuse, by its name, a file without a column that the first one has, or with another type of it.
 
     A column that is new in later files changes nothing.
     """
-    schemas = {name: table.collect_schema() for name, table in files.items()} if len(files) > 1 else {}
+    with naming(files, where):
+        schemas = {name: table.collect_schema() for name, table in files.items()} if len(files) > 1 else {}
     for name, schema in schemas.items():
         first = next(iter(schemas))
         for column in columns:

@@ -16,7 +16,16 @@ import polars as pl
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.definitions import CsvFiles, DeltaTable, ParquetFiles
-from backstay.storage.tables.read import URL, check_alike, first_line, found_files, scanned_csv, scanned_parquet
+from backstay.storage.tables.read import (
+    URL,
+    check_alike,
+    check_headers,
+    first_line,
+    found_files,
+    naming,
+    scanned_csv,
+    scanned_parquet,
+)
 from backstay.storage.tables.secrets import Secrets
 
 
@@ -66,7 +75,11 @@ class Table:
         stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         names = list(map(str, files))
         frames = [scanned_csv(reader, n) if isinstance(reader, CsvFiles) else scanned_parquet(n) for n in names]
-        pieces = [Piece(name, frame, _rows(frame)) for name, frame in zip(names, frames, strict=True)]
+        named = dict(zip(names, frames, strict=True))
+        with naming(named, self.where):
+            pieces = [Piece(name, frame, _rows(frame)) for name, frame in named.items()]
+        if self.texts:
+            check_headers(named, frames[0].collect_schema().names(), self.where)
         return {"files": [list(one) for one in stats]}, pieces
 
     def place(self, row: int) -> str:
@@ -79,7 +92,7 @@ class Table:
 
     def parts(self, size: int, wanted: list[int]) -> Iterator[tuple[int, pl.DataFrame]]:
         """The wanted parts, by number in ascending order, each of `size` rows but the last."""
-        with _words(self.where, self._secrets):
+        with _words(self.where, self._secrets), naming({one.name: one.frame for one in self.pieces}, self.where):
             if self.texts:
                 yield from self._streamed(size, wanted)
             else:
