@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,22 @@ def test_each_home_has_a_state_of_its_own_on_a_shared_server(tmp_path: Path) -> 
         for services in (*homes, again):
             services.close()
         assert not (tmp_path / "x" / "online").exists()
+
+
+def test_a_copy_of_a_home_shares_its_state_until_its_id_is_removed(tmp_path: Path) -> None:
+    """As docs/ledger.md says it does."""
+    with Valkey() as server:
+        home, copy = (Services(tmp_path / name, name="shop", online_url=server.url) for name in ("x", "y"))
+        home.online.write({b"a": b"x"})
+        shutil.copytree(tmp_path / "x", tmp_path / "y")
+        assert copy.online.read([b"a"]) == [b"x"]
+        copy.close()
+        (tmp_path / "y" / "id").unlink()
+        copy = Services(tmp_path / "y", name="shop", online_url=server.url)
+        copy.online.write({b"a": b"y"})
+        assert home.online.read([b"a"]) == [b"x"]
+        for services in (home, copy):
+            services.close()
 
 
 def test_a_url_of_another_kind_is_refused(tmp_path: Path) -> None:
