@@ -4,7 +4,8 @@ from lightgbm import Booster, LGBMClassifier
 
 from backstay.core.errors import BackstayError
 from backstay.runtimes import OnnxScorer
-from backstay.runtimes.convert import float32_floor, lightgbm_to_onnx
+from backstay.runtimes.convert import lightgbm_to_onnx
+from backstay.runtimes.floors import float32_floor
 from backstay.training.fit import TOLERANCE
 from tests.training.synthetic import NAMES, make_data, make_vector
 

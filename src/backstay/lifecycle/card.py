@@ -271,6 +271,7 @@ def _model(told: About) -> Section:
         "seed": None if told.seed is None else str(told.seed),
         "runtime": scoring.format,
         "scores from the estimator's": _apart(scoring.max_difference, scoring.rows),
+        "scores of rows unlike those of training": _apart(scoring.unlike_difference, scoring.unlike_rows),
         "scores alone and in batches": _apart(scoring.batch_difference, scoring.batch_rows),
     }
     parameters = [(Code(name), Code(_plain(value))) for name, value in sorted(manifest.parameters.items())]

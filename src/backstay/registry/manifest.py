@@ -84,6 +84,7 @@ class Scoring(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     batch_difference: the largest of a row's score alone and in batches of several sizes, over `batch_rows` rows; 0.0:
                      it has the same bits. `batch_tolerance` would have been too much, and is what parity allows
     code:            loading the files may run what is in them
+    unlike_difference: the largest over `unlike_rows` rows unlike those of training: values missing, or never seen
     """
 
     format: str
@@ -94,6 +95,8 @@ class Scoring(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     batch_difference: float = 0.0
     batch_tolerance: float = 0.0
     code: bool = False
+    unlike_rows: int = 0
+    unlike_difference: float = 0.0
 
 
 class Signature(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -18,6 +18,6 @@ library in C of LightGBM, and neither imports scikit-learn.
 
 from backstay.runtimes.loading import load, runtime, runtimes, trusted
 from backstay.runtimes.onnx import OnnxScorer
-from backstay.runtimes.scorer import Runtime, Scorer
+from backstay.runtimes.scorer import Refusing, Runtime, Scorer
 
-__all__ = ["OnnxScorer", "Runtime", "Scorer", "load", "runtime", "runtimes", "trusted"]
+__all__ = ["OnnxScorer", "Refusing", "Runtime", "Scorer", "load", "runtime", "runtimes", "trusted"]

@@ -13,7 +13,8 @@ value as 0.0; and any value within 1e-35 of zero is read as zero, which matters 
 What is left is rounding in the sum over trees: less than 1e-6. What the converter gets wrong altogether (random
 forests, linear trees) is not looked for here: `fit` compares the scores, and refuses.
 
-Scikit-learn's histogram boosting has thresholds of 64 bits, too; they are floored as well.
+Scikit-learn's histogram boosting has thresholds of 64 bits, too; they are floored as well. What else of scikit-learn is
+converted otherwise than skl2onnx does, `converters` says.
 """
 
 from __future__ import annotations
@@ -22,27 +23,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from backstay.core.errors import BackstayError
 from backstay.core.packages import need
+from backstay.runtimes.converters import UNKNOWN, registered
+from backstay.runtimes.floors import float32_floor
+from backstay.runtimes.refusing import refuse
 
 _OPSET = 15
 _OPSET_ML = 3
 _ZERO = np.float32(1e-35)  # LightGBM's kZeroThreshold: what is not further from zero is zero
-
-
-def float32_floor(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """The largest float32 that is not above each value.
-
-    >>> float(float32_floor([0.1])[0]) <= 0.1 < float(np.float32(0.1))
-    True
-    """
-    exact = np.asarray(values, dtype=np.float64)
-    with np.errstate(over="ignore"):
-        nearest = exact.astype(np.float32)
-        below = np.nextafter(nearest, np.float32(-np.inf))
-    return np.where(nearest.astype(np.float64) > exact, below, nearest).astype(np.float32)
 
 
 def _thresholds(values: list[float]) -> list[float]:
@@ -74,7 +64,10 @@ def lightgbm_to_onnx(text: str, width: int) -> bytes:
 def sklearn_to_onnx(estimator: Any, width: int) -> bytes:
     """The ONNX file of a scikit-learn classifier or pipeline, where skl2onnx can write one; else its step is named."""
     try:
-        return _bytes(_converted(estimator, width, options={id(estimator): {"zipmap": False}}))
+        converted = _converted(estimator, width, options={id(estimator): {"zipmap": False}})
+        made = [name for node in converted.graph.node for name in node.output]
+        refuse(converted, [name for name in made if name.startswith(UNKNOWN)])
+        return _bytes(converted)
     except Exception as error:  # what it raises for a part that it does not know is not one type
         step, told = _cause(estimator, error)
         if "LGBM" in step or "XGB" in step:
@@ -97,41 +90,9 @@ def _converted(estimator: Any, width: int, **options: Any) -> Any:
         name="model",
         initial_types=[("x", types.FloatTensorType([None, width]))],
         target_opset={"": _OPSET, "ai.onnx.ml": _OPSET_ML},
-        custom_conversion_functions=_mended(),
-        custom_shape_calculators={kind: need(_SHAPES).calculate_linear_classifier_output_shapes for kind in _mended()},
+        **registered(),
         **options,
     )
-
-
-_SHAPES = "skl2onnx.common.shape_calculator"
-_FORESTS = "skl2onnx.operator_converters.random_forest"
-
-
-def _mended() -> dict[Any, Any]:
-    """Converters of ours that stand before those of skl2onnx."""
-    return {need("sklearn.ensemble").HistGradientBoostingClassifier: _histogram_boosting}
-
-
-def _histogram_boosting(scope: Any, operator: Any, container: Any) -> None:
-    """As skl2onnx converts it, but with floored thresholds, and flags as integers: onnx refuses booleans by now."""
-    trees = [tree.nodes for trees in operator.raw_operator._predictors for tree in trees]
-    thresholds = np.concatenate([np.where(nodes["is_leaf"], 0.0, nodes["num_threshold"]) for nodes in trees])
-    if any(nodes["is_categorical"].any() for nodes in trees):
-        raise ValueError("splits by category cannot be said")
-
-    class Container:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(container, name)
-
-        def add_node(self, *arguments: Any, **attributes: Any) -> Any:
-            if "nodes_values" in attributes:
-                assert len(attributes["nodes_values"]) == len(thresholds)
-                attributes["nodes_values"] = float32_floor(thresholds)
-                flags = attributes["nodes_missing_value_tracks_true"]
-                attributes["nodes_missing_value_tracks_true"] = [int(flag) for flag in flags]
-            return container.add_node(*arguments, **attributes)
-
-    need(_FORESTS).convert_sklearn_random_forest_classifier(scope, operator, Container())
 
 
 def _cause(estimator: Any, error: Exception) -> tuple[str, str]:

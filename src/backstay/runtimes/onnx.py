@@ -10,7 +10,7 @@ another last bit alone than in company. So a lone row is scored twice over, unle
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,11 @@ class OnnxRuntime:
             text = estimator.booster_.model_to_string()
             return {FILE: convert.lightgbm_to_onnx(text, len(names)), "model.txt": text.encode()}
         return {FILE: convert.sklearn_to_onnx(estimator, len(names))}
+
+    def refuse_missing(self, files: Mapping[str, bytes], inputs: Sequence[int]) -> dict[str, bytes]:
+        from backstay.runtimes.refusing import refuse_missing
+
+        return {**files, FILE: refuse_missing(files[FILE], inputs)}
 
     def load(self, read: Read, inputs: int) -> Scorer:
         return OnnxScorer(read(FILE), inputs)

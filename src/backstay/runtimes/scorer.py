@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,15 @@ class Runtime(Protocol):
 
     def load(self, read: Read, inputs: int) -> Scorer:
         """The model of a version's files, on one thread. `InputError` if they are not one of `inputs` inputs."""
+        ...
+
+
+@runtime_checkable
+class Refusing(Protocol):
+    """A runtime that may write files whose scores an estimator would refuse, and can be told so."""
+
+    def refuse_missing(self, files: Mapping[str, bytes], inputs: Sequence[int]) -> dict[str, bytes]:
+        """The files, which give a row no score (NaN) where one of these inputs (by place) is missing."""
         ...
 
 

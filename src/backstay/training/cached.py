@@ -11,7 +11,7 @@ from backstay.definitions import Model
 from backstay.registry import Code, Scoring
 from backstay.registry.steps import Steps
 
-_FORM = "fit-1"
+_FORM = "fit-2"
 
 
 class FitCache:

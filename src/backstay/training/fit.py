@@ -4,8 +4,9 @@ A fit is deterministic: the seed is set wherever the estimator has one, and boos
 a fixed number of threads. Fitting twice gives the same bytes.
 
 The estimator is never asked again once its files are written. What is judged is what is served, so what they score is
-compared with the estimator here, row by row, and refused if any score differs by more than `TOLERANCE`; and rows are
-scored alone and in batches, which may change a score by no more than the runtime's own tolerance, mostly by nothing.
+compared with the estimator here, row by row, and refused if any score differs by more than `TOLERANCE`: rows of the
+training set, and rows unlike them (`unlike`). And rows are scored alone and in batches, which may change a score by no
+more than the runtime's own tolerance, mostly by nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +25,10 @@ from backstay.core.packages import missing, need
 from backstay.definitions import Model
 from backstay.features.trainingset import TrainingSet
 from backstay.registry import Scoring
-from backstay.runtimes import Scorer, load, trusted
+from backstay.runtimes import Refusing, Runtime, Scorer, load, trusted
 from backstay.training.cached import FitCache
 from backstay.training.parameters import SEEDS, plain_parameters, qualified_name
+from backstay.training.unlike import compare_unlike, refused_inputs
 
 TOLERANCE = 1e-5
 """The largest difference between a score of the files and one of the estimator."""
@@ -80,12 +82,9 @@ def fit(
         return Fitted(files, given, kind, scoring, base_rate)
     named = {"feature_name": names} if _is_a("lightgbm.LGBMModel", estimator) else {}
     estimator.fit(data.vector, data.outcome, **named)
-    files = chosen.write(estimator, names)
-    scorer = load(model, model.runtime, files.__getitem__)
-    difference, rows = _compare(model, estimator, scorer, data.vector)
-    apart, alone = _alone(model, scorer, data.vector, chosen.tolerance)
+    files, scorer = _written(model, chosen, estimator, data.vector)
+    scoring = _scoring(model, chosen, estimator, scorer, data.vector)
     scorer.close()
-    scoring = Scoring(model.runtime, difference, rows, TOLERANCE, alone, apart, chosen.tolerance, code=chosen.code)
     base_rate = float(np.mean(data.outcome, dtype=np.float64))
     if cache is not None:
         cache.put(key, files, scoring, base_rate)
@@ -188,13 +187,46 @@ def _set(estimator: Any, seed: int) -> None:
     estimator.set_params(**settings)
 
 
+def _written(
+    model: Model, chosen: Runtime, estimator: Any, vector: npt.NDArray[np.float32]
+) -> tuple[dict[str, bytes], Scorer]:
+    """The files, and what they are when they are loaded. What the estimator refuses, they do not score."""
+    files = chosen.write(estimator, list(model.features.vector))
+    scorer = load(model, model.runtime, files.__getitem__)
+    refused = refused_inputs(_trained(estimator), scorer, vector) if isinstance(chosen, Refusing) else []
+    if isinstance(chosen, Refusing) and refused:
+        scorer.close()
+        files = chosen.refuse_missing(files, refused)
+        scorer = load(model, model.runtime, files.__getitem__)
+    return files, scorer
+
+
+def _scoring(
+    model: Model, chosen: Runtime, estimator: Any, scorer: Scorer, vector: npt.NDArray[np.float32]
+) -> Scoring:  # fmt: skip
+    """How the files score, held against the estimator; refused where they score differently."""
+    difference, rows = _compare(model, estimator, scorer, vector)
+    where, fix = f"model {model.name!r}", _other_ways(model, estimator)
+    unlike, others = compare_unlike(_trained(estimator), scorer, vector, TOLERANCE, where=where, fix=fix)
+    apart, alone = _alone(model, scorer, vector, chosen.tolerance)
+    return Scoring(
+        model.runtime, difference, rows, TOLERANCE, alone, apart, chosen.tolerance, chosen.code, others, unlike
+    )
+
+
+def _trained(estimator: Any) -> Callable[[npt.NDArray[np.float32]], Any]:
+    """What the estimator says of rows; a booster of LightGBM is asked itself, which needs no names of them."""
+    if hasattr(estimator, "booster_"):
+        return cast("Callable[[npt.NDArray[np.float32]], Any]", estimator.booster_.predict)
+    return lambda rows: estimator.predict_proba(rows)[:, 1]
+
+
 def _compare(model: Model, estimator: Any, scorer: Scorer, vector: npt.NDArray[np.float32]) -> tuple[float, int]:
     """The largest difference of a score from the estimator's, over rows spread evenly; refused if too large."""
     chosen = _spread(len(vector), _CHECKED)
     rows = vector[chosen]
     served = scorer.score(rows)
-    boosted = hasattr(estimator, "booster_")
-    trained = estimator.booster_.predict(rows) if boosted else estimator.predict_proba(rows)[:, 1]
+    trained = _trained(estimator)(rows)
     differences = np.abs(served - trained)
     worst = int(np.argmax(differences))  # a NaN counts as the largest
     difference = float(differences[worst])
