@@ -207,6 +207,12 @@ def test_an_estimator_of_another_kind_is_refused():
             fit(make_model(linear, runtime=name), make_data(200))
 
 
+def test_another_missing_value_than_nan_is_refused_by_xgboost():
+    """No training row need have it: it may be asked for later, and its trees would take it for a number."""
+    with pytest.raises(BackstayError, match=r"missing=-1\).*expected missing=nan.*leave missing out.*be null, not -1"):
+        fit(make_model(lambda: XGBClassifier(n_estimators=2, missing=-1.0), runtime="xgboost"), make_data(200))
+
+
 def test_a_pickle_of_another_version_is_refused(monkeypatch):
     import sklearn
 

@@ -37,12 +37,26 @@ class XgBoostRuntime:
                 expected="XGBClassifier, as the model's runtime is 'xgboost'",
                 fix="choose runtime='onnx', or return an XGBClassifier from estimator()",
             )
+        _check_missing(estimator)
         best = getattr(estimator, "best_iteration", None) if estimator.early_stopping_rounds else None
         kept = booster if best is None else booster[: best + 1]
         return {FILE: bytes(kept.save_raw("json"))}
 
     def load(self, read: Read, inputs: int) -> Scorer:
         return XgBoostScorer(read(FILE), inputs)
+
+
+def _check_missing(estimator: Any) -> None:
+    """The file does not say which value stands for a missing one, and a null arrives as NaN."""
+    missing = getattr(estimator, "missing", None)
+    if missing is not None and not math.isnan(missing):
+        raise BackstayError(
+            f"{type(estimator).__qualname__}(missing={missing:g}) takes {missing:g} for a missing value, which its "
+            "file does not say",
+            where="estimator",
+            expected="missing=nan, its default: a null is NaN in training and in serving",
+            fix=f"leave missing out, and let features that are missing be null, not {missing:g}",
+        )
 
 
 class _Booster:
