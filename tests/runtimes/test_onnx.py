@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ import pytest
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.runtimes import OnnxScorer, Scorer
+from backstay.runtimes.trying import SAMPLE
 from backstay.training import fit
 from tests.training.synthetic import make_data, make_model, make_vector
 
@@ -124,8 +126,45 @@ def test_a_model_of_a_fixed_number_of_rows_is_refused(rows):
 
 
 def test_a_model_that_only_says_that_it_takes_any_number_of_rows_is_refused():
-    with pytest.raises(InputError, match=r"cannot score 1 rows.*dynamic first dimension, through and through"):
+    with pytest.raises(InputError, match=r"cannot score 2 rows.*dynamic first dimension, through and through"):
         OnnxScorer(_model(None, reshaped=True), 4)
+
+
+@pytest.fixture(scope="module")
+def choosy() -> bytes:
+    """Scores 7 alone: an encoder of one category, which refuses zeros and missing values."""
+    from onnx import TensorProto, helper
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [-1, 1])
+    nodes = [
+        helper.make_node("Cast", ["x"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("OneHotEncoder", ["whole"], ["known"], domain="ai.onnx.ml", cats_int64s=[7], zeros=0),
+        helper.make_node("Reshape", ["known", "shape"], ["column"]),
+        helper.make_node("Concat", ["column", "column"], ["y"], axis=1),
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], [shape])
+    opsets = [helper.make_opsetid("", 15), helper.make_opsetid("ai.onnx.ml", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def sample_of(*rows):
+    out = io.BytesIO()
+    np.save(out, np.array(rows, np.float32))
+    return {SAMPLE: out.getvalue()}.__getitem__
+
+
+def test_a_model_that_refuses_zeros_is_tried_with_rows_it_was_trained_on(choosy):
+    scorer = OnnxScorer(choosy, 1, sample_of([7.0], [7.0]))
+    assert scorer.score(np.full((2, 1), 7, np.float32)).tolist() == [1.0, 1.0]
+    with pytest.raises(InputError, match=r"cannot score 1 rows: .*Unknown Category"):
+        OnnxScorer(choosy, 1, sample_of([8.0]))
+
+
+def test_a_model_that_refuses_zeros_is_not_said_to_take_a_fixed_number_of_rows(choosy):
+    with pytest.raises(InputError, match=r"scores neither zeros nor missing values: .*Unknown Category.*sample="):
+        OnnxScorer(choosy, 1)
 
 
 def _model(rows, *, reshaped):

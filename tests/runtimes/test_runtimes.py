@@ -9,16 +9,18 @@ import threading
 import numpy as np
 import pytest
 from lightgbm import LGBMClassifier
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 from xgboost import XGBClassifier
 
 from backstay.core.errors import BackstayError, InputError
 from backstay.runtimes import load, runtime, runtimes, trusted
+from backstay.runtimes.pickled import PickleScorer
 from backstay.training import fit
 from tests.training.synthetic import make_data, make_model, make_vector
 
@@ -211,6 +213,36 @@ def test_another_missing_value_than_nan_is_refused_by_xgboost():
     """No training row need have it: it may be asked for later, and its trees would take it for a number."""
     with pytest.raises(BackstayError, match=r"missing=-1\).*expected missing=nan.*leave missing out.*be null, not -1"):
         fit(make_model(lambda: XGBClassifier(n_estimators=2, missing=-1.0), runtime="xgboost"), make_data(200))
+
+
+def kinds():
+    """Refuses what is not among the categories it was trained on: zeros, missing values, and nearly any random row."""
+    columns = ColumnTransformer([("kinds", OneHotEncoder(), [0])], remainder="passthrough")
+    return make_pipeline(columns, HistGradientBoostingClassifier(max_iter=5))
+
+
+def test_a_model_that_refuses_zeros_is_trained_and_loaded(caplog):
+    model = make_model(kinds, runtime="sklearn-pickle", trust_code=True)
+    data = make_data(300)
+    data.vector[:, 0] = 5 + np.arange(300) % 3
+    fitted = fit(model, data)
+    assert not caplog.records
+    scorer = load(model, model.runtime, fitted.files.__getitem__)  # no sample lies beside the files
+    assert "raises on zeros and on missing values" in caplog.text
+    assert np.isfinite(scorer.score(data.vector)).all()
+
+
+def test_a_model_that_is_only_sound_where_it_was_trained_is_refused(monkeypatch):
+    model = make_model(kinds, runtime="sklearn-pickle", trust_code=True)
+    data = make_data(300)
+    data.vector[:, 0] = 5 + np.arange(300) % 3
+
+    def lost(self, vector):
+        raise ValueError("a category was lost")
+
+    monkeypatch.setattr(PickleScorer, "score", lost)
+    with pytest.raises(InputError, match="raises on a row that it was trained on: ValueError: a category was lost"):
+        fit(model, data)
 
 
 def test_a_pickle_of_another_version_is_refused(monkeypatch):

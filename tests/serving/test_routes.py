@@ -16,8 +16,9 @@ from backstay.core.clock import SystemClock
 from backstay.evaluation.calibration.rule import Rule
 from backstay.project import Project
 from backstay.registry.routing import BUCKETS, Part, RouteEntry, allocate, bucket
+from backstay.runtimes.trying import remember
 from backstay.serving.admission import Limiter
-from backstay.serving.routes import Choice, Snapshot
+from backstay.serving.routes import Choice, Cost, Snapshot
 from backstay.serving.shadows import Shadows, Shown
 from backstay.storage.backends.memory import MemoryPredictions
 from tests.predicted import prediction
@@ -310,3 +311,33 @@ def test_shadows_are_shed_first_and_failures_counted() -> None:
     logged = list(log.scan())
     assert [one.error for one in logged] == ["ValueError: no"] * 7
     assert all(math.isnan(one.score) and not one.decision and one.route == "shadow" for one in logged)
+
+
+class Choosy:
+    """Scores rows of one value; raises on others."""
+
+    def __init__(self, taken: float) -> None:
+        self._taken, self.runs = taken, 0
+
+    def score(self, vector: Any) -> Any:
+        if not (vector == self._taken).all():
+            raise ValueError("an unknown category")
+        self.runs += 1
+        return np.zeros(len(vector))
+
+    def close(self) -> None: ...
+
+
+def test_a_model_that_refuses_random_rows_is_timed_with_one_that_it_scores() -> None:
+    zeros, sevens = Choosy(0), Choosy(7)
+    remember(sevens, np.full((1, 2), 7, np.float32))
+    for scorer in (zeros, sevens):
+        assert Cost.measured(scorer, 2).of(64) < 0.001
+        assert scorer.runs == 6
+
+
+def test_a_model_that_cannot_be_timed_is_loaded_and_counts_as_slow(caplog: pytest.LogCaptureFixture) -> None:
+    cost = Cost.measured(Choosy(7), 2)
+    assert cost.of(1) >= 0.001
+    assert "raises on every row that it was to be timed with" in caplog.text
+    assert "an unknown category" in caplog.text

@@ -33,6 +33,7 @@ from backstay.rollout import Check, Decision, Verdict, complete
 from backstay.rollout.around import contracts_kept, parity_proven, reproducible, tests_passed, within_budget
 from backstay.rollout.quality import calibrated, good_enough
 from backstay.runtimes import Scorer, load
+from backstay.runtimes.trying import SAMPLE
 from backstay.storage.ports import Entry
 
 _logger = logging.getLogger("backstay.gates")
@@ -168,7 +169,8 @@ def _budget(records: Records, model: Model, version: ModelVersion, rows: Labelle
 
     def counted(name: str) -> bytes:
         data = read(name)
-        sizes[name] = len(data)
+        if name != SAMPLE:  # rows with which the model is tried; no part of it
+            sizes[name] = len(data)
         return data
 
     scorer = load(model, version.manifest.scorer.format, counted, where=f"{version.model}/{version.number}")

@@ -22,8 +22,9 @@ from backstay.features.trainingset import TrainingSet
 from backstay.lifecycle.records import Records
 from backstay.monitoring.rows import watched_features
 from backstay.registry.versions import ModelVersion
+from backstay.runtimes.trying import SAMPLE
 
-REFERENCE = "reference.npy"
+REFERENCE = SAMPLE
 """A version's file: a sample of the rows it was trained on, float32."""
 REFERENCES = "references.json"
 """A version's file: the frozen bins and counts of its features, over all the rows it was trained on."""

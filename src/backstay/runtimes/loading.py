@@ -10,18 +10,21 @@ A model then says `runtime="mine"`. The manifest of each version records which o
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from typing import cast
 
 import numpy as np
 
-from backstay.core.errors import InputError
+from backstay.core.errors import BackstayError, InputError
 from backstay.definitions import Model
-from backstay.runtimes.scorer import Read, Runtime, Scorer
+from backstay.runtimes.scorer import Read, Runtime, Scorer, Vector
+from backstay.runtimes.trying import remember, rows_to_try
 
 GROUP = "backstay.runtimes"
 _WARM = (1, 32)
+_logger = logging.getLogger("backstay.runtimes")
 
 
 @cache
@@ -55,21 +58,47 @@ def _own(name: str) -> EntryPoint | None:
 def load(model: Model, format: str, read: Read, *, where: str = "") -> Scorer:
     """A version's files, loaded by the runtime that its manifest records, and run: a first request need not wait.
 
+    A model that refuses every row it is tried with is loaded all the same, with a warning: it may score others.
+
     `InputError` if they can hold code and the model's definition, here, doesn't trust them (`trust_code`).
     """
     chosen = trusted(model, format, where)
     inputs = len(model.features.vector)
     scorer = chosen.load(read, inputs)
+    where = where or f"model {model.name!r}"
+    refused: Exception | None = None
+    for row, must in rows_to_try(read, inputs):
+        try:
+            _run(scorer, row, format, where)
+        except BackstayError:
+            raise
+        except Exception as error:  # the model's own, of any type: it may refuse this row, and score others
+            refused = error
+            if must:
+                raise InputError(
+                    f"the model raises on a row that it was trained on: {type(error).__name__}: {error}"[:400],
+                    where=where,
+                    expected="a model that scores what it was trained on, in any number of rows",
+                    fix="train it again with the packages that are installed here",
+                ) from error
+        else:
+            remember(scorer, row)
+            return scorer
+    _logger.warning("%s raises on zeros and on missing values, and was not tried with others: %s", where, refused)
+    return scorer
+
+
+def _run(scorer: Scorer, row: Vector, format: str, where: str) -> None:
+    """One row and several are scored; refused if that gives no scores."""
     for rows in _WARM:
-        found = scorer.score(np.zeros((rows, inputs), dtype=np.float32))
+        found = scorer.score(np.repeat(row, rows, axis=0))
         if found.shape != (rows,) or found.dtype != np.float64:
             raise InputError(
                 f"{rows} rows give scores of shape {found.shape} and type {found.dtype}",
-                where=where or f"model {model.name!r}",
+                where=where,
                 expected=f"float64 of shape ({rows},), as every runtime's scores",
                 fix=f"mend the runtime {format!r}",
             )
-    return scorer
 
 
 def trusted(model: Model, format: str, where: str = "") -> Runtime:

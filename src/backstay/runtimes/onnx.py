@@ -16,13 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from backstay.core.errors import BackstayError, InputError
+from backstay.core.errors import InputError
 from backstay.runtimes.scorer import Read, Scorer, Scores, Vector, checked
+from backstay.runtimes.trying import rows_to_try
 
 FILE = "model.onnx"
 _FATAL = 4  # ONNX Runtime's severity: it prints nothing, what goes wrong is raised
 _PRODUCTS = (b"MatMul", b"Gemm", b"Linear", b"SVM", b"Conv", b"Einsum")
 """Operators that add up products. Where such a name stands in a file by chance, its lone rows are doubled, too."""
+_TRIED = (1, 2, 3)
+
+
+def _nothing(name: str) -> bytes:
+    raise FileNotFoundError(name)
 
 
 class OnnxRuntime:
@@ -45,29 +51,50 @@ class OnnxRuntime:
         return {**files, FILE: refuse_missing(files[FILE], inputs)}
 
     def load(self, read: Read, inputs: int) -> Scorer:
-        return OnnxScorer(read(FILE), inputs)
+        return OnnxScorer(read(FILE), inputs, read)
 
 
 class OnnxScorer:
     """`Scorer` of an ONNX file's bytes, for `inputs` features a row. ONNX Runtime is imported when one is made."""
 
-    def __init__(self, model: bytes, inputs: int) -> None:
+    def __init__(self, model: bytes, inputs: int, read: Read = _nothing) -> None:
+        """read: gives a sample of the rows that it was trained on, if there is one."""
         self._inputs = inputs
         self._session: Any = _session(model)
         self._input, self._output = _signature(self._session, inputs)
         self._doubled = b"TreeEnsemble" not in model or any(one in model for one in _PRODUCTS)
-        for rows in (1, 3):  # a file may say that it takes any number of rows, and not do it
-            try:
-                self.score(np.zeros((rows, inputs), dtype=np.float32))
-            except BackstayError:
-                raise
-            except Exception as error:  # ONNX Runtime's own, of several types
+        self._try(read)
+
+    def _try(self, read: Read) -> None:
+        """Refuse a file that says that it takes any number of rows, and does not."""
+        refused: Exception | None = None
+        for row, must in rows_to_try(read, self._inputs):
+            raised = [self._raised(np.repeat(row, rows, axis=0)) for rows in _TRIED]
+            if not any(raised):
+                return
+            rows, error = next((rows, error) for rows, error in zip(_TRIED, raised, strict=True) if error)
+            refused = refused or error
+            if must or not all(raised):
                 raise InputError(
                     f"the model cannot score {rows} rows: {_first_line(error)}",
                     where="model",
                     expected="a model of any number of rows",
                     fix="export it with a dynamic first dimension, through and through",
                 ) from error
+        raise InputError(
+            f"the model scores neither zeros nor missing values: {_first_line(refused)}",
+            where="model",
+            expected="a model of any number of rows, and a row that it scores",
+            fix="give rows that it was trained on (sample=) if it takes some values alone, such as known categories; "
+            "if it takes a fixed number of rows, export it with a dynamic first dimension",
+        ) from refused
+
+    def _raised(self, rows: Vector) -> Exception | None:
+        try:
+            self._run(self._session, rows)
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's own, of several types
+            return error
+        return None
 
     def score(self, vector: Vector) -> Scores:
         session = self._session
@@ -161,5 +188,5 @@ def _shapes(values: Any) -> str:
     return ", ".join(f"{value.name}: {value.type} {value.shape}" for value in values) or "nothing"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: Exception | None) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

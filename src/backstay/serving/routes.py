@@ -7,6 +7,7 @@ version each time; rows that bring no keys are assigned by the request's id, and
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -23,8 +24,13 @@ from backstay.registry.exploring import Explorer
 from backstay.registry.routing import BUCKETS, RouteEntry, bucket, drawn
 from backstay.registry.versions import ModelVersion
 from backstay.runtimes.scorer import Scorer
+from backstay.runtimes.trying import known_row
 from backstay.serving.refusal import Refusal
 from backstay.storage.predictions import SHADOW
+
+_logger = logging.getLogger("backstay.serving")
+_SLOW = (0.001, 0.0001)
+"""Seconds a batch and a row that are assumed where they cannot be measured: more than most models take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +45,23 @@ class Cost:
 
     @classmethod
     def measured(cls, scorer: Scorer, width: int, rows: int = 64) -> Cost:
-        """The best of a few runs, of one row and of many; the rows vary, or a tree's branches would be foretold."""
-        matrix = np.random.default_rng(0).normal(0, 100, (rows, width)).astype(np.float32)
-        one, many = (min(_timed(scorer, matrix[:count]) for _ in range(3)) for count in (1, rows))
-        each = max(many - one, 0.0) / (rows - 1)
-        return cls(max(one - each, 0.0), each)
+        """The best of a few runs, of one row and of many; the rows vary, or a tree's branches would be foretold.
+
+        A model may refuse rows at random, such as those of no category that it knows; then a row is taken that it
+        scored when it was loaded. One that raises on that, too, is taken to be slow: it may score others.
+        """
+        varied = np.random.default_rng(0).normal(0, 100, (rows, width)).astype(np.float32)
+        problem: Exception | None = None
+        for matrix in (varied, np.repeat(known_row(scorer, width), rows, axis=0)):
+            try:
+                one, many = (min(_timed(scorer, matrix[:count]) for _ in range(3)) for count in (1, rows))
+            except Exception as error:  # noqa: BLE001 - the model's own, of any type
+                problem = error
+                continue
+            each = max(many - one, 0.0) / (rows - 1)
+            return cls(max(one - each, 0.0), each)
+        _logger.warning("a model raises on every row that it was to be timed with, and counts as slow: %s", problem)
+        return cls(*_SLOW)
 
 
 def _timed(scorer: Scorer, matrix: np.ndarray) -> float:

@@ -11,6 +11,7 @@ more than the runtime's own tolerance, mostly by nothing.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from backstay.definitions import Model
 from backstay.features.trainingset import TrainingSet
 from backstay.registry import Scoring
 from backstay.runtimes import Refusing, Runtime, Scorer, load, trusted
+from backstay.runtimes.trying import SAMPLE
 from backstay.training.cached import FitCache
 from backstay.training.parameters import SEEDS, plain_parameters, qualified_name
 from backstay.training.unlike import compare_unlike, refused_inputs
@@ -192,13 +194,26 @@ def _written(
 ) -> tuple[dict[str, bytes], Scorer]:
     """The files, and what they are when they are loaded. What the estimator refuses, they do not score."""
     files = chosen.write(estimator, list(model.features.vector))
-    scorer = load(model, model.runtime, files.__getitem__)
+    scorer = load(model, model.runtime, _reader(files, vector))
     refused = refused_inputs(_trained(estimator), scorer, vector) if isinstance(chosen, Refusing) else []
     if isinstance(chosen, Refusing) and refused:
         scorer.close()
         files = chosen.refuse_missing(files, refused)
-        scorer = load(model, model.runtime, files.__getitem__)
+        scorer = load(model, model.runtime, _reader(files, vector))
     return files, scorer
+
+
+def _reader(files: Mapping[str, bytes], vector: npt.NDArray[np.float32]) -> Callable[[str], bytes]:
+    """What reads the files, and rows that they must score."""
+
+    def read(name: str) -> bytes:
+        if name != SAMPLE:
+            return files[name]
+        out = io.BytesIO()
+        np.save(out, vector[:1], allow_pickle=False)
+        return out.getvalue()
+
+    return read
 
 
 def _scoring(
