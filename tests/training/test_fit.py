@@ -7,24 +7,22 @@ from lightgbm import Booster, LGBMClassifier, LGBMRegressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
-    BaggingClassifier,
-    ExtraTreesClassifier,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
+    StackingClassifier,
 )
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
-from sklearn.tree import DecisionTreeClassifier
 
 from backstay.core.errors import BackstayError, DefinitionError, InputError
 from backstay.core.identity import canonical_json
 from backstay.runtimes import OnnxScorer
 from backstay.training import fit
-from tests.training.synthetic import NAMES, make_data, make_model, make_vector
+from tests.training.synthetic import NAMES, make_data, make_model
 
 
 @pytest.fixture(scope="module")
@@ -219,105 +217,22 @@ def test_what_is_converted_is_what_a_float_vector_needs():
         assert fitted.scoring.batch_difference == 0.0, estimator
 
 
-def served(estimator, data, vector):
-    """What the files score, and what the estimator does."""
-    fitted = fit(make_model(estimator), data)
-    trained = estimator().fit(data.vector, data.outcome)
-    return OnnxScorer(fitted.files["model.onnx"], len(NAMES)).score(vector), trained
+def stacked(final=None):
+    parts = [("linear", LogisticRegression()), ("boosted", HistGradientBoostingClassifier(max_iter=5))]
+    return StackingClassifier(parts, final)
 
 
-@pytest.mark.parametrize(
-    "forest",
-    [RandomForestClassifier, ExtraTreesClassifier, lambda n_estimators, random_state: BaggingClassifier(
-        DecisionTreeClassifier(), n_estimators, random_state=random_state)],
-    ids=["random", "extra", "bagged"],
-)  # fmt: skip
-@pytest.mark.parametrize("missing", [0.0, 0.2])
-def test_a_forest_sends_missing_values_where_it_sent_them_when_it_was_trained(forest, missing):
-    vector = make_vector(2_000, seed=7)
-    vector[np.random.default_rng(8).random(vector.shape) < 0.3] = np.nan
-    scores, trained = served(lambda: forest(n_estimators=10, random_state=0), make_data(1_000, missing=missing), vector)
-    assert np.abs(scores - trained.predict_proba(vector)[:, 1]).max() < 1e-6
+@pytest.mark.parametrize("runtime", ["onnx", "sklearn-pickle"])
+def test_a_stack_tells_chances_once_it_is_fitted(runtime):
+    for estimator in (stacked(), stacked(stacked()), make_pipeline(SimpleImputer(), stacked())):
+        model = make_model(lambda chosen=estimator: chosen, runtime=runtime, trust_code=True)
+        assert fit(model, make_data(500, missing=0.0)).scoring.max_difference < 1e-6
 
 
-def encoded(**options):
-    return make_pipeline(
-        ColumnTransformer([("kinds", OneHotEncoder(**options), [0])], remainder="passthrough"),
-        HistGradientBoostingClassifier(max_iter=10, random_state=0),
-    )
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"handle_unknown": "ignore"},
-        {"handle_unknown": "ignore", "drop": "first"},
-        {"handle_unknown": "infrequent_if_exist", "min_frequency": 200},
-        {"handle_unknown": "ignore", "min_frequency": 200, "dtype": np.int32},
-    ],
-    ids=str,
-)
-@pytest.mark.filterwarnings("ignore:Found unknown categories")
-def test_a_category_is_a_value_that_equals_it(options):
-    """Cut to whole numbers, 1.5 would be 1, and -0.5 would be 0."""
-    data, vector = make_data(2_000, missing=0.0), make_vector(200, seed=7)
-    data.vector[:, 0] = np.round(data.vector[:, 0]) + 0.0
-    data.vector[::50, 0], data.vector[::70, 0] = np.nan, 0.5
-    vector[:, 0] = np.resize([0.0, 0.5, 1.0, 1.5, -0.5, 99.0, 3e38, np.nan], 200)
-    scores, trained = served(lambda: encoded(**options), data, vector)
-    assert np.abs(scores - trained.predict_proba(vector)[:, 1]).max() < 1e-6
-
-
-def test_a_category_that_the_encoder_refuses_has_no_score_and_the_rows_beside_it_have():
-    data = make_data(1_000, missing=0.0)
-    data.vector[:, 0] = np.round(data.vector[:, 0]) + 5
-    vector = data.vector[:7].copy()
-    vector[1:6, 0] = [99, 5.5, 0, np.nan, 3e38]
-    scores, trained = served(encoded, data, vector)
-    assert np.isnan(scores[1:6]).all()
-    assert np.abs(scores[[0, 6]] - trained.predict_proba(vector[[0, 6]])[:, 1]).max() < 1e-6
-
-
-def test_what_an_estimator_takes_no_missing_value_in_has_no_score_without_it():
-    def estimator():
-        numbers = ColumnTransformer([("some", SimpleImputer(), [0, 1]), ("rest", "passthrough", [2, 3])])
-        return make_pipeline(numbers, GradientBoostingClassifier(n_estimators=10, random_state=0))
-
-    data = make_data(1_000, missing=0.0)
-    vector = np.repeat(data.vector[:1], 6, axis=0)
-    vector[np.arange(4), np.arange(4)] = np.nan
-    scores, trained = served(estimator, data, vector)
-    assert np.isnan(scores).tolist() == [False, False, True, True, False, False]
-    taken = [0, 1, 4, 5]
-    assert np.abs(scores[taken] - trained.predict_proba(vector[taken])[:, 1]).max() < 1e-6
-
-
-def test_scores_of_rows_unlike_those_of_training_are_compared(fitted):
-    assert fitted.scoring.unlike_rows == 4 + 1 + 4 * 7
-    assert fitted.scoring.unlike_difference < 4e-7
-
-
-@pytest.mark.parametrize(
-    ("wrong", "row"),
-    [(np.isnan, "nan"), (lambda rows: rows > 9, r"\d\d?\.\d+"), (lambda rows: rows == 0.0375, "0.0375")],
-)
-def test_a_file_that_scores_other_rows_differently_is_refused(monkeypatch, wrong, row):
-    score = OnnxScorer.score
-
-    def other(self, vector):
-        return np.where(wrong(vector).any(axis=1), 0.5, score(self, vector))
-
-    monkeypatch.setattr(OnnxScorer, "score", other)
-    data = make_data(missing=0.0)
-    data.vector[:, 0] = np.float32(0.1) * (np.arange(data.rows) % 2)
-    with pytest.raises(BackstayError, match=f"a row unlike those of training, .*{row}.*gets 0.5 from the files, and 0"):
-        fit(make_model(), data)
-
-
-def test_a_score_of_what_the_estimator_refuses_is_refused(monkeypatch):
-    monkeypatch.setattr(sys.modules["backstay.training.fit"], "refused_inputs", lambda *_: [])
-    with pytest.raises(BackstayError, match="from the files, and no score from the estimator"):
-        fit(make_model(lambda: GradientBoostingClassifier(n_estimators=5)), make_data(300, missing=0.0))
+def test_a_stack_that_tells_no_chances_is_refused_before_it_is_fitted():
+    for estimator in (stacked(RidgeClassifier()), make_pipeline(SimpleImputer(), RidgeClassifier())):
+        with pytest.raises(DefinitionError, match="fit and predict_proba"):
+            fit(make_model(lambda chosen=estimator: chosen), make_data(100))
 
 
 @pytest.mark.parametrize(

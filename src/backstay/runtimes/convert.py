@@ -96,7 +96,8 @@ def _converted(estimator: Any, width: int, **options: Any) -> Any:
 
 
 def _cause(estimator: Any, error: Exception) -> tuple[str, str]:
-    """The first step that can't be converted by itself, by its place in the pipeline, and what is said of it."""
+    """The first step that can't be converted by itself, or else after those before it, by its place in the pipeline,
+    and what is said of it."""
     for place, step in _steps(estimator):
         width = getattr(step, "n_features_in_", None)
         if width is None:
@@ -105,6 +106,13 @@ def _cause(estimator: Any, error: Exception) -> tuple[str, str]:
             _converted(step, int(width))
         except Exception as own:  # noqa: BLE001 - of any type: it is what is looked for
             return f"step {place} ({type(step).__qualname__})", _line(own)
+    steps = getattr(estimator, "steps", None) or []
+    for count in range(2, len(steps) + 1):
+        try:
+            _converted(estimator[:count], int(steps[0][1].n_features_in_))
+        except Exception as own:  # noqa: BLE001 - as above
+            name, step = steps[count - 1]
+            return f"step {name} ({type(step).__qualname__}) after those before it", _line(own)
     return type(estimator).__qualname__, _line(error)
 
 

@@ -103,7 +103,7 @@ def _missing_branches(trees: list[Any]) -> Callable[[dict[str, Any]], None]:
 def _one_hot_shapes(operator: Any) -> None:
     types, encoder = need("skl2onnx.common.data_types"), operator.raw_operator
     kind = types.Int64TensorType if np.issubdtype(encoder.dtype, np.signedinteger) else types.FloatTensorType
-    width = int(encoder._n_features_outs and sum(encoder._n_features_outs))
+    width = len(encoder.get_feature_names_out())
     operator.outputs[0].type = kind([operator.inputs[0].get_first_dimension(), width])
 
 
@@ -184,6 +184,6 @@ def _pipeline(scope: Any, pipeline: Any, inputs: Any, custom_parsers: Any = None
             scope.add_options(id(step), scope.get_options(pipeline, {"zipmap": True}))
         inputs = parse._parse_sklearn(scope, step, inputs, custom_parsers=custom_parsers)
         width = getattr(following, "n_features_in_", None)
-        if width is not None and len(inputs) == 1 and not inputs[0].type.shape:
+        if width is not None and len(inputs) == 1 and (not inputs[0].type.shape or inputs[0].type.shape[-1] is None):
             inputs[0].set_type(type(inputs[0].type)([None, int(width)]))
     return inputs

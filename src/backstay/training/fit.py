@@ -164,7 +164,7 @@ def _fresh(model: Model) -> Any:
         estimator = model.estimator()
     except ImportError as error:
         raise missing(error) from error
-    if not all(hasattr(estimator, method) for method in ("fit", "predict_proba", "get_params", "set_params")):
+    if not (all(hasattr(estimator, one) for one in ("fit", "get_params", "set_params")) and _tells_chances(estimator)):
         raise DefinitionError(
             f"estimator() returns {type(estimator).__name__}",
             where=f"model {model.name!r}",
@@ -172,6 +172,14 @@ def _fresh(model: Model) -> Any:
             fix="for example estimator=lambda: LGBMClassifier()",
         )
     return need("sklearn.base").clone(estimator)
+
+
+def _tells_chances(estimator: Any) -> bool:
+    """Whether it has predict_proba, or will have it: a stack has that of its last estimator, once that is fitted."""
+    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    if hasattr(last, "predict_proba") or not hasattr(last, "final_estimator"):
+        return hasattr(last, "predict_proba")
+    return last.final_estimator is None or _tells_chances(last.final_estimator)
 
 
 def _set(estimator: Any, seed: int) -> None:
