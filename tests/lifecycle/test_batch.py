@@ -21,6 +21,7 @@ from backstay.definitions import CsvFiles, DeltaTable
 from backstay.features.views import Status
 from backstay.lifecycle.batch import LINEAGE
 from backstay.project import Project
+from backstay.runtimes.onnx import OnnxScorer
 from tests.serving import shop
 from tests.shared import once
 from tests.warm import Warm
@@ -210,6 +211,43 @@ def test_rows_that_a_server_would_refuse_are_told_and_the_others_scored(project,
     assert output["decision"].null_count() == 5
 
 
+@pytest.mark.parametrize("part", [1, 3])
+def test_a_first_part_of_bad_rows_alone_refuses_no_other_one(project, tmp_path, part):
+    table = rows(9).with_columns(size=pl.when(pl.int_range(9) < 3).then(None).otherwise("size"))
+    table.write_parquet(tmp_path / "rows.parquet")
+    done = project.predict(tmp_path / "rows.parquet", tmp_path / "out", "late", at="asked", part=part)
+    assert (done.scored, done.refused, done.parts) == (6, 3, 9 // part)
+    assert done.errors == {"size is null": {"rows": 3, "first": f"{tmp_path}/rows.parquet, row 0"}}
+
+
+@pytest.mark.parametrize("part", [1, 4, 1_000])
+def test_rows_that_the_model_has_no_score_for_are_told_and_the_others_scored(
+    project, file, tmp_path, monkeypatch, part
+):
+    score, place = OnnxScorer.score, project.model("late").features.vector.index("size")
+    raises, nan, infinite, short = rows()["size"].cast(pl.Float32)[3:7].to_list()
+
+    def odd(self, vector):
+        size = vector[:, place]
+        if (size == raises).any():
+            raise RuntimeError("no such size")
+        found = score(self, vector)
+        found[size == nan], found[size == infinite] = np.nan, np.inf
+        return found[:-1] if (size == short).any() else found
+
+    expected = project.predict(file, tmp_path / "whole", "late", at="asked").frame.collect()["score"].to_list()
+    monkeypatch.setattr(OnnxScorer, "score", odd)
+    done = project.predict(file, tmp_path / "out", "late", at="asked", part=part)
+    output = done.frame.collect()
+    assert {reason: (one["rows"], one["first"][-5:]) for reason, one in done.errors.items()} == {
+        "RuntimeError: no such size": (1, "row 3"), "the score is NaN": (1, "row 4"),
+        "the score is infinite": (1, "row 5"), "the model gave scores of shape (0,) for 1 rows": (1, "row 6"),
+    }  # fmt: skip
+    assert (done.scored, done.refused) == (296, 4)
+    assert output["score"].to_list() == [one if not 3 <= row <= 6 else None for row, one in enumerate(expected)]
+    assert output["decision"].null_count() == 4
+
+
 def test_cells_of_csv_that_say_nothing_are_told(project, tmp_path):
     table = rows().with_columns(pl.all().cast(pl.String))
     table = table.with_columns(asked=rows()["asked"].dt.to_string("%+"), due=rows()["due"].dt.to_string("%+"))
@@ -235,7 +273,7 @@ def test_cells_of_csv_that_say_nothing_are_told(project, tmp_path):
         ),
         (lambda t: t.with_columns(pl.col("asked").dt.replace_time_zone(None)), r"column 'asked' carry no time zone"),
         (lambda t: t.with_columns(score=1.0), r"column 'score' has the name of one that is written.*--keep"),
-        (lambda t: t.with_columns(size=None), r"no row can be asked: size is null.*row 0"),
+        (lambda t: t.with_columns(size=None), r"column 'size' holds nothing but nulls.*table .*rows.parquet.*float"),
         (lambda t: t.rename({"asked": "then"}), r"'asked' is neither a column of the table nor a time"),
     ],
     ids=["missing", "type", "naive", "naive-at", "taken", "empty", "no-at"],

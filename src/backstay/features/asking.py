@@ -72,6 +72,19 @@ class Asking:
                 fix="convert the column",
             )
 
+    def check_filled(self, columns: Mapping[str, pl.DataType]) -> None:
+        """Raise `InputError` for a column of the table, which has rows, that must hold something and holds nulls alone.
+
+        Its type says so: no row of it could be asked.
+        """
+        for name in (*([self._at] if isinstance(self._at, str) else []), *sorted(self._needed)):
+            if columns[name] == pl.Null:
+                kind = UTC if name == self._at else self._types[name]
+                raise InputError(
+                    f"column {name!r} holds nothing but nulls", where=self._where, expected=type_name(kind),
+                    fix="fill it: no row can be asked without it",
+                )  # fmt: skip
+
     def frame(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """The asked rows, as many as came, and for each why it can't be answered (null: it can).
 

@@ -28,6 +28,7 @@ from backstay.lifecycle.records import Records
 from backstay.lifecycle.runs import Run, Wanted, chosen_version, taken_up
 from backstay.registry.versions import ModelVersion
 from backstay.serving.champions import honoured
+from backstay.serving.scoring import row_by_row
 from backstay.storage.parts import Parts
 from backstay.storage.ports import EventStore
 from backstay.storage.tables import Table
@@ -127,8 +128,11 @@ class _Batch:
             where=table.where,
             texts=table.texts,
         )
+        if run.rows:
+            self._asking.check_filled(table.schema)
         self._kept = _kept(table, run)
         self._engine = RowEngine(model.features, dated=False)
+        self._checked = False
         self._events = _Pinned(records.events, run.watermark, keep=memory is None)
         self._scorer, self._rule = records.scorer(model, version), records.rule(version, run.asked.get("rule", ""))
 
@@ -137,19 +141,17 @@ class _Batch:
         asked, error = self._asking.frame(frame)
         good = error.is_null()
         places = good.arg_true()
-        if frame.height and not len(places) and not begin:
-            raise InputError(
-                f"no row can be asked: {error[0]}",
-                where=self._table.place(0),
-                expected="what the feature set declares",
-                fix="mend the column",
-            )
         rows = self._rows(asked.filter(good))
-        if len(places) and not begin:
+        if len(places) and not self._checked:
             base = [feature.name for feature in self._features if feature.kind != "derived"]
             check_rowwise(self._features, rows.frame().select(base))
+            self._checked = True
+        raw, whys = row_by_row(self._scorer, rows.vector())
         scores = np.full(frame.height, np.nan)
-        scores[places.to_numpy()] = self._rule.scores(self._scorer.score(rows.vector()))
+        scores[places.to_numpy()] = self._rule.scores(np.where(np.isfinite(raw), raw, np.nan))
+        if whys:
+            none = pl.Series([whys.get(place) for place in range(len(places))], dtype=pl.String)
+            error = error.scatter(places, none)
         out = frame.select(self._kept).with_columns(self._lineage(asked, error, scores, begin))
         return self._with_features(out, rows, places) if self._run.asked["features"] else out
 
