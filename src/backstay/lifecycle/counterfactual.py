@@ -28,7 +28,7 @@ from backstay.lifecycle.experiments.metrics import Reader, measure
 from backstay.lifecycle.experiments.rows import frame
 from backstay.lifecycle.records import Records
 from backstay.registry.routing import Routing
-from backstay.storage.predictions import SHADOW, Prediction
+from backstay.storage.predictions import Prediction
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -113,7 +113,7 @@ def counterfactual(
     how = measure(model, measured, key, sources)
     end = as_of if until is None else min(until, as_of)
     found = records.predictions.scan(model=model.name, since=since, until=end)
-    answered = [one for one in found if one.route != SHADOW]
+    answered = [one for one in found if one.answered]
     mature = [one for one in answered if one.chance < 1.0 and one.at + how.wait <= as_of]
     rows = frame(model, key, "", [(one, 0, 0, 1) for one in mature])
     # Every row is one of its own here: a source's column is summed after each.

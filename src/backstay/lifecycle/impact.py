@@ -29,7 +29,7 @@ from backstay.lifecycle.records import Records
 from backstay.lifecycle.verify import asked_frame
 from backstay.registry.versions import ModelVersion
 from backstay.storage.ports import EventStore
-from backstay.storage.predictions import SHADOW, Prediction
+from backstay.storage.predictions import Prediction
 
 _GROUP = 50_000
 """Predictions that are looked at together."""
@@ -167,7 +167,7 @@ def _used(records: Records, model: Model, wrong: Wrong, reached: list[str], even
     numbers = {one.digest: one.number for one in records.registry.versions(model.name)}
     begin = int(events.get_column("event_time").to_physical().min())  # type: ignore[arg-type]
     first = int(events.get_column("sequence").min())  # type: ignore[arg-type]
-    answered = (one for one in records.predictions.scan(model=model.name, since=begin + 1) if one.route != SHADOW)
+    answered = (one for one in records.predictions.scan(model=model.name, since=begin + 1) if one.answered)
     for group in _groups(answered):
         known = [one for one in group if one.feature_set == model.features.hash and not (one.given or one.degraded)]
         out.unknown += len(group) - len(known)

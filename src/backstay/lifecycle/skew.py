@@ -19,7 +19,7 @@ from backstay.lifecycle.records import Records
 from backstay.lifecycle.references import reference_sample
 from backstay.lifecycle.verify import Chosen
 from backstay.registry.versions import ModelVersion
-from backstay.storage.predictions import SHADOW, Prediction
+from backstay.storage.predictions import Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def skew(records: Records, model: Model, chosen: Chosen | None = None) -> Skew:
     """Hold what was logged of the version that answered last against the sample of what it was trained on."""
     chosen = chosen or Chosen()
     served = records.predictions.scan(model=model.name, since=chosen.since, until=chosen.until)
-    logged = chosen.of(one for one in served if one.route != SHADOW)
+    logged = chosen.of(one for one in served if one.answered)
     if not logged:
         return Skew(model.name, None, 0, {})
     last = max(logged, key=lambda one: (one.served_at, one.id))

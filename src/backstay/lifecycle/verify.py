@@ -23,6 +23,7 @@ from backstay.definitions import Model
 from backstay.features.parity import Recomputed, recompute_twice
 from backstay.lifecycle.agreement import Agreement, Column, Timing
 from backstay.lifecycle.records import Records
+from backstay.serving.scoring import row_by_row
 from backstay.storage.predictions import SHADOW, Prediction
 
 _EXAMPLES = 10
@@ -38,7 +39,7 @@ class ParityReport(Shown):
     other_definition: served from another definition of the feature set, which can't be compared; not among `checked`
     degraded: answered by policy while the online state could not be asked: they are no proof; not among `checked`
     shadow: of those logged, how many answered nobody: they are checked like the others
-    unscored: shadows that gave no score: there is nothing to compare; not among `checked`
+    unscored: no score, of a shadow or of who was to answer: there is nothing to compare; not among `checked`
     given:  brought the model's inputs themselves: there is nothing to compute again; not among `checked`
     """
 
@@ -125,7 +126,7 @@ def verify(
         for prediction in records.predictions.scan(model=model.name, since=chosen.since, until=chosen.until):
             report.logged += 1
             report.shadow += prediction.route == SHADOW
-            if prediction.route == SHADOW and prediction.error:
+            if prediction.failed:
                 report.unscored += 1
             elif prediction.given:
                 report.given += 1
@@ -165,7 +166,8 @@ def _compare(records: Records, model: Model, digest: str, group: list[Prediction
         model.features, asked_frame(model, group), [p.watermark for p in group], records.events, live=live
     )
     version = records.registry.by_digest(digest)
-    rule, raw = records.rule(version, group[0].rule), records.scorer(model, version).score(again.read.rows.vector())
+    rule = records.rule(version, group[0].rule)
+    raw, _ = row_by_row(records.scorer(model, version), again.read.rows.vector())
     scores = rule.scores(raw)
     differs: dict[int, dict[str, Any]] = {}
     stale = np.zeros(len(group), bool)

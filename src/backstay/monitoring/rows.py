@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backstay.definitions import FeatureSet
-from backstay.storage.predictions import SHADOW, STATUSES, Prediction
+from backstay.storage.predictions import STATUSES, Prediction
 
 PART = 50_000
 """Rows that are made columns at once."""
@@ -54,7 +54,7 @@ def watched_features(features: FeatureSet, leave_out: Sequence[str] = ()) -> lis
 
 def answered(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
     """Those that somebody got."""
-    return (one for one in predictions if one.route != SHADOW)
+    return (one for one in predictions if one.answered)
 
 
 def in_order(predictions: Iterable[Prediction]) -> list[Prediction]:

@@ -19,7 +19,6 @@ from backstay.lifecycle.tick import open_candidates
 from backstay.monitoring.incidents import ranked
 from backstay.monitoring.quality import WEEK, Cohort, weekly_quality
 from backstay.registry.routing import Routing
-from backstay.storage.predictions import SHADOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,11 @@ class Status(Shown):
 def served_frame(records: Records, model: Model, *, until: int | None = None) -> pl.DataFrame:
     """The model's answers with the label's key, asked before `until`: `at`, `score`, `version` and that key.
 
-    What shadows said answered nobody: it is not among them.
+    What shadows said, and what had no score, answered nobody: it is not among them.
     """
     key = model.label.key
     logged = records.predictions.scan(model=model.name, until=until)
-    rows = [(p.at, p.score, p.version, p.keys[key]) for p in logged if key in p.keys and p.route != SHADOW]
+    rows = [(p.at, p.score, p.version, p.keys[key]) for p in logged if key in p.keys and p.answered]
     kind = model.label.source.schema[key]
     schema = {"at": pl.Int64(), "score": pl.Float64(), "version": pl.String(), key: kind}
     return pl.DataFrame(rows, schema=schema, orient="row")

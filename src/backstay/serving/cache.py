@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backstay.serving.routes import ServedModel
+from backstay.serving.scoring import scored
 
 _ENTRY = 256
 """Bytes of an entry beside its inputs: the objects of a key and its score, and their places in the table."""
@@ -42,7 +43,7 @@ class Cache:
             self.misses += len(missing)
         if not missing:
             return np.array(found, np.float64)
-        fresh = served.scorer.score(matrix[missing] if len(missing) < len(keys) else matrix)
+        fresh = scored(served.scorer, matrix[missing] if len(missing) < len(keys) else matrix)
         scores = np.array([np.nan if one is None else one for one in found], np.float64)
         scores[missing] = fresh
         with self._lock:
@@ -52,7 +53,7 @@ class Cache:
 
     def _keep(self, key: tuple[str, bytes], score: float) -> None:
         size = _ENTRY + len(key[1])
-        if key in self._scores or size > self._limit or score != score:
+        if key in self._scores or size > self._limit or score - score != 0.0:  # no number is kept
             return
         self._scores[key] = score
         self.bytes += size

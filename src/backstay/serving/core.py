@@ -6,35 +6,33 @@ one call; then all records are appended in one write. Only then has any job its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
 from math import nan
-from operator import itemgetter
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from backstay.core.clock import Clock
 from backstay.core.errors import BackstayError
 from backstay.core.identity import new_ids
-from backstay.definitions import FeatureSet
-from backstay.features.lookup import Asked, Found, Unavailable
-from backstay.features.views import Status
+from backstay.serving.batch import Batch, Row, Vector
 from backstay.serving.cache import Cache
 from backstay.serving.cuts import Cuts
 from backstay.serving.job import Asking, Scored, note
 from backstay.serving.metrics import Metrics
+from backstay.serving.refusal import Unscored
 from backstay.serving.routes import FALLBACK, Choice, ServedModel, Snapshot
+from backstay.serving.scoring import apart, no_number, said, scored, sound
 from backstay.serving.shadows import Shadows, Shown, copies
 from backstay.storage.ports import PredictionLog
 from backstay.storage.predictions import Prediction
-
-Vector = npt.NDArray[np.float32]
-_PROBLEM = 200
-"""How much of why a version failed is written down with each of its rows."""
 
 
 class _Group(NamedTuple):
@@ -53,6 +51,32 @@ class _Group(NamedTuple):
     blank: bool = False
 
 
+class _Lost(NamedTuple):
+    """A job that has no answer: whoever answers in the end has no score for some of its rows.
+
+    whys:  why, of each such row that is known, by its place in the job
+    cause: what the model raised, if it did
+    group: what it was scored with
+    """
+
+    job: Asking
+    whys: Mapping[int, str]
+    cause: Exception | None
+    group: _Group
+
+
+@dataclass(slots=True)
+class _Made:
+    """What a batch comes to: records to write, answers, what shadows are shown, and the jobs that have no answer."""
+
+    traced: bool
+
+    records: list[Prediction]
+    done: list[tuple[Asking, Scored]]
+    shown: list[Shown]
+    lost: list[_Lost]
+
+
 class Core:
     """Predicts, and writes each prediction down before it is answered."""
 
@@ -69,6 +93,8 @@ class Core:
     ) -> None:
         self._log, self._clock, self._metrics, self._replay = log, clock, metrics, replay
         self._shadows, self._cache, self._cuts = shadows, cache, cuts
+        self.unscored = 0
+        """Rows for which the version that answers had no score."""
 
     @property
     def lost(self) -> int:
@@ -80,110 +106,161 @@ class Core:
 
         They may be told once what is returned is done (None: at once): then what was answered is written down.
         """
+        submitted: list[bool] = []
         try:
-            return self._predict(jobs)
+            return self._predict(jobs, submitted)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
-            if len(jobs) > 1 and isinstance(error, BackstayError):
-                # One request that cannot be answered must not take the others with it.
+            if len(jobs) > 1 and (isinstance(error, BackstayError) or not submitted):
+                # One request that cannot be answered must not take the others with it, nor any be written down twice.
                 return _together([(job, self.predict([job])) for job in jobs])
             for job in jobs:
                 job.error = error
             return None
 
-    def _predict(self, jobs: Sequence[Asking]) -> Future[None] | None:
+    def _predict(self, jobs: Sequence[Asking], submitted: list[bool]) -> Future[None] | None:
         begin = monotonic()
         whole = [job for job in jobs if job.parts]
         traced = [job for job in jobs if job.stages is not None]
-        batch = _Batch([part for job in jobs for part in job.parts or (job,)] if whole else jobs)
+        batch = Batch([part for job in jobs for part in job.parts or (job,)] if whole else jobs)
         if batch.found is not None:
             now = monotonic()
             self._metrics.observe("features", now - begin)
             note(traced, "features", begin, now)
             begin = now
             batch.drop_late(now)
-        records: list[Prediction] = []
-        done: list[tuple[Asking, Scored]] = []
-        shown: list[Shown] = []
+        made = _Made(bool(traced), [], [], [], [])
         for chosen, some in batch.versions():
-            matrix = batch.matrix(some)
-            hits = 0 if self._cache is None else self._cache.hits
-            groups = self._scored(chosen, some, matrix)
-            now = monotonic()
-            self._metrics.observe("predict", now - begin)
-            if traced:
-                note(some, "predict", begin, now)
-            # What was remembered or replayed says nothing of how long a version takes.
-            timed = not self._replay and (self._cache is None or self._cache.hits == hits)
-            for group in groups:
-                first = len(records)
-                done += self._recorded(group, batch, records)
-                mine, one = records[first:], some[0].snapshot
-                if self._cuts is not None and one is not None and one.shares:
-                    # Nor does the champion's time, or that of a batch of which some rows are counted apart.
-                    seconds = group.took if timed and not group.problem and len(groups) == 1 else nan
-                    self._cuts.saw(one, chosen, mine, seconds, group.problem, blank=group.blank)
-                if self._shadows is not None:
-                    shown += copies(group.jobs, group.matrix, mine)
+            self._by_version(chosen, some, batch, made, begin)
             begin = monotonic()
-        written = self._log.submit(records)
+        if made.lost:
+            self._refuse(made, batch, whole)
+        submitted.append(True)
+        written = self._log.submit(made.records)
         now = monotonic()
         self._metrics.observe("log", now - begin)
-        for job, answer in done:
+        for job, answer in made.done:
             job.answer = answer
         for job in whole:
             job.join()
         if traced:
             _logged([job for job in traced if job.error is None], begin, now, written)
-        if shown and self._shadows is not None:
-            self._shadows.offer(shown)
+        if made.shown and self._shadows is not None:
+            self._shadows.offer(made.shown)
         return written
 
-    def _scored(self, served: ServedModel, jobs: Sequence[Asking], matrix: Vector) -> list[_Group]:
+    def _by_version(
+        self, chosen: ServedModel, jobs: Sequence[Asking], batch: Batch, made: _Made, begin: float
+    ) -> None:  # fmt: skip
+        """What one version says of its jobs, or the champion in its place."""
+        matrix = batch.matrix(jobs)
+        hits = 0 if self._cache is None else self._cache.hits
+        groups, lost = self._scored(chosen, jobs, matrix)
+        now = monotonic()
+        self._metrics.observe("predict", now - begin)
+        if made.traced:
+            note(jobs, "predict", begin, now)
+        # What was remembered or replayed says nothing of how long a version takes, nor what some rows were asked alone.
+        timed = not self._replay and (self._cache is None or self._cache.hits == hits) and not lost
+        for group in groups:
+            first = len(made.records)
+            made.done += self._recorded(group, batch, made.records)
+            mine, one = made.records[first:], jobs[0].snapshot
+            if self._cuts is not None and one is not None and one.shares:
+                # Nor does the champion's time, or that of a batch of which some rows are counted apart.
+                seconds = group.took if timed and not group.problem and len(groups) == 1 else nan
+                self._cuts.saw(one, chosen, mine, seconds, group.problem, blank=group.blank)
+            if self._shadows is not None:
+                made.shown += copies(group.jobs, group.matrix, mine)
+        if lost and lost[0].group.problem and self._cuts is not None and not any(one.problem for one in groups):
+            self._cuts.failed_too()
+        made.lost += lost
+
+    def _scored(
+        self, served: ServedModel, jobs: Sequence[Asking], matrix: Vector
+    ) -> tuple[list[_Group], list[_Lost]]:  # fmt: skip
         """The scores of some jobs' rows, and whose they are: for the jobs that a share's version fails, the champion's.
 
-        First those that it has not failed.
+        First those that it has not failed. What the champion fails too is lost.
         """
         snapshot, began, problem = jobs[0].snapshot, monotonic(), ""
         if snapshot is None or snapshot.entry is None or self._cuts is None or served is snapshot.champion.served:
-            scores = self._score(served, matrix)
-            return [_Group(jobs, matrix, served, scores, monotonic() - began)]
+            return self._each(jobs, matrix, served)
         self._cuts.begins(snapshot.entry.entry_id, served, len(matrix))
         try:
-            scores = self._score(served, matrix)
-            sound = bool(np.isfinite(scores).all())
+            found = self._score(served, matrix)
         except Exception as error:  # noqa: BLE001 - whatever it is, the champion answers, and it is counted
-            problem, sound = f"{type(error).__name__}: {error}"[:_PROBLEM], False
+            problem = said(error)
         self._cuts.ends()
-        took = monotonic() - began
-        if sound:
-            return [_Group(jobs, matrix, served, scores, took)]
         if problem:
-            return [self._fallen(snapshot, jobs, matrix, problem, True)]
+            return self._fallen(snapshot, jobs, matrix, problem, True)
+        group = _Group(jobs, matrix, served, found, monotonic() - began)
+        if sound(found):
+            return [group], []
         # A request is all or nothing, a batch is not: those of others do not fail with one that has a row without.
-        kept: list[Asking] = []
-        failed: list[Asking] = []
-        finite, keeps, begin = np.isfinite(scores), np.ones(len(matrix), bool), 0
-        for job in jobs:
-            keeps[begin : begin + job.rows] = keep = bool(finite[begin : begin + job.rows].all())
-            (kept if keep else failed).append(job)
-            begin += job.rows
-        rest = self._fallen(snapshot, failed, matrix[~keeps], "a score is NaN or infinite", not finite.any())
-        return [_Group(kept, matrix[keeps], served, scores[keeps], took), rest] if kept else [rest]
+        kept, failed, keeps = _parted(group, {})
+        if not failed:
+            return kept, []
+        blank = not np.isfinite(found).any()
+        rest, lost = self._fallen(
+            snapshot, [one.job for one in failed], matrix[~keeps], "a score is NaN or infinite", blank
+        )
+        return kept + rest, lost
 
     def _fallen(
         self, snapshot: Snapshot, jobs: Sequence[Asking], matrix: Vector, problem: str, blank: bool
-    ) -> _Group:  # fmt: skip
+    ) -> tuple[list[_Group], list[_Lost]]:
         """Jobs that a share's version failed: the champion answers."""
-        champion, began = snapshot.champion.served, monotonic()
+        champion = snapshot.champion.served
         for job in jobs:
             job.choice = Choice(champion, FALLBACK, job.choice.propensity)
-        return _Group(jobs, matrix, champion, self._score(champion, matrix), monotonic() - began, problem, blank)
+        return self._each(jobs, matrix, champion, problem, blank)
+
+    def _each(
+        self, jobs: Sequence[Asking], matrix: Vector, served: ServedModel, problem: str = "", blank: bool = False
+    ) -> tuple[list[_Group], list[_Lost]]:
+        """The scores of whoever answers in the end. A job that it fails takes no other one with it."""
+        began = monotonic()
+        errors: dict[int, Exception] = {}
+        try:
+            found = self._score(served, matrix)
+        except Exception as error:  # noqa: BLE001 - a model raises what it likes
+            bounds = list(accumulate((job.rows for job in jobs), initial=0))
+            found, errors = apart(partial(self._score, served), matrix, bounds, error)
+        group = _Group(jobs, matrix, served, found, monotonic() - began, problem, blank)
+        if sound(found):
+            return [group], []
+        kept, lost, _ = _parted(group, errors)
+        return kept, lost
 
     def _score(self, served: ServedModel, matrix: Vector) -> npt.NDArray[np.float64]:
-        return served.scorer.score(matrix) if self._cache is None else self._cache.score(served, matrix)
+        return scored(served.scorer, matrix) if self._cache is None else self._cache.score(served, matrix)
+
+    def _refuse(self, made: _Made, batch: Batch, whole: Sequence[Asking]) -> None:
+        """The jobs that have no answer get their error; of each row without a score it is written down, and why."""
+        for job, whys, cause, group in made.lost:
+            rows: list[Prediction] = []
+            none = group._replace(jobs=[job], scores=np.full(job.rows, 0.5))  # no rule is asked about NaN
+            self._recorded(none, batch, rows)
+            failed = [
+                msgspec.structs.replace(
+                    rows[place], score=nan, decision=False, chance=1.0,
+                    error=f"{group.problem}; the champion: {why}" if group.problem else why,
+                )
+                for place, why in whys.items()
+            ]  # fmt: skip
+            made.records += failed
+            self.unscored += len(failed)
+            first, why = next(iter(whys.items()))
+            row = job.places[first] if job.places else first if job.rows > 1 else None
+            where = "inputs" if job.asked is None else "" if row is None else f"rows[{row}]"
+            name, number = group.served.model.name, group.served.version.number
+            job.error = Unscored(name, number, why, failed[0].id, row=row, field=where)
+            job.error.__cause__ = cause
+        if whole:
+            _withdraw(whole, made)
 
     def _recorded(
-        self, group: _Group, batch: _Batch, records: list[Prediction]
+        self, group: _Group, batch: Batch, records: list[Prediction]
     ) -> list[tuple[Asking, Scored]]:  # fmt: skip
         """The answers of one version, and their records, which are added to `records`."""
         jobs, _, served, scores, seconds, problem, _ = group
@@ -229,6 +306,43 @@ class Core:
         return out
 
 
+def _parted(
+    group: _Group, errors: Mapping[int, Exception]
+) -> tuple[list[_Group], list[_Lost], npt.NDArray[np.bool_]]:  # fmt: skip
+    """The jobs all of whose rows have a score, if there are any, and the others; and which rows are those of the first.
+
+    errors: what the model raised on a row, by its place
+    """
+    finite, keeps, begin = np.isfinite(group.scores), np.ones(len(group.scores), bool), 0
+    kept: list[Asking] = []
+    lost: list[_Lost] = []
+    for job in group.jobs:
+        end = begin + job.rows
+        mine = finite[begin:end]
+        if mine.all():
+            kept.append(job)
+        else:
+            keeps[begin:end] = False
+            raised = next((place for place in errors if begin <= place < end), None)
+            if raised is not None:
+                lost.append(_Lost(job, {raised - begin: said(errors[raised])}, errors[raised], group))
+            else:
+                places = np.flatnonzero(~mine).tolist()
+                whys = {place: no_number(group.scores[begin + place]) for place in places}
+                lost.append(_Lost(job, whys, None, group))
+        begin = end
+    rest = group._replace(jobs=kept, matrix=group.matrix[keeps], scores=group.scores[keeps])
+    return [rest] if kept else [], lost, keeps
+
+
+def _withdraw(whole: Sequence[Asking], made: _Made) -> None:
+    """A request is all or nothing: of one that is refused, what other versions said of its rows is not written down."""
+    spoiled = {id(part) for job in whole if any(one.error for one in job.parts) for part in job.parts}
+    gone = {one for part, answer in made.done if id(part) in spoiled for one in answer.ids}
+    made.records = [one for one in made.records if one.id not in gone]
+    made.shown = [one for one in made.shown if one.record.id not in gone]
+
+
 def _explored(job: Asking, rows: Sequence[Row], decided: list[bool], begin: int) -> list[float] | None:
     """The probability of each decision about a job's rows, where its route explores: some are turned over, then."""
     explorer = None if job.snapshot is None else job.snapshot.explorer
@@ -261,92 +375,3 @@ def _together(parts: Sequence[tuple[Asking, Future[None] | None]]) -> Future[Non
     for job, part in waiting:
         part.add_done_callback(partial(done, job))
     return whole
-
-
-Row = tuple[int, dict[str, Any], dict[str, Any], dict[str, int], list[Any], bytes]
-"""T, keys, fields, watermark, values and statuses: what a record holds of one row."""
-
-
-class _Batch:
-    """Jobs that are computed together, and the features of those that ask by key."""
-
-    def __init__(self, jobs: Sequence[Asking]) -> None:
-        self._jobs = jobs
-        self.found: Found | None = None
-        asked: list[Asked] = []
-        self._begin: dict[int, int] = {}
-        for job in jobs:
-            if job.asked is not None:
-                self._begin[id(job)] = len(asked)
-                asked += job.asked
-        if asked:
-            lookup = jobs[0].choice.served.lookup
-            try:
-                self.found = lookup.lookup(asked)
-            except Unavailable as error:
-                self.found = lookup.degraded(asked, error)
-            self._vector = self.found.rows.vector()
-            self._values = self.found.rows.values()
-
-    def drop_late(self, now: float) -> None:
-        """Those whose deadline has passed meanwhile are not predicted."""
-        self._jobs = [job for job in self._jobs if job.wanted(now, "before it was predicted")]
-
-    def versions(self) -> list[tuple[ServedModel, list[Asking]]]:
-        """Which version scores which jobs."""
-        groups: dict[int, tuple[ServedModel, list[Asking]]] = {}
-        for job in self._jobs:
-            served = job.choice.served
-            groups.setdefault(id(served), (served, []))[1].append(job)
-        return list(groups.values())
-
-    def matrix(self, jobs: Sequence[Asking]) -> Vector:
-        """The model's inputs of some jobs, one below the other."""
-        parts = [self._part(job) for job in jobs]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _part(self, job: Asking) -> Vector:
-        if job.vector is not None:
-            return job.vector
-        begin = self._begin[id(job)]
-        return self._vector[begin : begin + job.rows]
-
-    def looked_up(self, job: Asking) -> list[Row]:
-        """The rows of a job whose features were looked up."""
-        assert self.found is not None
-        assert job.asked is not None
-        begin, statuses, watermark = self._begin[id(job)], self.found.rows.codes, self.found.watermark
-        return [
-            (one.at, dict(one.keys), dict(one.fields), watermark, self._values[place], statuses[place])
-            for place, one in enumerate(job.asked, begin)
-        ]
-
-    @staticmethod
-    def given(job: Asking, features: FeatureSet) -> list[Row]:
-        """The rows of a job that brought the model's inputs: of the other features nothing is known."""
-        vector = job.vector
-        assert vector is not None
-        picked, whole = _picked(features)
-        keys = job.keys or [{}] * len(vector)
-        rows: list[Row] = []
-        some_missing = bool(np.isnan(vector).any())
-        for row, given in zip(vector.tolist(), keys, strict=True):
-            row.append(None)  # what stands behind the vector: the value of a feature that is no input
-            values, statuses = list(picked(row)), whole
-            if some_missing:
-                values = [None if value != value else value for value in values]
-                statuses = bytes([_NULL if value is None else _OK for value in values])
-            rows.append((job.at, dict(given), {}, {}, values, statuses))
-        return rows
-
-
-@lru_cache(maxsize=256)
-def _picked(features: FeatureSet) -> tuple[Callable[[list[Any]], tuple[Any, ...]], bytes]:
-    """What takes the features, in their order, out of a vector with None behind it; and the statuses of a whole one."""
-    places = {name: place for place, name in enumerate(features.vector)}
-    order = [places.get(feature.name, -1) for feature in features]
-    statuses = bytes([_NULL if place < 0 else _OK for place in order])
-    return (itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)), statuses
-
-
-_OK, _NULL = int(Status.OK), int(Status.NULL)

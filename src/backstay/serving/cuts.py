@@ -130,6 +130,11 @@ class Cuts:
             if found is not None:
                 self._submit(snapshot, watch, self._now(records), *found)
 
+    def failed_too(self) -> None:
+        """A batch of a share failed, and the champion had no score for it either: it is counted, and no breaker's."""
+        with self._lock:
+            self.failed += 1
+
     def close(self) -> None:
         """Finish what is being written."""
         self._writer.shutdown()

@@ -94,6 +94,10 @@ class Desk:
         gauges = self.metrics.gauges
         gauges["rows_in_flight"] = ("Rows admitted and not yet answered.", lambda: self.limiter.rows)
         gauges["predictions_lost"] = ("Predictions that this worker has lost.", lambda: parts.core.lost)
+        gauges["predictions_failed"] = (
+            "Rows that the answering version had no score for.",
+            lambda: parts.core.unscored,
+        )
         gauges["rows_limit"] = ("Rows that may be in flight, as adapted to the latency.", lambda: self.limiter.limit)
         if (cache := parts.cache) is not None:
             gauges["cache_bytes"] = ("Bytes that the cache of scores takes.", lambda: cache.bytes)

@@ -29,6 +29,7 @@ _REASONS = {
     413: "the body is too large",
     415: "the body's coding is not read",
     429: "more is asked than can be answered in time: retry after the header Retry-After",
+    500: "a defect; of predictions, also that the version that answers has no score for a row: error says why",
     503: "no champion, or a store that fails",
     504: "the deadline has passed",
 }

@@ -8,7 +8,7 @@
     408 it did not go on coming
     413, 414, 431 too large                  RESOURCE_EXHAUSTED
     429 more than can be answered in time    RESOURCE_EXHAUSTED    retry after the time that it names
-    500 a defect                             INTERNAL
+    500 a defect, or a model without a score INTERNAL
     501 what HTTP knows and this server does not
     503 no champion, or a store that fails   UNAVAILABLE
     504 the deadline has passed              DEADLINE_EXCEEDED
@@ -68,6 +68,27 @@ class Late(Refusal):
         )
 
 
+class Unscored(Refusal):
+    """The version that answers has no score for a row: it raises an error, or says what is no number.
+
+    The door lets in what the feature set declares, so it is the model that falls short of it, and counts as a failure.
+
+    row: its place in the request, if that has several; prediction_id: of what was written down about it
+    """
+
+    def __init__(
+        self, model: str, version: int, why: str, prediction_id: str, *, row: int | None, field: str
+    ) -> None:  # fmt: skip
+        of = "what was asked" if row is None else f"row {row}"
+        super().__init__(
+            500,
+            f"version {version} of model {model!r} has no score for {of}: {why}",
+            field=field,
+            expected="a score that is a finite number",
+            fix=f"leave it out, or mend the model; what it was asked: backstay trace {prediction_id}",
+        )
+
+
 class Gone(Refusal):
     """Whoever asked has gone away: nobody reads the answer."""
 
@@ -85,6 +106,8 @@ def refused(error: Exception) -> tuple[int, dict[str, str]]:
     match error:
         case Refusal():
             status = error.status
+            if isinstance(error, Unscored):
+                _logger.error("%s", error.what, exc_info=error.__cause__)
         case AccessError():
             status = 403
         case NotFoundError():

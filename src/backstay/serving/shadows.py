@@ -26,14 +26,13 @@ from backstay.serving.admission import Limiter
 from backstay.serving.cuts import Cuts
 from backstay.serving.job import Asking
 from backstay.serving.routes import Choice
+from backstay.serving.scoring import no_number, said, scored
 from backstay.storage.ports import PredictionLog
 from backstay.storage.predictions import Prediction
 
 LARGEST = 1_024
 """Rows that wait for their shadows."""
 TOGETHER = 64
-_LONGEST = 300
-"""Letters of an error that are logged."""
 _logger = logging.getLogger("backstay.serving")
 
 
@@ -132,10 +131,10 @@ class Shadows:
             self._cuts.begins(rows[0].entry, served, len(rows), shadow=True)
         begin, problem = perf_counter_ns(), ""
         try:
-            raw = np.asarray(served.scorer.score(np.stack([one.vector for one in rows])), np.float64)
+            raw = scored(served.scorer, np.stack([one.vector for one in rows]))
         except Exception as error:  # whatever it is, it is logged with its rows
             raw = np.full(len(rows), np.nan)
-            problem = f"{type(error).__name__}: {error}"[:_LONGEST]
+            problem = said(error)
             _logger.exception("%d rows of a shadow have no score", len(rows))
         if self._cuts is not None:
             self._cuts.ends()
@@ -149,7 +148,7 @@ class Shadows:
                 one.record, id=new, served_at=now, version=served.version.digest, route=choice.route,
                 propensity=choice.propensity, score=score if good else np.nan, decision=bool(decision and good),
                 rule=served.rule.name, of=one.record.id, took=took, chance=1.0,
-                error="" if good else problem or f"the score is {'NaN' if was != was else 'infinite'}",
+                error="" if good else problem or no_number(was),
             )
             for one, new, was, score, decision, good in zip(
                 rows, new_ids(len(rows)), raw.tolist(), scores.tolist(), decided.tolist(), sound.tolist(), strict=True

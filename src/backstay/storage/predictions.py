@@ -42,7 +42,8 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     of:         of a shadow: the id of the prediction that was answered
     took:       microseconds in which its version scored the batch it was in; 0: not measured (a replay never is)
     error:      why the version of this share, or the shadow, gave no score; "" if it did. A shadow's score is NaN then;
-                a share's row was answered by the champion, on the route "fallback"
+                a share's row was answered by the champion, on the route "fallback". On every other route, and on this
+                one with a NaN, why whoever answers had no score: the request was refused
     chance:     the probability with which this decision was taken, given the score: below 1 where the route explores
     degraded:   "last_known" or "defaults" where the online state could not be asked, by that policy; else ""
     """
@@ -70,6 +71,16 @@ class Prediction(msgspec.Struct, array_like=True, frozen=True):
     took: int = 0
     error: str = ""
     chance: float = 1.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether there was no score, and so no answer."""
+        return self.error != "" and self.score != self.score
+
+    @property
+    def answered(self) -> bool:
+        """Whether somebody got it."""
+        return self.route != SHADOW and not self.failed
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True):

@@ -24,7 +24,7 @@ from backstay.lifecycle.experiments.state import Lot, Standing
 from backstay.lifecycle.records import Records
 from backstay.rollout.calls import size_class
 from backstay.rollout.experiments import Block, Evidence
-from backstay.storage.predictions import SHADOW, Prediction
+from backstay.storage.predictions import Prediction
 
 _NAN = float("nan")
 _EMPTY = np.empty(0)
@@ -102,7 +102,7 @@ def _logged(records: Records, model: Model, standing: Standing, until: int) -> t
     lot, early = Lot(records, standing), 0
     out: list[Logged] = []
     scanned = records.predictions.scan(model=model.name, since=standing.began, until=until)
-    found = sorted((one for one in scanned if one.route != SHADOW), key=lambda row: (row.at, row.id))
+    found = sorted((one for one in scanned if one.answered), key=lambda row: (row.at, row.id))
     sizes = Counter(map(call_of, found))
     for one in found:
         stage = next(place for place, stage in enumerate(standing.stages) if stage.holds(one.at))
@@ -153,7 +153,7 @@ def _covariate(reader: Reader, rows: pl.DataFrame, standing: Standing) -> pl.Ser
         return rows.get_column("feature") if experiment.covariate else None
     since = began - duration(experiment.before, where="before")
     found = reader.records.predictions.scan(model=reader.model.name, since=since, until=began)
-    past = frame(reader.model, reader.key, "", [(one, 0, 0, 1) for one in found if one.route != SHADOW])
+    past = frame(reader.model, reader.key, "", [(one, 0, 0, 1) for one in found if one.answered])
     return pl.Series(reader.before(rows, past, since, began))
 
 

@@ -22,7 +22,7 @@ from backstay.lifecycle.judgement import GATE
 from backstay.lifecycle.records import Records
 from backstay.lifecycle.verify import asked_frame
 from backstay.registry.versions import ModelVersion
-from backstay.storage.predictions import SHADOW, Prediction
+from backstay.storage.predictions import Prediction
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -63,7 +63,7 @@ class Judged:
 def answered(records: Records, model: Model, since: int, until: int) -> Answered:
     """What the version that answered most of the requests with T in [since, until) answered."""
     scanned = records.predictions.scan(model=model.name, since=since, until=until)
-    found = [one for one in scanned if one.route != SHADOW and not one.error and np.isfinite(one.score)]
+    found = [one for one in scanned if one.answered and not one.error and np.isfinite(one.score)]
     if not found:
         raise InputError(
             f"nothing was answered from {instant_text(since)} to {instant_text(until)}",
@@ -301,7 +301,7 @@ def logged(records: Records, model: Model, frame: pl.DataFrame) -> Floats:
     chance = {
         one.keys.get(key): one.chance
         for one in records.predictions.scan(model=model.name, since=int(at.min()), until=int(at.max()) + 1)
-        if one.route != SHADOW
+        if one.answered
     }
     if not chance:
         return out
