@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from backstay.core.clock import SystemClock
+from backstay.core.errors import InputError
 from backstay.evaluation.calibration.rule import Rule
 from backstay.project import Project
 from backstay.registry.routing import BUCKETS, Part, RouteEntry, allocate, bucket
@@ -153,6 +154,19 @@ def test_given_inputs_are_assigned_by_their_keys_their_id_or_at_random(path: Pat
     digests = {version.digest: version.number for version in project.versions("late")}
     logged = {one.id: one for one in shop.logged(path)}
     assert [digests[logged[one].version] for one in ids] == keyed
+
+
+@pytest.mark.parametrize("share", [True, "5%", "0.05", None, float("nan"), 0, -0.1, 2])
+def test_a_share_is_a_number_of_the_whole(base: Path, share: Any) -> None:
+    project = Project(base, actor="ana")
+    for shares, shadow in (({"v2": share}, {}), ({}, {"v2": share})):
+        with pytest.raises(InputError, match=r"the share of v2 is .*route of model 'late'.*at most 1.*0\.05 for 5%"):
+            project.routes.set(shares, "late", shadow=shadow, why="a test")
+    if isinstance(share, bool | str):
+        with pytest.raises(InputError, match=r"the share is .*0\.01 for 1%"):
+            project.routes.explore(share, "late", why="a test")
+    assert project.routes.show("late") is None
+    project.close()
 
 
 def test_a_shadow_is_logged_and_answers_nobody(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from backstay.core.errors import InputError
@@ -23,6 +24,12 @@ class Explore:
     flip: float = 0.5
 
     def __post_init__(self) -> None:
+        for name, value in (("share", self.share), ("flip", self.flip)):
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise InputError(
+                    f"the {name} is {value!r}", where="explore", expected="a number between 0 and 1",
+                    fix="say 0.01 for 1%",
+                )  # fmt: skip
         if not (0 < self.share <= 1 and 0 < self.flip < 1 and self.rare < 0.5):
             raise InputError(
                 f"{100 * self.share:.6g}% of the entities, turned over with the probability {self.flip:g}",

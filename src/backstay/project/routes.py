@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 from backstay.core.errors import InputError, NotFoundError, RefusedError
 from backstay.definitions import Breakers, Model
@@ -139,10 +140,13 @@ class Routes:
                 where=f"route of model {model.name!r}", expected="a version that a server can compute",
                 fix="train a new version",
             )  # fmt: skip
-        if not 0 < share <= 1:
+        # A bool is a number to Python: True would be all of the requests.
+        number = isinstance(share, Real) and not isinstance(share, bool)
+        if not number or not 0 < share <= 1:
+            told = f"{share:g}" if number else repr(share)
             raise InputError(
-                f"the share of {name} is {share:g}", where=f"route of model {model.name!r}",
-                expected="above 0 and at most 1 (100%)",
+                f"the share of {name} is {told}", where=f"route of model {model.name!r}",
+                expected="a number above 0 and at most 1 (100%)", fix="say 0.05 for 5%",
             )  # fmt: skip
         if not shadow and name != BASELINE:
             approved(self._records, model, version)
