@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import signal
 import socket
 import ssl
 import subprocess
+import sys
+import termios
 import time
 import urllib.error
 import urllib.request
@@ -103,6 +108,30 @@ def refused(path: Path, *words: str) -> dict[str, str]:
     assert done.returncode == 2, done.stderr
     told: dict[str, str] = json.loads(done.stdout)
     return told
+
+
+@pytest.mark.parametrize("verb", [["serve", "--port", "0"], ["doctor"]])
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(path: Path, verb: list[str]) -> None:
+    """On a terminal, where OpenSSL would ask and wait."""
+    certified(path)
+    locked = ["openssl", "pkey", "-aes128", "-passout", "pass:abc", "-in", "server.key", "-out", "locked.key"]
+    subprocess.run(locked, cwd=path, check=True, capture_output=True)
+    (path / "locked.key").replace(path / "server.key")
+    leader, follower = pty.openpty()
+    words = [sys.executable, "-m", "backstay", *verb, "--project", str(path), "--json"]
+    process = subprocess.Popen(
+        words, stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env=shop.environment(), preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    try:
+        told, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        os.close(follower)
+        os.close(leader)
+    assert process.returncode != 0
+    assert "server.key has a passphrase" in told
+    assert "openssl pkey -in server.key" in told
 
 
 def test_without_tls_nobody_but_this_machine_is_served(path: Path) -> None:

@@ -6,12 +6,13 @@ import ssl
 from pathlib import Path
 
 from backstay.core.errors import InputError
+from backstay.serving.tls import Tls, load
 
 
 def expiry(certificate: Path, key: Path) -> float:
     """When it ends, in Unix seconds. Raises `InputError` if it is not valid now."""
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(certificate, key)
+    load(server_side, Tls(certificate, key))
     client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_side.check_hostname = False
     client_side.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it is trusted here whoever issued it

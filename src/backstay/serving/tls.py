@@ -28,6 +28,19 @@ def loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def load(context: ssl.SSLContext, tls: Tls) -> None:
+    """Load the chain and its key. `InputError` for one with a passphrase: OpenSSL would ask for it, and wait."""
+
+    def asked() -> str:
+        raise InputError(
+            f"the key {tls.key} has a passphrase, and nobody is there to type it", where="serving.tls_key",
+            expected="a key in PEM form, without a passphrase",
+            fix=f"openssl pkey -in {tls.key.name} -out plain.key, readable by the server alone (chmod 600)",
+        )  # fmt: skip
+
+    context.load_cert_chain(tls.certificate, tls.key, password=asked)
+
+
 def configured(settings: Mapping[str, Any], folder: Path, host: str) -> Tls | None:
     """The TLS of a project's settings; paths are relative to its folder.
 
@@ -52,7 +65,7 @@ def configured(settings: Mapping[str, Any], folder: Path, host: str) -> Tls | No
         if not path.is_file():
             raise InputError(f"there is no file {path}", where=name, expected="a file in PEM form")
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(tls.certificate, tls.key)
+        load(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), tls)
     except (ssl.SSLError, OSError) as error:
         raise InputError(
             f"the certificate and the key cannot be used: {error}", where="serving.tls_certificate",
