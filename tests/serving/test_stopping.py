@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import signal
 import time
 from contextlib import closing
@@ -52,6 +53,30 @@ def test_interrupted_it_leaves_out_the_grace(path: Path) -> None:
     with Server(graceful(path, 60)) as server:
         assert server.predict(live())[0] == 200
         assert server.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_again_it_still_answers_what_is_in_flight(path: Path, workers: str, first: signal.Signals) -> None:
+    body = json.dumps(live()).encode()
+    with Server(graceful(path, 0), "--workers", workers) as server, closing(server.connection()) as connection:
+        connection.putrequest("POST", "/v1/models/late/predict")
+        for name, value in {**server.headers(), "content-length": str(len(body))}.items():
+            connection.putheader(name, value)
+        connection.endheaders(body[:5])
+        time.sleep(0.3)
+        for number in (first, signal.SIGINT, signal.SIGINT):
+            server.process.send_signal(number)
+            time.sleep(0.3)
+        connection.send(body[5:])
+        answer = connection.getresponse()
+        told = json.loads(answer.read())
+        assert answer.status == 200, told
+        assert server.process.wait(60) == 0
+        said = Path(server.log.name).read_text()
+    assert "Traceback" not in said
+    assert "it is stopping already: what is in flight is answered, for 10 s at most" in said
+    assert [one.id for one in shop.logged(path)] == [told["prediction_id"]]
 
 
 def test_a_second_sigterm_leaves_out_the_rest_of_the_grace(path: Path) -> None:

@@ -3,13 +3,15 @@
 A server stops in this order: it is not ready any more (SIGTERM), goes on answering for its grace, so that whoever sends
 it requests can learn of it, and tells its clients to close their connections; then it takes no more connections,
 answers what is in flight, writes down what is left and closes the stores. SIGINT and a second SIGTERM leave out the
-grace. A worker that is being replaced (SIGUSR1) takes no more connections from the beginning: others do.
+grace; further ones change nothing, and are told so. A worker that is being replaced (SIGUSR1) takes no more connections
+from the beginning: others do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -29,10 +31,12 @@ from backstay.serving.garbage import Garbage
 from backstay.serving.protocol import ServingProtocol
 from backstay.serving.tls import Tls
 
+HURRIED = "it is stopping already: what is in flight is answered, for 10 s at most"
 RETIRE_SECONDS = 5.0
 """For how long a worker that is being replaced waits for its clients to connect to others."""
 HANDSHAKE_SECONDS = 5.0
 """How long a client may take for its TLS handshake: until then the connection is nobody's to close."""
+_logger = logging.getLogger("backstay.serving")
 
 
 class Loop(uvloop.Loop):
@@ -93,10 +97,12 @@ class _Server(uvicorn.Server):
         self._until: float | None = None
         self._garbage: Garbage | None = None
         self._retiring = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.failure: BackstayError | None = None
         """Why what runs beside it did not start."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if not self.started or self.should_exit:
             return
@@ -117,6 +123,9 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig == signal.SIGTERM and self._stopping.grace and self._until is None:
             self._leave(self._stopping.grace)
+        elif self.should_exit:  # uvicorn would drop what is in flight, and not write down what is left
+            if self._stopping.parent is None and self._loop is not None:  # else the parent tells it
+                self._loop.call_soon_threadsafe(_logger.warning, HURRIED)
         else:
             super().handle_exit(sig, frame)
 

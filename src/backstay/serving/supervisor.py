@@ -31,6 +31,7 @@ from typing import Any
 from backstay.core import errors
 from backstay.core.errors import BackstayError
 from backstay.serving.board import Board
+from backstay.serving.server import HURRIED
 from backstay.serving.suspects import LOOK, Death, Suspects
 
 _TRIES = 5
@@ -172,6 +173,8 @@ class Supervisor:
 
     def _signalled(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
+            if self._stopping:
+                _logger.warning(HURRIED)
             self._old.clear()
             for listener in self.listeners:
                 listener.close()
@@ -180,7 +183,7 @@ class Supervisor:
                 known.again = None
             for worker in self._workers:
                 worker.process.send_signal(number)
-                worker.gone_by = monotonic() + self.grace + _STOP_SECONDS
+                worker.gone_by = min(worker.gone_by, monotonic() + self.grace + _STOP_SECONDS)
         elif number == signal.SIGHUP and not self._stopping and self._announced:
             self._old = [one for one in self._workers if one.replaces is None]
 
