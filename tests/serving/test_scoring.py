@@ -279,19 +279,19 @@ def test_every_way_says_the_same(null: Path, number: int, tmp_path: Path) -> Non
     said = f"version {number} of model 'late' has no score for what was asked: {what}"
     with Server(path) as server:
         status, told = server.predict(asked(1, None))
-        assert (status, told["error"].startswith(said)) == (500, True), told
+        assert (status, told["error"].startswith(said)) == (422, True), told
         status, told = server.predict({"rows": [asked(2, 1.0), asked(3, None)]})
-        assert (status, told["field"]) == (500, "rows[1]")
+        assert (status, told["field"]) == (422, "rows[1]")
         tensor = {"name": "features", "shape": [1, 2], "datatype": "FP32", "data": [None, 3]}
         status, told = server.infer({"inputs": [tensor]})
-        assert (status, told["field"], told["error"].startswith(said)) == (500, "inputs", True), told
+        assert (status, told["field"], told["error"].startswith(said)) == (422, "inputs", True), told
         code, details = _grpc(server)
-        assert (code, said in details) == ("INTERNAL", True), details
+        assert (code, said in details) == ("FAILED_PRECONDITION", True), details
         assert server.predict(asked(4, 1.0))[0] == 200
         server.text("/metrics")
         assert "backstay_predictions_failed 4.0" in server.text("/metrics")
         responses = server.ask("GET", "/openapi.json")[1]["paths"]["/v1/models/late/predict"]["post"]["responses"]
-        assert "500" in responses
+        assert "422" in responses
     logged = shop.logged(path)
     assert Counter(one.failed for one in logged) == {True: 4, False: 1}
     assert all(one.error.startswith(what) and not one.decision for one in logged if one.failed)

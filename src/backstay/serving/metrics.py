@@ -21,7 +21,7 @@ STAGES = ("parse", "features", "queue", "predict", "log", "write")
 BOUNDS = (1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 REQUEST, BATCH = "request", "batch"
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
-STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 414, 415, 429, 431, 499, 500, 501, 503, 504)
+STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 414, 415, 422, 429, 431, 499, 500, 501, 503, 504)
 ENDPOINTS = ("predict", "infer", "features", "events", "other")
 _WIDE = len(BOUNDS) + 2  # a cell a bound, one for what is above, and the sum
 

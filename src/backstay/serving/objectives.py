@@ -5,9 +5,9 @@ by its place: workers that replace others may know other models.
 
     a row     the CRC; requests, failed, slow; and how many of each have been written down
 
-A request counts if it was asked properly: answered, or failed (5xx; 429, which is refused although nothing is wrong
-with it). What was the client's own mistake (4xx, or a deadline of 0), and what it did not wait for (499), says nothing
-about the server.
+A request counts if it was asked properly: answered, or failed (5xx; 422, for which the model has no score; 429, which
+is refused although nothing is wrong with it). What was the client's own mistake (any other 4xx, or a deadline of 0),
+and what it did not wait for (499), says nothing about the server.
 
 About every ten seconds a worker writes down what has been added to its row. What a worker that was killed had counted
 stands in its slot still, and is written by the one that takes its place; where nobody does (the machine, or a server
@@ -55,7 +55,7 @@ class Tally:
             cells[at + REQUESTS] += 1
             if seconds > self._within:
                 cells[at + SLOW] += 1
-        elif status >= 500 or status == 429:
+        elif status >= 500 or status in (422, 429):
             cells[at + REQUESTS] += 1
             cells[at + FAILED] += 1
 
@@ -109,7 +109,7 @@ def collect(board: Board, models: Mapping[str, Tally]) -> Iterator[Any]:
         CounterMetricFamily(f"backstay_objective_{name}", meaning, labels=["model"])
         for name, meaning in (
             ("requests", "Requests that count for the model's objective: answered, or failed."),
-            ("failed", "Of these, those that got no answer: 5xx, or refused under overload."),
+            ("failed", "Of these, those that got no answer: 5xx, without a score, or refused under overload."),
             ("slow", "Of these, those that were answered later than the objective wants."),
         )
     ]

@@ -28,8 +28,9 @@ _REASONS = {
     404: "nothing of this name",
     413: "the body is too large",
     415: "the body's coding is not read",
+    422: "the version that answers has no score for a row: error says why",
     429: "more is asked than can be answered in time: retry after the header Retry-After",
-    500: "a defect; of predictions, also that the version that answers has no score for a row: error says why",
+    500: "a defect",
     503: "no champion, or a store that fails",
     504: "the deadline has passed",
 }

@@ -7,8 +7,9 @@
     405, 415 another method, another coding
     408 it did not go on coming
     413, 414, 431 too large                  RESOURCE_EXHAUSTED
+    422 the model has no score for a row     FAILED_PRECONDITION
     429 more than can be answered in time    RESOURCE_EXHAUSTED    retry after the time that it names
-    500 a defect, or a model without a score INTERNAL
+    500 a defect                             INTERNAL
     501 what HTTP knows and this server does not
     503 no champion, or a store that fails   UNAVAILABLE
     504 the deadline has passed              DEADLINE_EXCEEDED
@@ -71,7 +72,7 @@ class Late(Refusal):
 class Unscored(Refusal):
     """The version that answers has no score for a row: it raises an error, or says what is no number.
 
-    The door lets in what the feature set declares, so it is the model that falls short of it, and counts as a failure.
+    Nothing is wrong with the request, and no other answers it: it counts as a failure of the model's.
 
     row: its place in the request, if that has several; prediction_id: of what was written down about it
     """
@@ -81,7 +82,7 @@ class Unscored(Refusal):
     ) -> None:  # fmt: skip
         of = "what was asked" if row is None else f"row {row}"
         super().__init__(
-            500,
+            422,
             f"version {version} of model {model!r} has no score for {of}: {why}",
             field=field,
             expected="a score that is a finite number",
@@ -107,7 +108,7 @@ def refused(error: Exception) -> tuple[int, dict[str, str]]:
         case Refusal():
             status = error.status
             if isinstance(error, Unscored):
-                _logger.error("%s", error.what, exc_info=error.__cause__)
+                _logger.warning("%s", error.what)
         case AccessError():
             status = 403
         case NotFoundError():
