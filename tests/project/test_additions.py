@@ -3,6 +3,7 @@ nothing is there twice."""
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,9 @@ Row = tuple[Any, ...]
 
 
 def timed(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(pl.col("event_time").str.to_datetime("%Y-%m-%dT%H:%M"))
+    return rows.with_columns(
+        pl.col(name).str.to_datetime("%Y-%m-%dT%H:%M") for name in {"event_time", "known"} & {*rows.columns}
+    )
 
 
 class Shop:
@@ -198,6 +201,105 @@ def test_a_source_that_lost_its_contract_is_not_stopped_by_what_is_in_quarantine
     assert shop.ingest().quarantined == 1
     shop.write(OLD[0], bad, OLD[1], ("2024-01-03T10:00", 3, 3.0))
     assert shop.ingest(contract=None).added == 1
+
+
+class Dying(LocalEvents):
+    """Is gone in the middle of an append."""
+
+    left = 10_000
+    after = False
+
+    def append(self, source: str, events: pl.DataFrame) -> Any:
+        self.left -= 1
+        if self.left < 0 and not self.after:
+            raise KeyboardInterrupt
+        done = super().append(source, events)
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return done
+
+
+def _killed(shop: Shop, append: int, *, after: bool) -> None:
+    dying, alive = Dying(shop.folder / "events"), shop.events
+    dying.left, dying.after, shop.events = append, after, dying
+    with pytest.raises(KeyboardInterrupt):
+        shop.ingest()
+    shop.events = alive
+
+
+KNOWN: list[Row] = [  # a timetable: the first is known long before it happens
+    ("2024-05-10T10:00", "2024-01-01T10:00", 1, 1.0), ("2024-05-02T10:00", "2024-05-02T10:00", 2, 2.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("append", [0, 1, 2])
+@pytest.mark.parametrize("dated", [False, True])
+def test_an_ingest_that_was_killed_is_gone_on_with(
+    tmp_path: Path, kind: str, dated: bool, append: int, after: bool
+) -> None:  # fmt: skip
+    """Before and after each of what it appends: a note, the events, and that it is done; pushes come in between."""
+    shop = Shop(tmp_path, kind, **({"known_time": "known"} if dated else {}))
+    rows = KNOWN if dated else OLD
+    shop.write(rows[0])
+    _killed(shop, append, after=after)
+    shop.push(*LIVE)
+    shop.write(*rows)
+    done = [shop.ingest().added for _ in range(2)]
+    assert done == [1 if (append, after) >= (1, True) else 2, 0]
+    assert sorted(shop.held) == [(1, 1.0), (2, 2.0), (9, 9.0)]
+    with pytest.raises(InputError, match="time zone"):
+        shop.ingest(timezone="Europe/Berlin")
+    if kind == "function":
+        shop.write((*rows[0][:-1], 1.5), *rows[1:])
+        with pytest.raises(InputError, match="does not begin with the 2 events"):
+            shop.ingest()
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_a_record_that_was_restored_is_filled_again(tmp_path: Path, kind: str, left: int) -> None:
+    """Its folder from a backup, without what is noted beside it, as an error of the store advises."""
+    shop, rows = Shop(tmp_path, kind), [*OLD, ("2024-05-03T10:00", 3, 3.0), ("2024-05-04T10:00", 4, 4.0)]
+    shop.write(*OLD)
+    if left:
+        shop.ingest()
+        shutil.copytree(tmp_path / "events/pays", tmp_path / "backup")
+    shop.write(*rows)
+    shop.ingest()
+    shutil.rmtree(tmp_path / "events/pays")
+    if left:
+        shutil.move(tmp_path / "backup", tmp_path / "events/pays")
+    shop.events = LocalEvents(tmp_path / "events")
+    shop.write(*rows, ("2024-05-05T10:00", 5, 5.0))
+    assert [shop.ingest().added for _ in range(2)] == [5 - left, 0]
+    assert [number for number, _ in shop.held] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("look_back", ["0s", "1d"])
+def test_what_a_table_takes_back_is_not_taken_for_a_push_that_has_landed(
+    tmp_path: Path, kind: str, look_back: str
+) -> None:  # fmt: skip
+    shop = Shop(tmp_path, kind, known_time="known", event_id="id", look_back=look_back)
+    shop.push("2024-05-20T09:00", 1, 5.0, known=NOW - 3 * HOUR)
+    rows: list[Row] = []
+    for minute, x, added in ((30, 5.0, 0), (40, 7.0, 1), (50, 5.0, 1)):
+        rows.append(("2024-05-20T09:00", f"2024-05-20T09:{minute}", 1, x))
+        shop.write(*rows)
+        assert [shop.ingest().added for _ in range(2)] == [added, 0]
+    assert [x for _, x in shop.held] == [5.0, 7.0, 5.0]
+
+
+def test_a_table_that_lags_behind_what_was_pushed_takes_nothing_back(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, "reader", event_id="id", delay="1h")
+    shop.write(("2024-05-20T09:00", 1, 5.0))
+    assert shop.ingest().added == 1
+    shop.push("2024-05-20T09:00", 1, 7.0)
+    assert shop.ingest().added == 0
+    assert shop.ingest(delay="4h").added == 0
+    shop.push("2024-05-20T09:00", 2, 5.0, known=NOW - HOUR)
+    shop.push("2024-05-20T09:00", 2, 7.0)
+    shop.write(("2024-05-20T09:00", 1, 7.0), ("2024-05-20T09:00", 2, 5.0))
+    assert shop.ingest().added == 0
 
 
 def test_two_at_once_take_turns(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from backstay.features.contracts import LIVE_AHEAD
 from backstay.features.ingest import beyond, beyond_texts, row_texts
 from backstay.features.origins import Origins
 from backstay.features.shaping import Shaped
+from backstay.storage.digest import frame_digest
 from backstay.storage.ports import SEQUENCE, EventStore
 
 
@@ -46,15 +47,29 @@ def additions(source: EventSource, events: EventStore, rows: Rows, origins: Orig
             new |= _returned(source, table, ~new, held)
         return new
     held = events.read(name, known_after=None if since is None else since - 1)
-    new = beyond(table, held.filter(origins.brought(held)).drop(SEQUENCE))
+    new = beyond(table, held.drop(SEQUENCE))
     if have > origins.ingested and new.any():
         places = new.arg_true()
         left = table[places]
         held = events.read(name, known_after=_lowest(left))
-        pushed = held.filter(~origins.brought(held))
-        apart = places.filter(beyond(left.select(content), pushed.select(content)))
-        new = pl.int_range(table.height, dtype=pl.UInt32, eager=True).is_in(apart.implode())
+        brought = origins.brought(held)
+        pushed = held.filter(~brought)
+        landed = ~beyond(left.select(content), pushed.select(content))
+        if source.event_id is not None:
+            landed &= ~_taken_back(source.event_id, left, pushed, held.filter(brought))
+        new &= ~pl.int_range(table.height, dtype=pl.UInt32, eager=True).is_in(places.filter(landed).implode())
     return new
+
+
+def _taken_back(identity: str, rows: pl.DataFrame, pushed: pl.DataFrame, brought: pl.DataFrame) -> pl.Series:
+    """Which rows say of a pushed event what it was before the table corrected it: they take that correction back."""
+    content = [column for column in rows.columns if column != "known_time"]
+    pushes = pushed.group_by(content).agg(__pushed=pl.col("known_time").max())
+    corrected = brought.group_by(identity).agg(__corrected=pl.col("known_time").max())
+    beside = rows.join(pushes, on=content, how="left", nulls_equal=True, maintain_order="left")
+    beside = beside.join(corrected, on=identity, how="left", maintain_order="left")
+    between = pl.col("__corrected").is_between("__pushed", "known_time", closed="none")
+    return beside.select(between.fill_null(value=False)).to_series()
 
 
 def _lowest(table: pl.DataFrame) -> int | None:
@@ -66,17 +81,33 @@ def _lowest(table: pl.DataFrame) -> int | None:
 def _returned(source: EventSource, table: pl.DataFrame, known: pl.Series, held: pl.DataFrame) -> pl.Series:
     """Which known rows are an event as it was once, and is again: its last correction took back the one before.
 
-    A table that keeps what was corrected beside the correction is a log, and says the same each time.
+    A table that keeps what was corrected beside the correction is a log, and says the same each time. One that says
+    what became known before the last version does has not come as far as that yet.
     """
-    identity, latest = source.event_id, ["known_time", SEQUENCE]
+    identity = source.event_id
     assert identity is not None
-    now = held.sort(latest).group_by(identity, maintain_order=True).last().drop(SEQUENCE).with_columns(there=True)
-    rows = table.with_columns(alone=pl.len().over(identity) == 1, known=known)
-    beside = rows.join(now, on=identity, how="left", nulls_equal=True, suffix="_now", maintain_order="left")
-    content = [column for column in table.columns if column not in (identity, "known_time")]
-    differs = pl.any_horizontal([~pl.col(column).eq_missing(pl.col(f"{column}_now")) for column in content])
-    counts = pl.col("known_time") >= pl.col("known_time_now")
-    return beside.select((pl.col("known") & pl.col("alone") & differs & counts).fill_null(value=False)).to_series()
+    content = [column for column in table.columns if column != "known_time"]
+    versions = held.sort("known_time", SEQUENCE).filter(pl.col(identity).is_not_null())
+    now = versions.group_by(identity).agg(
+        pl.struct(content).last().alias("__now"), __latest=pl.col("known_time").last()
+    )
+    same = versions.group_by(content).agg(__known=pl.col("known_time").last())
+    rows = table.select(content).with_columns(__row=pl.struct(content), __alone=pl.len().over(identity) == 1)
+    beside = rows.join(now, on=identity, how="left", maintain_order="left")
+    beside = beside.join(same, on=content, how="left", nulls_equal=True, maintain_order="left")
+    differs = pl.col("__row").ne_missing(pl.col("__now"))
+    again = pl.col("__alone") & differs & (pl.col("__known") >= pl.col("__latest"))
+    return beside.select(again.fill_null(value=False)).to_series() & known
+
+
+def continued(source: EventSource, events: EventStore, rows: Rows, origins: Origins) -> pl.Series | None:
+    """Which rows of a whole history are new, where it begins with the record just as it is, as it mostly does."""
+    table, have = rows.shaped.rows, events.last_sequence(source.name)
+    if have != origins.ingested or table.height < have:
+        return None
+    if have and frame_digest(table.head(have)) != frame_digest(events.read(source.name).drop(SEQUENCE)):
+        return None
+    return pl.int_range(table.height, eager=True) >= have
 
 
 def check_history(

@@ -14,7 +14,7 @@ Two runs at once read side by side, and take turns from there on: the second fin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -26,10 +26,11 @@ from backstay.definitions import EventSource, FeatureSet, Reader
 from backstay.definitions.sources import type_name
 from backstay.features.contracts import Seen, late, volumes
 from backstay.features.ingest import Screened, beyond_texts, judged, quarantined, row_texts
-from backstay.features.origins import Origins, note
+from backstay.features.origins import Note, Origins
 from backstay.features.raising import computed
 from backstay.features.shaping import UTC, shape
-from backstay.project.additions import Rows, additions, check_history
+from backstay.project.additions import Rows, additions, check_history, continued
+from backstay.storage.digest import frame_digest
 from backstay.storage.ports import EventStore
 from backstay.storage.tables import Since, read_table
 
@@ -71,8 +72,7 @@ def ingest_source(
     if callable(source.read):
         rows = _ordered(source, _history(source))
     else:
-        _checked(source, events)
-        until = Origins.of(source, events).until
+        until = _checked(source, events).until
         since = None if until is None else until - source.look_back
         rows = _young(source, source.read, since, folder)
     with events.turn(source.name):
@@ -83,12 +83,14 @@ def _add(
     source: EventSource, events: EventStore, rows: Rows, since: int | None, now: int, values: Mapping[str, pl.Expr]
 ) -> Ingested:
     """Append what is new of the rows that were read."""
-    have, origins = events.last_sequence(source.name), _checked(source, events)
+    have, origins = events.last_sequence(source.name), _checked(source, events).settled(source, events, now=now)
     before = _newest(source, events) if have else None
     held = _quarantined(source, events)
-    new = additions(source, events, rows, origins, since)
-    if callable(source.read):
-        check_history(source, events, rows, origins, new, held)
+    new = continued(source, events, rows, origins) if callable(source.read) else None
+    if new is None:
+        new = additions(source, events, rows, origins, since)
+        if callable(source.read):
+            check_history(source, events, rows, origins, new, held)
     fresh = rows.at(new.arg_true())
     if source.contract is None and held:  # it had one: what was set apart then must not refuse everything now
         fresh = fresh.at(pl.Series(beyond_texts(row_texts(fresh.came), held), dtype=pl.Boolean).arg_true())
@@ -97,15 +99,24 @@ def _add(
     bad = parted.bad.filter(pl.Series(beyond_texts(parted.bad.get_column("row"), held), dtype=pl.Boolean))
     if bad.height:
         events.append(source.quarantine, quarantined(bad, now=now, origin="ingest"))
-    good, last = parted.good, have
-    if good.height or not have:
-        numbered = events.append(source.name, good)
-        last = numbered.last
     cursor = "known_time" if source.known_time else "event_time"
-    read = pl.concat([rows.shaped.rows.filter(~new), good]).get_column(cursor).dt.epoch("us").max()
-    if good.height or (isinstance(read, int) and (origins.until is None or read > origins.until)):
-        note(source, events, first=last - good.height + 1, last=last, until=read, now=now)  # type: ignore[arg-type]
-    return _told(source, events, good, bad, before, now)
+    read = pl.concat([rows.shaped.rows.filter(~new), parted.good]).get_column(cursor).dt.epoch("us").max()
+    until = read if isinstance(read, int) else None
+    _append(source, events, parted.good, Note(have + 1, have + parted.good.height, until, source.timezone), now)
+    if not parted.good.height and until is not None and (origins.until is None or until > origins.until):
+        Note(have + 1, have, until, source.timezone, done=True).write(source, events, now=now)
+    return _told(source, events, parted.good, bad, before, now)
+
+
+def _append(source: EventSource, events: EventStore, good: pl.DataFrame, note: Note, now: int) -> None:
+    """Append good rows, and note that an ingest brought them: before, and when it is done."""
+    if good.height:
+        note = replace(note, digest=frame_digest(good))
+        note.write(source, events, now=now)
+        numbered = events.append(source.name, good)
+        replace(note, first=numbered.first, last=numbered.last, done=True).write(source, events, now=now)
+    elif not note.last:
+        events.append(source.name, good)  # a source without events has its columns
 
 
 def _told(
@@ -163,10 +174,10 @@ def _checked(source: EventSource, events: EventStore) -> Origins:
     """What is noted of earlier ingests. A source that is declared with other columns than its record has, or with
     another zone of its times, is refused."""
     origins = Origins.of(source, events)
-    if origins.timezone != source.timezone:
+    if (zone := origins.timezone(source)) != source.timezone:
         raise InputError(
-            f"the source is declared with the time zone {source.timezone}, and was read with {origins.timezone}",
-            where=source.where, expected=f"timezone={origins.timezone!r}, or every event would be a new one",
+            f"the source is declared with the time zone {source.timezone}, and was read with {zone}",
+            where=source.where, expected=f"timezone={zone!r}, or every event would be a new one",
             fix="declare it, or a source of another name for the new form",
         )  # fmt: skip
     if not events.last_sequence(source.name):

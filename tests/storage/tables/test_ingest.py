@@ -133,10 +133,13 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
-    ("keeper", "at"), [("sqlite", 0), ("sqlite", 2), *((name, 1) for name in KEEPERS)], indirect=["keeper"]
+    ("keeper", "at"),
+    [("sqlite", 0), ("sqlite", 2), ("sqlite", 3), *((name, 1) for name in KEEPERS)],
+    indirect=["keeper"],
 )
 def test_killed_in_the_middle(at: int, keeper: Any, tmp_path: Path) -> None:
-    """Before quarantine, before the answer; and between quarantine and record, where it matters what is read again."""
+    """Before quarantine; between it, what is noted of the ingest and the record, where it matters what is read again;
+    and before it is noted that it is done."""
     events, orders = LocalEvents(tmp_path / "events"), source(keeper.reader, contract=CONTRACT)
     rows, bad = [], 0
     for round_ in range(2):
@@ -149,7 +152,7 @@ def test_killed_in_the_middle(at: int, keeper: Any, tmp_path: Path) -> None:
         victim.close()
         quarantined = events.read("quarantine_orders").height if events.last_sequence("quarantine_orders") else 0
         assert quarantined == bad - 2 * (at == 0)
-        assert events.last_sequence("orders") == len(rows) - 20 * (at < 2)
+        assert events.last_sequence("orders") == len(rows) - 20 * (at < 3)
         ingest_source(orders, events, folder=tmp_path)
         assert recorded(events) == canonical(rows)
         assert events.read("quarantine_orders").height == bad
