@@ -248,6 +248,26 @@ def test_rows_that_the_model_has_no_score_for_are_told_and_the_others_scored(
     assert output["decision"].null_count() == 4
 
 
+def test_a_model_that_names_each_row_in_its_error_does_not_fill_the_answer(project, file, tmp_path, monkeypatch):
+    score, place = OnnxScorer.score, project.model("late").features.vector.index("size")
+    some = rows()["size"].cast(pl.Float32)[:60].to_list()
+
+    def odd(self, vector):
+        for size in vector[:, place]:
+            if size in some:
+                raise RuntimeError(f"not {size}")
+        return score(self, vector)
+
+    monkeypatch.setattr(OnnxScorer, "score", odd)
+    done = project.predict(file, tmp_path / "out", "late", at="asked")
+    assert len(done.errors) == 21
+    *_, (last, others) = done.errors.items()
+    kinds = done.frame.collect()["error"].drop_nulls().n_unique()
+    assert last == f"{kinds - 20} other reasons"
+    assert sum(one["rows"] for one in done.errors.values()) == done.refused >= 60
+    assert ", row " in others["first"]
+
+
 def test_cells_of_csv_that_say_nothing_are_told(project, tmp_path):
     table = rows().with_columns(pl.all().cast(pl.String))
     table = table.with_columns(asked=rows()["asked"].dt.to_string("%+"), due=rows()["due"].dt.to_string("%+"))

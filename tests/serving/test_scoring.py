@@ -153,6 +153,8 @@ def test_one_bad_request_fails_no_other_and_is_logged_with_why(bad: float, cache
     assert {(one.error, one.decision, one.route) for one in logged if one.failed} == {(WHYS[bad], False, "champion")}
     assert all(one.answered and not one.error for one in logged if not one.failed)
     assert world.core.unscored == 2
+    asked_apart = bad in (RAISES, COUNT)  # what that takes is not what a version takes for a batch
+    assert all((one.took == 0) == asked_apart for one in list(world.log.scan())[:4])
 
 
 def test_all_may_fail() -> None:

@@ -42,6 +42,10 @@ LINEAGE = (
 Progress = Callable[[str, int, int], None]
 
 
+_REASONS = 20
+"""Of how many reasons each is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Predicted(Shown):
     """What a batch run has written: `rows` of the table, of which `scored` have a score and `refused` have an `error`.
@@ -95,6 +99,13 @@ def _told(version: ModelVersion, run: Run, table: Table, out: Path, written: int
     refused = output.filter(pl.col("error").is_not_null()).group_by("error").agg(pl.len(), pl.col("row").min())
     reasons = refused.sort("len", "error", descending=[True, False]).collect(engine="streaming")
     without = int(reasons.get_column("len").sum())
+    told = {
+        reason: {"rows": rows, "first": table.place(row)} for reason, rows, row in reasons.head(_REASONS).iter_rows()
+    }
+    if rest := max(reasons.height - _REASONS, 0):  # a model may name each row's value in its error
+        other = reasons[_REASONS:]
+        first = table.place(int(other.get_column("row").min()))  # type: ignore[arg-type]
+        told[f"{rest} other reasons"] = {"rows": int(other.get_column("len").sum()), "first": first}
     return Predicted(
         model=version.model,
         version=version.number,
@@ -107,7 +118,7 @@ def _told(version: ModelVersion, run: Run, table: Table, out: Path, written: int
         refused=without,
         parts=run.parts,
         written=written,
-        errors={reason: {"rows": rows, "first": table.place(row)} for reason, rows, row in reasons.iter_rows()},
+        errors=told,
     )
 
 

@@ -36,7 +36,7 @@ from backstay.storage.predictions import Prediction
 
 
 class _Group(NamedTuple):
-    """Jobs that one version has scored together, and what that took, in seconds.
+    """Jobs that one version has scored together, and what that took, in seconds (NaN: rows were asked apart).
 
     problem: why it was not the version that was asked; "": it was
     blank:   whether that version had no score for any row of the whole batch
@@ -112,6 +112,8 @@ class Core:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             if len(jobs) > 1 and (isinstance(error, BackstayError) or not submitted):
                 # One request that cannot be answered must not take the others with it, nor any be written down twice.
+                for one in (part for job in jobs for part in (job, *job.parts)):
+                    one.error = None  # what it came to is not written down, and is found again
                 return _together([(job, self.predict([job])) for job in jobs])
             for job in jobs:
                 job.error = error
@@ -219,14 +221,15 @@ class Core:
         self, jobs: Sequence[Asking], matrix: Vector, served: ServedModel, problem: str = "", blank: bool = False
     ) -> tuple[list[_Group], list[_Lost]]:
         """The scores of whoever answers in the end. A job that it fails takes no other one with it."""
-        began = monotonic()
+        began, took = monotonic(), nan
         errors: dict[int, Exception] = {}
         try:
             found = self._score(served, matrix)
+            took = monotonic() - began
         except Exception as error:  # noqa: BLE001 - a model raises what it likes
             bounds = list(accumulate((job.rows for job in jobs), initial=0))
             found, errors = apart(partial(self._score, served), matrix, bounds, error)
-        group = _Group(jobs, matrix, served, found, monotonic() - began, problem, blank)
+        group = _Group(jobs, matrix, served, found, took, problem, blank)
         if sound(found):
             return [group], []
         kept, lost, _ = _parted(group, errors)
@@ -264,7 +267,7 @@ class Core:
     ) -> list[tuple[Asking, Scored]]:  # fmt: skip
         """The answers of one version, and their records, which are added to `records`."""
         jobs, _, served, scores, seconds, problem, _ = group
-        took = 0 if self._replay else round(seconds * 1e6 + 0.5)
+        took = 0 if self._replay or seconds != seconds else round(seconds * 1e6 + 0.5)
         scores, decisions = served.rule(scores)
         decided: list[bool] = decisions.tolist()
         told: list[float] = scores.tolist()

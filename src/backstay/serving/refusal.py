@@ -21,11 +21,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from time import monotonic
 
 from backstay.core.errors import AccessError, BackstayError, InputError, NotFoundError
 from backstay.features.lookup import Unavailable
 
 _logger = logging.getLogger("backstay.serving")
+_WARN_SECONDS = 5.0
+_warned = [-_WARN_SECONDS]
+"""When it was last warned of a model that has no score."""
 
 
 class Refusal(BackstayError):  # noqa: N818 - an answer, not a mistake
@@ -102,13 +106,20 @@ def absent(what: str, field: str, name: str, known: Iterable[str]) -> Refusal:
     return Refusal(404, f"there is no {what} {name!r}", field=field, expected=f"one of {sorted(known)}")
 
 
+def _warn(error: Unscored) -> None:
+    """Tell of a model that falls short, now and then: each row is written down, and counted."""
+    if monotonic() - _warned[0] >= _WARN_SECONDS:
+        _warned[0] = monotonic()
+        _logger.warning("%s; each is counted in backstay_predictions_failed", error.what)
+
+
 def refused(error: Exception) -> tuple[int, dict[str, str]]:
     """The status and the texts that an error is answered with. What nobody meant to raise is logged."""
     match error:
         case Refusal():
             status = error.status
             if isinstance(error, Unscored):
-                _logger.warning("%s", error.what)
+                _warn(error)
         case AccessError():
             status = 403
         case NotFoundError():

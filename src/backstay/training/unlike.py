@@ -4,7 +4,8 @@
     in between   values between two neighbours among those that were seen, and just beyond both ends
     far beyond   further out than all that was seen by as much as that spans
 
-What the estimator scores, the files score. What it refuses (it raises) they give no score, NaN, or raise as well: trees
+Of rows that the estimator refuses it is asked about a few: each takes a call of its own. What the estimator scores, the
+files score. What it refuses (it raises) they give no score, NaN, or raise as well: trees
 of an estimator that takes no missing values would otherwise send one down some branch, and nobody would ever know.
 """
 
@@ -24,6 +25,12 @@ Rows = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float64]
 
 _SEEN = 10_000
+_FEW = 16
+"""Of how many rows of one kind an estimator that refuses some is asked."""
+_TAKE = (
+    "let the estimator take such values, as an encoder by handle_unknown= or an imputer before it does; or serve it as "
+    'the pickle that it is: Model(..., runtime="sklearn-pickle", trust_code=True)'
+)
 _FAR_TOLERANCE = 10
 """How many times the tolerance holds far beyond: where values are larger than any that were seen, so is rounding."""
 
@@ -31,7 +38,10 @@ _FAR_TOLERANCE = 10
 def refused_inputs(trained: Callable[[Rows], Any], scorer: Scorer, vector: Rows) -> list[int]:
     """The inputs (by place) without which the estimator refuses a row, though the files score it."""
     rows = _missing(vector)[: vector.shape[1]]
-    taken, scores = asked(trained, rows), asked(scorer.score, rows)
+    scores = asked(scorer.score, rows)
+    if not np.isfinite(scores).any():
+        return []
+    taken = asked(trained, rows)
     return np.flatnonzero(np.isnan(taken) & np.isfinite(scores)).tolist()
 
 
@@ -42,6 +52,7 @@ def compare_unlike(
     near, far = _elsewhere(vector)
     worst, compared = 0.0, 0
     for rows, most in ((_missing(vector), 1), (near, 1), (far, _FAR_TOLERANCE)):
+        rows = _few(trained, rows)
         taken, scores = asked(trained, rows), asked(scorer.score, rows)
         same = (taken == scores) | (np.isnan(taken) & ~np.isfinite(scores))
         differences = np.where(same, 0.0, np.abs(taken - scores))
@@ -50,6 +61,8 @@ def compare_unlike(
         place = int(np.argmax(differences))  # a NaN counts as the largest
         if not differences[place] <= tolerance * most:
             row = np.round(rows[place].astype(np.float64), 6).tolist()
+            if np.isnan(taken[place]):
+                fix = _TAKE
             raise BackstayError(
                 f"a row unlike those of training, {row}, gets {_said(scores[place])} from the files, and "
                 f"{_said(taken[place])} from the estimator",
@@ -61,17 +74,30 @@ def compare_unlike(
     return worst, compared
 
 
-def asked(score: Callable[[Rows], Any], rows: Rows) -> Scores:
-    """The scores of rows, NaN where a row is refused: it raises, by itself as well."""
-    if not len(rows):
-        return np.empty(0)
+def _few(trained: Callable[[Rows], Any], rows: Rows) -> Rows:
+    """All of the rows, or a few of them if the estimator refuses one."""
+    if len(rows) <= _FEW or not np.isnan(_at_once(trained, rows)).any():
+        return rows
+    return rows[_places(len(rows), _FEW)]
+
+
+def _at_once(score: Callable[[Rows], Any], rows: Rows) -> Scores:
+    """The scores of rows; all of them NaN if one is refused."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values that it does not know, for one
             return np.asarray(score(rows), np.float64)
     except Exception:  # noqa: BLE001 - of any type: each estimator has its own
-        if len(rows) == 1:
-            return np.full(1, np.nan)
+        return np.full(len(rows), np.nan)
+
+
+def asked(score: Callable[[Rows], Any], rows: Rows) -> Scores:
+    """The scores of rows, NaN where a row is refused: it raises, by itself as well."""
+    if not len(rows):
+        return np.empty(0)
+    found = _at_once(score, rows)
+    if len(rows) == 1 or not np.isnan(found).all():
+        return found
     half = len(rows) // 2
     return np.concatenate([asked(score, rows[:half]), asked(score, rows[half:])])
 
@@ -109,7 +135,8 @@ def _elsewhere(vector: Rows) -> tuple[Rows, Rows]:
 
 def _with(some: Rows, place: int, values: Sequence[float]) -> list[Rows]:
     rows = some[_places(len(some), len(values))].copy()
-    rows[:, place] = values
+    largest = float(np.finfo(np.float32).max)  # beyond it is infinity, which no request brings
+    rows[:, place] = np.clip(values, -largest, largest)
     return list(rows)
 
 
