@@ -17,7 +17,7 @@ from backstay.core.version import VERSION
 from backstay.definitions.sources import type_name
 from backstay.serving.admission import Limiter
 from backstay.serving.approvals import Reviews
-from backstay.serving.batcher import LARGEST, Batcher
+from backstay.serving.batcher import Batcher
 from backstay.serving.breaker import Breaker
 from backstay.serving.cache import Cache
 from backstay.serving.champions import Champions
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _FEW_BYTES = 65_536
 """A body of rows to be looked up that is longer is read by the worker thread."""
+_MANY = 64
+"""Rows of one request that are looked up on the loop at most."""
 INLINE_SECONDS = 0.002
 """What takes longer to score is scored by the worker thread."""
 
@@ -270,8 +272,8 @@ class Desk:
 
 
 def _many(jobs: Sequence[Job[Any]]) -> bool:
-    """Whether looking up the features of these would hold the loop up."""
-    return sum(job.rows for job in jobs) > LARGEST
+    """Whether one of these asks for so many features that it would hold up who asks for few."""
+    return any(job.rows > _MANY for job in jobs)
 
 
 def _slow(jobs: Sequence[Asking]) -> bool:
