@@ -182,3 +182,16 @@ def _model(rows, *, reshaped):
     graph = helper.make_graph(nodes, "g", [x], [y], [shape, pick])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
     return model.SerializeToString()
+
+
+def test_a_damaged_sample_is_told():
+    from backstay.core.errors import IntegrityError
+    from backstay.runtimes.trying import rows_to_try
+
+    def read(name):
+        raise IntegrityError("changed", where=name)
+
+    rows = rows_to_try(read, 2)
+    assert [must for _, must in (next(rows), next(rows))] == [False, False]
+    with pytest.raises(IntegrityError, match="changed"):
+        next(rows)

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from backstay.core.errors import IntegrityError
 from backstay.runtimes.scorer import Read, Scorer, Vector
 
 SAMPLE = "reference.npy"
@@ -26,6 +27,8 @@ def rows_to_try(read: Read, inputs: int) -> Iterator[tuple[Vector, bool]]:
     yield np.full((1, inputs), np.nan, np.float32), False
     try:
         rows = np.load(io.BytesIO(read(SAMPLE)), allow_pickle=False)
+    except IntegrityError:
+        raise
     except Exception:  # noqa: BLE001 - there is none, for as many reasons as there are readers
         return
     if rows.ndim == 2 and rows.shape[1] == inputs and len(rows):
