@@ -112,6 +112,15 @@ def test_what_was_used_is_recorded(record: EventStore) -> None:
     changed = frame.with_columns(pl.when(pl.col("label") == 7).then(0).otherwise("label").alias("label"))
     assert historical(features, changed, record, at="when").digest != first.digest
     assert (first.feature_set, first.rows) == (features.hash, ROWS)
+    assert first.as_dict()["digest"] == first.digest
+
+
+def test_a_digest_is_of_the_frame_as_it_was_made(record: EventStore) -> None:
+    features, frame = SETS["things"], labels()
+    polars, pandas = (historical(features, one, record, at="when") for one in (frame, frame.to_pandas()))
+    polars.frame.drop_in_place("label")
+    pandas.frame["label"] = 0
+    assert polars.digest == pandas.digest == historical(features, frame, record, at="when").digest
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import InitVar, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,13 +69,12 @@ class EventParts(EventReader, Protocol):
     def last_sequence(self, source: str) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Historical(Shown):
     """Features of asked rows, and what they were made of.
 
     frame:    the rows as they came, with their features; a LazyFrame over `path` if they were written there
     versions: the table version of each source that was read
-    digest:   SHA-256 over the full content of the frame (of its files, in order, if it was written)
     tags:     such as "pii", inherited from the features
     """
 
@@ -83,9 +82,23 @@ class Historical(Shown):
     rows: int
     feature_set: str
     versions: dict[str, int]
-    digest: str
+    content: InitVar[pl.DataFrame | str]
     path: Path | None = None
     tags: tuple[str, ...] = ()
+
+    def __post_init__(self, content: pl.DataFrame | str) -> None:
+        # A frame of its own: what is done to `frame` in place does not reach it.
+        object.__setattr__(self, "_content", content if isinstance(content, str) else content.clone())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the full content of the frame as it was made (of its files, in order, if it was written). A
+        frame in memory is gone through when this is asked first."""
+        content: pl.DataFrame | str = self.__dict__["_content"]
+        return content if isinstance(content, str) else frame_digest(content)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "digest": self.digest}
 
 
 def historical(
@@ -123,8 +136,9 @@ def historical(
         chunks = _chunks(engine, room, rows, asked, statuses, rows.height if out is None else CHUNK)
         if out is None:
             (whole,) = chunks
-            digest, tags = frame_digest(whole), tuple(sorted(features.tags))
-            return Historical(back(whole), rows.height, features.hash, versions, digest, tags=tags)
+            made, tags = back(whole), tuple(sorted(features.tags))
+            content = whole if made is whole else frame_digest(whole)  # of a copy as pandas there is no second one kept
+            return Historical(made, rows.height, features.hash, versions, content, tags=tags)
         out.mkdir(parents=True, exist_ok=True)
         written, digests = [], []
         for number, chunk in enumerate(chunks):

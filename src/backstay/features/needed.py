@@ -35,16 +35,17 @@ def needed(plan: ViewPlan, segment: Ints, segments: int, events: pl.DataFrame, a
         return segment, events
     first = int(old.argmin())  # the first that is not old, if any is
     if left > _SHARE * (events.height - first):  # what is left stands together: it is not copied
-        last = np.sort(_last_of(np.arange(first), plan, segment, segments, events))
+        last = np.sort(_last_of(slice(first), plan, segment, segments, events))
         return np.concatenate([segment[last], segment[first:]]), pl.concat([events[last], events[first:]])
     keep = found["keep"].to_numpy(writable=True)
     keep[_last_of(np.flatnonzero(old), plan, segment, segments, events)] = True
     return segment[keep], events.filter(keep)
 
 
-def _last_of(past: Ints, plan: ViewPlan, segment: Ints, segments: int, events: pl.DataFrame) -> Ints:
+def _last_of(old: Ints | slice, plan: ViewPlan, segment: Ints, segments: int, events: pl.DataFrame) -> Ints:
     """Of each entity one of these events of the past, all visible: the last, where it matters which that is."""
-    entity = segment[past]
+    entity = segment[old]
+    past = np.arange(len(entity)) if isinstance(old, slice) else old
     if not plan.question.dated:
         one = np.full(segments, -1)
         one[entity] = past
