@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import threading
@@ -198,3 +199,19 @@ def test_workers_do_not_outlive_a_killed_parent(path: Path) -> None:
     workers = children(server)
     server.stop(signal.SIGKILL)
     until("no worker left", lambda: not any(Path(f"/proc/{one}").exists() for one in workers))
+
+
+def test_more_clients_are_answered_than_a_shell_lets_a_process_have_files(path: Path) -> None:
+    few, (soft, hard) = 256, resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))  # which the server is started with
+    try:
+        server = Server(path, cold=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with server:
+        clients = [server.connection() for _ in range(2 * few)]
+        for one in clients:
+            one.request("GET", "/v2/health/live")
+        assert [one.getresponse().status for one in clients] == [200] * len(clients)
+        for one in clients:
+            one.close()

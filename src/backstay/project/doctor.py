@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import ssl
 import tempfile
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backstay.core.errors import BackstayError, IntegrityError
+from backstay.core.machine import open_files
 from backstay.core.times import SECOND, instant_text
 from backstay.features.online import OnlineWriter
 from backstay.project.certificate import expiry
@@ -151,13 +151,12 @@ def _clock(context: Context) -> Iterator[Finding]:
 
 
 def _files(_: Context) -> Iterator[Finding]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < 4_096:
-        yield Finding(
-            "open files", WARN, f"{soft:,} at most (the hard limit is {hard:,})", "ulimit -n 65536: each client is one"
-        )
+    most = open_files()  # which a server takes when it starts
+    if most < 4_096:
+        fix = "raise the hard limit (LimitNOFILE= of systemd, ulimit -Hn 65536): each client is one"
+        yield Finding("open files", WARN, f"{most:,} at most", fix)
     else:
-        yield Finding("open files", OK, "no limit" if soft == resource.RLIM_INFINITY else f"{soft:,} at most")
+        yield Finding("open files", OK, f"{most:,} at most")
 
 
 def _certificate(context: Context) -> Iterator[Finding]:

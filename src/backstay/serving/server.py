@@ -24,6 +24,7 @@ import uvicorn
 import uvloop
 
 from backstay.core.errors import BackstayError, InputError
+from backstay.core.machine import open_files
 from backstay.serving.admin import Admin
 from backstay.serving.app import App
 from backstay.serving.connection import Connection
@@ -212,6 +213,7 @@ def run(
     tls: Tls | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests in flight. Raises if the start failed."""
+    open_files()  # each client is one
     server = _Server(app, _config(app, "on", tls), ready, beside, stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn drains on these and then raises them again; a drained server has ended well.
