@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from bench.harness import Measured, Result, Side, finish, limited, say
+from bench.serving.histogram import keep
 from bench.serving.load import h2load, needed, wrk
 from bench.serving.ours import PARTS
 from bench.serving.prepare import infer as infer_body
@@ -132,6 +133,7 @@ def steady() -> list[Result]:
         wrk(server, PREDICT, "keyed", 32, 3)
         run = h2load(server, PREDICT, _keyed_body(), 1_000, 60 if SECONDS >= 10 else SECONDS)
     say(f"    {run['offered']:,.0f} offered, {run['accepted']:,.0f} answered a second, {run['bad']} failed")
+    keep("serving-steady", run["took"])
     return [
         limited("by entity, 1,000 req/s open loop: p99", [run], "p99", "ms", most=5.0),
         limited("by entity, 1,000 req/s open loop: p99.9", [run], "p999", "ms", most=25.0),
@@ -163,6 +165,7 @@ def overload() -> list[Result]:
         assert json.loads(server.post(PREDICT, _keyed_body()))["prediction_id"]
     results = []
     for (times, some), least in zip(runs.items(), (0.85, 0.65), strict=True):
+        keep(f"serving-overload-{times:g}", sorted(one for run in some for one in run["took"]))
         run: Measured = {
             figure: sorted(one[figure] for one in some)[REPEATS // 2] for figure in ("asked", "share", "p99")
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,18 @@ from typing import Any
 from bench.serving.servers import Server
 
 _SCRIPTS = Path(__file__).with_name("scripts")
+_EACH = 5
+"""Requests a second of one connection of h2load."""
+_RAMP = 4
+"""Seconds over which its connections are opened."""
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 def needed() -> None:
-    """Exit with what to install, if a generator is missing."""
+    """Exit with what to install, if a generator is missing. Of open files as many are allowed as can be: each of a
+    generator's connections is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for name, package in (("wrk", "wrk"), ("h2load", "nghttp2-client")):
         if shutil.which(name) is None:
             sys.exit(f"{name} is not installed. Fix: apt-get install {package}")
@@ -50,34 +58,33 @@ def _seconds(text: str, pattern: str) -> float:
 
 
 def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> dict[str, Any]:
-    """At `rate` requests a second, over so many connections that one waiting answer holds few others up.
+    """At `rate` requests a second, whatever the server does: each connection sends every 200 ms, which is longer than
+    an answer may take, so none waits for the one before it and is missing from what is measured.
 
-    Connections are opened one after the other, over the time between two requests of one: opened at once, all would
-    send at the same moments. The first second does not count.
+    Connections are opened one after the other, over some seconds that do not count: opened at once, all would send at
+    the same moments, and what was measured would be how fast a server accepts connections.
 
-    accepted: answers that were 200, a second; p99, p999: seconds that these took, NaN if there are none; bad: neither
-              200 nor 429
+    accepted: answers that were 200, a second; took: seconds that these took, in order; p99, p999: of these, NaN if
+              there are none; bad: neither 200 nor 429
     """
-    each = max(5, -(-rate // 800))
-    clients = max(1, rate // each)
+    clients = max(1, rate // _EACH)
     with tempfile.TemporaryDirectory() as folder:
         data, log = Path(folder) / "body", Path(folder) / "log"
         data.write_bytes(body)
         headers = [part for name, value in server.headers().items() for part in ("-H", f"{name}: {value}")]
         command = [
-            "h2load", "--h1", f"--clients={clients}", f"--rps={each}", f"--requests={clients * each * (seconds + 1)}",
-            f"--rate={max(1, rate // 1000)}", "--rate-period=1ms", f"--data={data}", f"--log-file={log}",
+            "h2load", "--h1", f"--clients={clients}", f"--rps={_EACH}", f"--requests={clients * _EACH * (seconds + _RAMP)}",
+            f"--rate={-(-clients // (_RAMP * 100))}", "--rate-period=10ms", f"--data={data}", f"--log-file={log}",
             "-H", "Content-Type: application/json", *headers, server.url(path),
         ]  # fmt: skip
         subprocess.run(command, capture_output=True, text=True, check=True)
         rows = [tuple(map(int, line.split("\t"))) for line in log.read_text().splitlines()]
-    first = min(row[0] for row in rows) + 1_000_000
-    rows = [row for row in rows if row[0] >= first]
-    span = (max(row[0] for row in rows) - first) / 1e6
+    first = min(row[0] for row in rows) + _RAMP * 1_000_000
+    rows = [row for row in rows if first <= row[0] < first + seconds * 1_000_000]
     took = sorted(row[2] / 1e6 for row in rows if row[1] == 200)
     refused = sum(row[1] == 429 for row in rows)
     return {
-        "offered": len(rows) / span, "accepted": len(took) / span, "refused": refused / span,
-        "bad": len(rows) - len(took) - refused, "p99": took[len(took) * 99 // 100] if took else nan,
+        "offered": len(rows) / seconds, "accepted": len(took) / seconds, "refused": refused / seconds,
+        "bad": len(rows) - len(took) - refused, "took": took, "p99": took[len(took) * 99 // 100] if took else nan,
         "p999": took[len(took) * 999 // 1000] if took else nan, "versions": {"h2load": "nghttp2"},
     }  # fmt: skip

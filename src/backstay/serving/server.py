@@ -29,6 +29,7 @@ from backstay.serving.admin import Admin
 from backstay.serving.app import App
 from backstay.serving.connection import Connection
 from backstay.serving.garbage import Garbage
+from backstay.serving.listener import Listener
 from backstay.serving.protocol import ServingProtocol
 from backstay.serving.tls import Tls
 
@@ -41,12 +42,15 @@ _logger = logging.getLogger("backstay.serving")
 
 
 class Loop(uvloop.Loop):
-    """The loop of a server. How long a handshake may take uvicorn leaves to it, and it would wait for a minute."""
+    """The loop of a server. uvicorn has it listen; how connections are taken, and how long a handshake may take, which
+    would be a minute, is ours."""
 
     async def create_server(self, *arguments: Any, **named: Any) -> Any:
-        if named.get("ssl") is not None:
-            named["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
-        return await super().create_server(*arguments, **named)
+        if (listener := named.get("sock")) is None:
+            return await super().create_server(*arguments, **named)
+        (factory,) = arguments
+        listener.listen(named["backlog"])
+        return Listener(factory, listener, named["ssl"], HANDSHAKE_SECONDS)
 
 
 def listen(host: str, port: int, setting: str = "serving.port") -> socket.socket:
