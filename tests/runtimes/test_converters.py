@@ -15,7 +15,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from backstay.core.errors import BackstayError
@@ -119,6 +119,32 @@ def test_columns_are_told_apart_behind_other_steps(before):
     kinds = [] if len(before) > 1 else [0]
     fitted = fit(make_model(lambda: make_pipeline(*before, by_column(*kinds), LogisticRegression())), data)
     assert fitted.scoring.max_difference < 1e-6
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [
+        StandardScaler(),
+        StandardScaler(with_mean=False),
+        RobustScaler(),
+        RobustScaler(with_scaling=False),
+        MaxAbsScaler(),
+    ],
+    ids=["standard", "standard, not centred", "robust", "robust, not scaled", "largest"],
+)
+def test_a_scaled_value_goes_to_the_side_of_a_split_that_it_went_to_when_it_was_trained(scaler):
+    data = make_data(20_000)
+    data.vector[:] = np.exp(data.vector) * 37.0  # values that stand close together, as amounts do
+    scores, trained = served(
+        lambda: make_pipeline(scaler, HistGradientBoostingClassifier(max_iter=40, random_state=0)), data, data.vector
+    )
+    assert np.abs(scores - trained.predict_proba(data.vector)[:, 1]).max() < 1e-6
+
+
+def test_a_scaler_that_cuts_off_what_lies_beyond_is_refused_in_words():
+    clipping = make_model(lambda: make_pipeline(MaxAbsScaler(clip=True), HistGradientBoostingClassifier(max_iter=5)))
+    with pytest.raises(BackstayError, match=r"step maxabsscaler \(MaxAbsScaler\): clip=True cannot be said"):
+        fit(clipping, make_data(500))
 
 
 def test_a_step_that_does_not_convert_behind_others_is_named(monkeypatch):

@@ -3,6 +3,8 @@
 histogram boosting   thresholds of 64 bits are floored, as `convert` says; flags are integers, as onnx refuses booleans
 forests and trees    a missing value takes the branch that scikit-learn sends it: skl2onnx sends each to the right
 one-hot encoding     a value is a category if it equals it: skl2onnx cuts 2.5 down to 2 first
+scaling              divided, and rounded as scikit-learn rounds: skl2onnx multiplies by one over it, and the last bit
+                     decides at a split of a tree behind it, which lies between two neighbouring values
 pipelines            the width of what a step makes is told, as a column transformer behind it asks for it
 
 A value that an encoder refuses (`handle_unknown="error"`) gives its row no score: `UNKNOWN` names what says so.
@@ -25,7 +27,7 @@ UNKNOWN = "unknown_category"
 _CONVERTERS = "skl2onnx.operator_converters."
 _SHAPES = "skl2onnx.common.shape_calculator"
 _MISSING = "nodes_missing_value_tracks_true"
-_FLOAT, _INT64 = 1, 7  # onnx.TensorProto's numbers of types
+_FLOAT, _INT64, _DOUBLE = 1, 7, 11  # onnx.TensorProto's numbers of types
 
 
 def registered() -> dict[str, dict[Any, Any]]:
@@ -38,11 +40,15 @@ def registered() -> dict[str, dict[Any, Any]]:
         trees.DecisionTreeClassifier: _tree,
         trees.ExtraTreeClassifier: _tree,
     }
-    encoder = need("sklearn.preprocessing").OneHotEncoder
+    preparing = need("sklearn.preprocessing")
+    encoder, scalers = (
+        preparing.OneHotEncoder,
+        (preparing.StandardScaler, preparing.RobustScaler, preparing.MaxAbsScaler),
+    )
     shapes = dict.fromkeys(classifiers, need(_SHAPES).calculate_linear_classifier_output_shapes)
     return {
-        "custom_conversion_functions": {**classifiers, encoder: _one_hot},
-        "custom_shape_calculators": {**shapes, encoder: _one_hot_shapes},
+        "custom_conversion_functions": {**classifiers, encoder: _one_hot, **dict.fromkeys(scalers, _scaler)},
+        "custom_shape_calculators": {**shapes, encoder: _one_hot_shapes, **dict.fromkeys(scalers, _scaler_shapes)},
         "custom_parsers": {need("sklearn.pipeline").Pipeline: _pipeline},
     }
 
@@ -119,6 +125,48 @@ def _one_hot(scope: Any, operator: Any, container: Any) -> None:
     container.add_node("Cast", whole, operator.outputs[0].full_name, name=scope.get_unique_operator_name("Cast"), to=to)
 
 
+def _scaler_shapes(operator: Any) -> None:
+    rows, width = operator.inputs[0].get_first_dimension(), int(operator.raw_operator.n_features_in_)
+    operator.outputs[0].type = need("skl2onnx.common.data_types").FloatTensorType([rows, width])
+
+
+def _scaler(scope: Any, operator: Any, container: Any) -> None:
+    """Less the centre, divided by the scale; each in 64 bits and then rounded, which gives the bits of 32, too."""
+    scaler, graph = operator.raw_operator, _Graph(scope, container)
+    if getattr(scaler, "clip", False):
+        raise ValueError("clip=True cannot be said")
+    names, width = [one.full_name for one in operator.inputs], [one.get_second_dimension() for one in operator.inputs]
+    if None not in width and sum(width) != scaler.n_features_in_:
+        raise ValueError(f"the step before makes {sum(width)} columns here, and {scaler.n_features_in_} in training")
+    rows = graph.node("Concat", *names, axis=1) if len(names) > 1 else names[0]
+    centre, scale = _centre_and_scale(scaler)
+    for kind, values in (("Sub", centre), ("Div", scale)):
+        if values is not None:
+            exact = graph.node(kind, graph.node("Cast", rows, to=_DOUBLE), graph.constant(values))
+            rows = graph.node("Cast", exact, to=_FLOAT)
+    name = scope.get_unique_operator_name("Cast")
+    container.add_node("Cast", rows, operator.outputs[0].full_name, name=name, to=_FLOAT)
+
+
+def _centre_and_scale(scaler: Any) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.float64] | None]:
+    """What rows are moved and divided by; None where nothing is. Releases that round both to 32 bits first say so."""
+    by_mean = getattr(scaler, "mean_", None) if getattr(scaler, "with_mean", False) else None
+    by_median = getattr(scaler, "center_", None) if getattr(scaler, "with_centering", False) else None
+    found = [by_mean if by_mean is not None else by_median, getattr(scaler, "scale_", None)]
+    exact = [None if one is None else np.asarray(one, np.float64) for one in found]
+    rounded = [None if one is None else one.astype(np.float32).astype(np.float64) for one in exact]
+    drawn = np.random.default_rng(0).normal(size=(64, int(scaler.n_features_in_)))
+    rows = (drawn * (1.0 if exact[1] is None else exact[1]) + (0.0 if exact[0] is None else exact[0])).astype(
+        np.float32
+    )
+    told = scaler.transform(rows)
+    for centre, scale in (exact, rounded):
+        moved = rows if centre is None else (rows - centre).astype(np.float32)
+        if np.array_equal(moved if scale is None else (moved / scale).astype(np.float32), told):
+            return centre, scale
+    return exact[0], exact[1]
+
+
 def _columns(graph: _Graph, encoder: Any, place: int, rows: str) -> str | None:
     """The columns of one input; None if it has none, as its one category is dropped."""
     categories = np.asarray(encoder.categories_[place], np.float64)
@@ -161,9 +209,9 @@ class _Graph:
     def __init__(self, scope: Any, container: Any) -> None:
         self._scope, self._container = scope, container
 
-    def constant(self, values: list[int] | npt.NDArray[np.float32]) -> str:
+    def constant(self, values: list[int] | npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> str:
         name = str(self._scope.get_unique_variable_name("constant"))
-        kind = _INT64 if isinstance(values, list) else _FLOAT
+        kind = _INT64 if isinstance(values, list) else _DOUBLE if values.dtype == np.float64 else _FLOAT
         self._container.add_initializer(name, kind, [len(values)], list(values))
         return name
 
