@@ -242,6 +242,7 @@ def test_a_request_has_some_rows_and_not_too_many(administered: Server, features
     text = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": len(raw)}}]}).encode()
     status, answer, _ = send(administered, text + raw, {"Inference-Header-Content-Length": str(len(text))})
     assert (status, answer["expected"]) == (400, "1 to 1024 rows")
+    assert ("several requests" in answer["fix"]) == (rows > 0), "nothing is not too much"
 
 
 def test_many_rows_are_what_each_alone_is(administered: Server, features: list[str]) -> None:

@@ -144,11 +144,12 @@ class Contract:
 
     def _rows(self, rows: int) -> int:
         if not 0 < rows <= self._limit:
+            many = "send several requests, or raise serving.rows_limit"
             raise InputError(
                 f"the request has {rows} rows",
                 where="inputs",
                 expected=f"1 to {self._limit} rows",
-                fix="send several requests, or raise serving.rows_limit",
+                fix=many if rows else "send no request where there is nothing to score",
             )
         return rows
 
