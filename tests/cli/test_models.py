@@ -114,3 +114,8 @@ def test_several_models_want_a_name(cli: Cli, tmp_path: Path) -> None:
     assert "the project has several models" in run.err
     assert "one of late, other" in run.err
     assert cli("versions", "--model", "other", "--project", project, "--json").json["model"] == "other"
+    (project / "models.py").write_text((MODELS + second).replace("read=history", "read=lambda: history().head(0)"))
+    trains = [line for line in cli("ingest", "--project", project).err.splitlines() if line.startswith("next: ")]
+    assert trains == [
+        f"next: backstay train --model {name} --holdout 14d --project {project}" for name in ("late", "other")
+    ]

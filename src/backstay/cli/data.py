@@ -41,9 +41,10 @@ def ingest(
                 shell.note(f"{one.source}: {alarm}")
         if any(one.quarantined for one in done):
             shell.next("quarantine")
-        if shell.project.definitions.models:
-            shell.next("train", as_of=day_after(one["known_until"] for one in answer), holdout="14d")
-        else:
+        until = day_after(one["known_until"] for one in answer)
+        for name in (models := shell.project.definitions.models):
+            shell.next("train", model=shell.told(name), as_of=until, holdout="14d")
+        if not models:
             shell.next("features", "backfill")
 
 

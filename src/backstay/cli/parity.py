@@ -62,12 +62,12 @@ def features_verify(
             report = shell.project.verify(
                 model, sample=sample, share=share, since=since, until=until, max_stale=max_stale
             )
-        _report(shell, report)
+        _report(shell, report, model)
         if not report.holds:
             raise typer.Exit(NO)
 
 
-def _report(shell: Shell, report: ParityReport) -> None:
+def _report(shell: Shell, report: ParityReport, model: str | None) -> None:
     answer = report.as_dict()
     facts = {
         "parity holds": report.holds, "served": count(report.logged), "checked": count(report.checked),
@@ -88,7 +88,7 @@ def _report(shell: Shell, report: ParityReport) -> None:
     elif answer["examples"]:
         shell.next("trace", answer["examples"][0]["prediction_id"])
     else:
-        shell.next("quality")
+        shell.next("quality", model=shell.told(model))
 
 
 def _agreement(report: ParityReport) -> Any:
@@ -152,7 +152,7 @@ def features_skew(
         elif found.differing:
             shell.next("features", "show", found.differing[0])
         else:
-            shell.next("quality")
+            shell.next("quality", model=shell.told(model))
         if not found.holds:
             raise typer.Exit(NO)
 

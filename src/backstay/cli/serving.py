@@ -179,7 +179,7 @@ def trace(
             found, _prediction(found["prediction"], found["label"]), "", _features(found["features"]), "",
             _version(found["version"], found["rule"]), "", _evidence(found["promotion"], found["gate"]),
         )  # fmt: skip
-        shell.next("features", "verify")
+        shell.next("features", "verify", model=shell.told(found["prediction"]["model"]))
 
 
 def _prediction(prediction: dict[str, Any], label: dict[str, Any]) -> Any:

@@ -103,6 +103,10 @@ class Shell:
         if not self.as_json:
             self._notes.print(text, markup=False, soft_wrap=True)
 
+    def told(self, model: str | None) -> str | None:
+        """A model as the command that comes next has to name it: not at all, where the project has no other."""
+        return model if len(self.project.definitions.models) > 1 else None
+
     def next(self, *words: object, **options: object) -> None:
         """Print the command that comes next, complete, so that it can be copied. By default of this project."""
         line = ["backstay", *(str(word) for word in words)]
