@@ -77,6 +77,15 @@ def test_settings_and_definitions_that_cannot_be_read_are_findings(path: Path) -
     code, found = told(path)
     assert code == 1
     assert found["definitions"]["state"] == "FAIL"
+    assert found["definitions"]["fix"] == "mend that line"
+    (path / "models.py").write_text("from late import a\nb = 1")
+    (path / "late.py").write_text("from models import b\na = 1")
+    fix = "a module that models.py imports imports models.py: move what both need into a third"
+    assert told(path)[1]["definitions"]["fix"] == fix
+    (path / "models.py").write_text("import nosuchmodule")
+    assert told(path)[1]["definitions"]["fix"] == "install what has 'nosuchmodule', or correct the name"
+    (path / "backstay.toml").write_text("[serving\n")
+    assert told(path)[1]["settings"]["fix"] == "mend it there"
     (path / "backstay.toml").write_text("[serving]\nprot = 1\n")
     code, found = told(path)
     assert code == 1

@@ -53,7 +53,8 @@ class Finding:
 def broken(check: str, error: BackstayError) -> Finding:
     """A finding of what a check raised."""
     where = f" (at {error.where})" if error.where else ""
-    return Finding(check, FAIL, f"{error.what}{where}", error.fix or f"expected {error.expected}")
+    expected = f"expected {error.expected}" if error.expected else "mend what is named there"
+    return Finding(check, FAIL, f"{error.what}{where}", error.fix or expected)
 
 
 def doctor(context: Context, progress: Callable[[str, int, int], None]) -> list[Finding]:

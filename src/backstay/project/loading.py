@@ -124,11 +124,22 @@ def _import(project: Path, path: Path) -> ModuleType:
     except Exception as error:
         line = _line(error, project)
         raise DefinitionError(
-            f"{path.name} cannot be loaded: {type(error).__name__}: {error}", where=line or str(path)
+            f"{path.name} cannot be loaded: {type(error).__name__}: {error}",
+            where=line or str(path),
+            fix=_remedy(error, path),
         ) from error
     finally:
         sys.dont_write_bytecode = kept
         sys.path.remove(str(project))
+
+
+def _remedy(error: Exception, path: Path) -> str:
+    """What to do about a module that cannot be imported."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"install what has {error.name!r}, or correct the name"
+    if isinstance(error, ImportError) and error.name == path.stem:  # it is half way through being loaded itself
+        return f"a module that {path.name} imports imports {path.name}: move what both need into a third"
+    return "mend that line"
 
 
 def _line(error: BaseException, project: Path) -> str:
