@@ -89,6 +89,30 @@ def test_bad_settings(cli: Cli, tmp_path: Path, toml: str, told: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda project: project / "models.py", "there is no backstay.toml in"),
+        (lambda project: _in_its_place(project), "backstay.toml cannot be read: Is a directory"),
+    ],
+    ids=["a file is named", "settings are a folder"],
+)
+def test_what_is_no_project_is_said_in_words(
+    cli: Cli, tmp_path: Path, spoil: Callable[[Path], Path], told: str
+) -> None:
+    run = cli("settings", "--project", spoil(write_project(tmp_path)))
+    assert (run.code, run.out) == (2, "")
+    assert told in run.err
+    assert "  fix: " in run.err
+    assert "Traceback" not in run.err
+
+
+def _in_its_place(project: Path) -> Path:
+    (project / "backstay.toml").unlink()
+    (project / "backstay.toml").mkdir()
+    return project
+
+
+@pytest.mark.parametrize(
     ("models", "told", "line"),
     [
         ("x = 1\ny = x +\n", "SyntaxError", 2),

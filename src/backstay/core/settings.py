@@ -166,14 +166,21 @@ def read_settings(project: Path) -> dict[str, Any]:
     path = project / FILE
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(
             f"there is no {FILE} in {project}",
             expected="a project's folder",
             fix=f"go to the project's folder, or name it with --project; a project begins with a {FILE}",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{FILE} is not TOML: {error}", where=str(path)) from None
+        raise InputError(
+            f"{FILE} is not TOML: {error}", where=str(path), expected="TOML in UTF-8", fix="mend it there"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{FILE} cannot be read: {error.strerror}", where=str(path), expected="a file that you may read",
+            fix="mend its permissions, or put a file in its place",
+        ) from None  # fmt: skip
     given = dict(_flat(document))
     for name, value in given.items():
         _check(name, value, path)
