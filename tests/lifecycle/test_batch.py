@@ -22,6 +22,7 @@ from backstay.features.views import Status
 from backstay.lifecycle.batch import LINEAGE
 from backstay.project import Project
 from backstay.runtimes.onnx import OnnxScorer
+from backstay.storage.tables import Table
 from tests.serving import shop
 from tests.shared import once
 from tests.warm import Warm
@@ -544,3 +545,23 @@ def test_csv_is_not_held_whole(base, tmp_path):
     held, size = peak(base, tmp_path, "csv", 300, 3_000)
     assert size > 800
     assert held < 0.85 * size, (held, size)
+
+
+def test_a_second_ctrl_c_as_the_table_is_let_go_of_is_not_printed_there(project, file, tmp_path, monkeypatch):
+    printed = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
+
+    def second(frame, event, _):
+        if event == "call" and frame.f_back is not None and frame.f_back.f_code is Table.parts.__code__:
+            raise KeyboardInterrupt  # as Polars does it, which has the signal told twice
+
+    def first(what, done, total):
+        if 0 < done < total:
+            sys.setprofile(second)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        project.predict(file, tmp_path / "out", "late", at="asked", part=100, progress=first)
+    assert printed == []
+    again = project.predict(file, tmp_path / "out", "late", at="asked", part=100)
+    assert 0 < again.written < again.parts

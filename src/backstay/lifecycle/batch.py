@@ -7,6 +7,7 @@ same events, by the same version (`runs`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,10 +86,12 @@ def predict(
         batch = _Batch(records, model, version, table, run, wanted.memory)
         done, what = run.rows_of(set(range(run.parts)) - set(missing)), f"scoring with version {version.number}"
         progress(what, done, run.rows)
-        for number, frame in table.parts(run.part, missing):
-            parts.write(number, batch.scored(frame, number * run.part), run.as_dict())
-            done += frame.height
-            progress(what, done, run.rows)
+        # Closed here and not when it is forgotten: what is raised there, as by Ctrl-C, is printed and lost.
+        with closing(table.parts(run.part, missing)) as read:
+            for number, frame in read:
+                parts.write(number, batch.scored(frame, number * run.part), run.as_dict())
+                done += frame.height
+                progress(what, done, run.rows)
         run.unchanged(opened, table)
     return _told(version, run, table, out, len(missing))
 

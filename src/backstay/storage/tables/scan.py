@@ -7,7 +7,7 @@ later, or noticing that it has changed, needs no second look at its content.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ class Table:
             row -= piece.rows
         return f"row {row} after the end"
 
-    def parts(self, size: int, wanted: list[int]) -> Iterator[tuple[int, pl.DataFrame]]:
+    def parts(self, size: int, wanted: list[int]) -> Generator[tuple[int, pl.DataFrame]]:
         """The wanted parts, by number in ascending order, each of `size` rows but the last."""
         with _words(self.where, self._secrets), naming({one.name: one.frame for one in self.pieces}, self.where):
             if self.texts:
