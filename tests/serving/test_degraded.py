@@ -73,10 +73,14 @@ def test_by_default_a_store_that_hangs_or_dies_is_a_quick_503(path: Path, valkey
 def test_last_known_answers_from_what_was_read_and_nothing_else(path: Path, valkey: Valkey) -> None:
     with Server(_shared(path, valkey, "last_known"), "--replay") as server:
         good = server.predict(request())[1]
+        stranger = server.predict(request(shop="new"))[1]
         valkey.pause()
         status, told = server.predict(request())
         assert (status, told["degraded"], told["score"]) == (200, "last_known", good["score"])
         assert told["statuses"]["shop_late_7d"] == "LAST_KNOWN"
+        status, told = server.predict(request(shop="new"))
+        assert (status, told["degraded"], told["score"]) == (200, "last_known", stranger["score"])
+        assert told["statuses"]["shop_late_7d"] == "MISSING", "it was asked about, and had never been seen"
         late = server.predict(request(at="2024-03-20T12:00:00Z"))[1]
         assert late["statuses"]["shop_last_size"] == "EXPIRED", "its age at T is its true age"
         many = {key: value for key, value in request().items() if key != "at"}

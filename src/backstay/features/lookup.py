@@ -24,6 +24,8 @@ from backstay.storage.ports import OnlineState
 
 KEPT_BYTES = 150_000_000
 """Of prepared histories that are kept in memory, roughly."""
+STRANGERS = 100_000
+"""Of how many entities it is kept that the store has never seen them."""
 
 
 class Unavailable(BackstayError):  # noqa: N818 - a state of the store, not a mistake
@@ -111,6 +113,8 @@ class OnlineLookup:
         self._counted: dict[bytes, int] = {}
         """the bytes that each takes, when that was counted last; their sum is kept"""
         self._kept = 0
+        self._strangers: dict[bytes, None] = {}
+        """whom the store had never seen when it was asked last, the latest of them"""
         self._room = Lock()
         self._places = [
             [place for place, one in enumerate(features) if one.view == view] for view in range(len(features.views))
@@ -131,8 +135,9 @@ class OnlineLookup:
     def degraded(self, asked: Sequence[Asked], why: Unavailable) -> Found:
         """The features of each request without the store, by the policy that the feature set declares.
 
-        last_known: of the histories that were read last and are still in memory, at each request's T. A history that
-                    was never read, or is no longer kept, raises `why`: nothing is known of that entity.
+        last_known: of the histories that were read last and are still in memory, at each request's T. Whom the store
+                    had never seen then is MISSING. A history that was never read, or is no longer kept, raises `why`:
+                    nothing is known of that entity.
         defaults:   the declared defaults; null where none is declared
         fail:       raises `why`
         """
@@ -145,7 +150,7 @@ class OnlineLookup:
         keys = [self._keys(view, identity, asked) for view, identity in self._views]
         histories = {key: self._prepared.get(key) for per_view in keys for key in per_view if key is not None}
         known = {key: one for key, one in histories.items() if one is not None}
-        if len(known) < len(histories):
+        if any(one is None and key not in self._strangers for key, one in histories.items()):
             raise why
         return self._found(asked, keys, known, {}, policy)
 
@@ -204,13 +209,25 @@ class OnlineLookup:
                 if one is None or blob is not one.head:
                     one = self._keep(key, Prepared(self._plans[key[:8]], blob))
                 found[key] = one
+        if self.features.on_failure == "last_known":
+            self._remember([key for key, blob in zip(order, blobs[len(self._marks) :], strict=True) if blob is None])
         return watermark, found
+
+    def _remember(self, strangers: Sequence[bytes]) -> None:
+        """Keep whom the store has never seen, and of the oldest only as many as there is room for."""
+        with self._room:
+            for key in strangers:
+                self._strangers.pop(key, None)
+                self._strangers[key] = None
+            while len(self._strangers) > STRANGERS:
+                del self._strangers[next(iter(self._strangers))]
 
     def _keep(self, key: bytes, ready: Prepared) -> Prepared:
         """Keep a prepared history, newly made or grown, and of the oldest ones only as many as there is room for."""
         with self._room:  # whoever asks in process may do so from several threads
             self._kept += ready.bytes - self._counted.get(key, 0)
             self._prepared.pop(key, None)  # what was made last is the last to go
+            self._strangers.pop(key, None)
             self._prepared[key], self._counted[key] = ready, ready.bytes
             while self._kept > KEPT_BYTES and len(self._prepared) > 1:
                 oldest = next(iter(self._prepared))
