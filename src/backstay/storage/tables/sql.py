@@ -24,11 +24,12 @@ import polars as pl
 from backstay.core.errors import InputError
 from backstay.core.urls import NAME
 from backstay.definitions import SqlQuery
-from backstay.storage.tables.cells import column, joined
+from backstay.storage.tables.cells import arrow_frame, column, joined
 from backstay.storage.tables.secrets import Secrets
 
 _CHUNK = 50_000
-_NAME = re.compile(r'[\w."$-]+')
+_PART = r'(?:[\w$-]+|"[^"]+"|`[^`]+`|\[[^\]]+\])'
+_NAME = re.compile(rf"{_PART}(?:\.{_PART})*")
 
 
 def read_sql(
@@ -94,9 +95,30 @@ def _adbc(url: str, text: str, folder: Path, where: str, secrets: Secrets) -> pl
         rest = _existing(rest.removeprefix("///"), folder, where)
     with dbapi.connect(url if rest.startswith("//") else rest) as connection, connection.cursor() as one:
         one.execute(text)
-        found = pl.from_arrow(one.fetch_arrow_table())
-    assert isinstance(found, pl.DataFrame)
-    return found
+        return arrow_frame(one.fetch_arrow_table())
+
+
+def _told_times(connection: Any) -> None:
+    """Give times that no `datetime` holds ("infinity", the year 20000) as texts: psycopg raises for them, so that one
+    would be the end of all rows that are read."""
+    import psycopg
+
+    class Told(psycopg.adapt.Loader):
+        def __init__(self, oid: int, context: Any = None) -> None:
+            super().__init__(oid, context)
+            self._given = given[oid](oid, context)
+
+        def load(self, data: Any) -> Any:
+            try:
+                return self._given.load(data)
+            except psycopg.DataError:
+                return bytes(data).decode()
+
+    adapters, given = connection.adapters, {}
+    for name in ("timestamptz", "timestamp", "date"):
+        oid = adapters.types[name].oid
+        given[oid] = adapters.get_loader(oid, psycopg.pq.Format.TEXT)
+        adapters.register_loader(oid, Told)
 
 
 def _sqlalchemy(
@@ -131,6 +153,8 @@ def _sqlalchemy(
     chunks: list[list[pl.Series]] = []
     # Not sqlalchemy.text(), and no parameters: a colon or a per cent in the user's query is what it is.
     with engine.connect().execution_options(stream_results=True, no_parameters=True) as connection:
+        if engine.dialect.driver == "psycopg":
+            _told_times(connection.connection.driver_connection)
         result = connection.exec_driver_sql(text)
         while rows := result.fetchmany(_CHUNK):
             chunks.append([column(list(given)) for given in zip(*rows, strict=True)])
