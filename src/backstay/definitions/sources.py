@@ -117,7 +117,8 @@ class EventSource:
     read:       where the source's history comes from, for `backstay ingest`: a reader (`ParquetFiles`, `CsvFiles`,
                 `DeltaTable`, `SqlQuery`) or a function that returns it as a frame.
     look_back:  how far behind the newest event a reader looks again for rows that turned up late: "7d" unless there is
-                a known_time, which says so itself, and then "0s".
+                a known_time, which says so itself, and then "1h": a database shows a row when it is committed, which
+                is after the transaction's time that most of them are stamped with.
     contract:   what must hold of each event; those that break it go to quarantine.
     freshness:  the objective: an alarm is raised when nothing became known for longer than this ("2h").
     tags:       such as "pii": of the whole source, or by column. Features inherit them.
@@ -164,7 +165,7 @@ class EventSource:
         self.timezone = None if timezone is None else _zone(timezone, where)
         self.read = read
         self.look_back = duration(
-            ("7d" if known_time is None else "0s") if look_back is None else look_back, where=where
+            ("7d" if known_time is None else "1h") if look_back is None else look_back, where=where
         )
         self.contract = contract
         self.freshness = None if freshness is None else duration(freshness, where=where)

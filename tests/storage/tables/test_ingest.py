@@ -12,10 +12,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+import sqlalchemy
 from tests.storage.tables.conftest import PASSWORD
 from tests.storage.tables.keepers import COLUMNS, CONTRACT, KEEPERS, canonical, order, source
 from tests.warm import Warm
 
+from backstay import EventSource, SqlQuery
 from backstay.project.ingestion import ingest_source
 from backstay.storage.backends.local import LocalEvents
 
@@ -68,6 +70,26 @@ def test_rows_that_turn_up_late_are_found_within_the_look_back(keeper: Any, tmp_
     assert ingest_source(orders, events, folder=tmp_path).added == 3
     assert events.read("orders").get_column("order").to_list()[100:] == [200, 99, 100]
     assert ingest_source(orders, events, folder=tmp_path).added == 0
+
+
+def test_a_transaction_that_is_committed_behind_others_loses_nothing(postgres: str, tmp_path: Path) -> None:
+    """`now()` of PostgreSQL is when a transaction begins; its rows are there when it ends."""
+    engine = sqlalchemy.create_engine(postgres, poolclass=sqlalchemy.pool.NullPool)
+    orders = EventSource(
+        "orders", schema={"number": "int"}, known_time="seen", read=SqlQuery(postgres, "orders"), event_time="paid"
+    )
+    events = LocalEvents(tmp_path / "events")
+    make = "CREATE TABLE orders (paid TIMESTAMPTZ DEFAULT now(), seen TIMESTAMPTZ DEFAULT now(), number INT)"
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS orders")
+        connection.exec_driver_sql(make)
+    with engine.begin() as slow:
+        slow.exec_driver_sql("INSERT INTO orders (number) VALUES (1)")
+        with engine.begin() as quick:
+            quick.exec_driver_sql("INSERT INTO orders (number) VALUES (2)")
+        assert ingest_source(orders, events, folder=tmp_path).added == 1
+    assert [ingest_source(orders, events, folder=tmp_path).added for _ in range(2)] == [1, 0]
+    assert events.read("orders").get_column("number").to_list() == [2, 1]
 
 
 def test_only_what_may_be_new_is_asked_for(keeper: Any, tmp_path: Path) -> None:
