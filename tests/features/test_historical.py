@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -23,6 +24,7 @@ from backstay.testing import features_at
 from tests.features import world
 from tests.features.test_oracle import history
 from tests.features.world import HOUR, SETS, SOURCES, START, TIME
+from tests.warm import Warm
 
 ROWS = 300
 
@@ -88,6 +90,56 @@ def test_a_folder_that_holds_another_result_is_refused(record: EventStore, tmp_p
     (file := tmp_path / "file").touch()
     with pytest.raises(InputError, match="is a file"):
         historical(SETS["things"], frame, record, at="when", out=file)
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+import polars as pl
+from backstay.features import historical
+from backstay.storage.backends.memory import MemoryEvents
+from tests.features.test_historical import labels
+from tests.features.world import SETS, SOURCES, table
+
+historical.CHUNK, digest, made = 77, historical.frame_digest, []
+def interrupted(frame):
+    made.append(frame)
+    if len(made) == 3:
+        os.kill(os.getpid(), int(sys.argv[2]))
+    return digest(frame)
+historical.frame_digest = interrupted
+record = MemoryEvents()
+record.append("things", table([]))
+historical.historical(SETS["things"], labels(), record, at="when", out=Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_what_was_interrupted_is_not_taken_for_a_result(
+    record: EventStore, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    process = Warm(INTERRUPTED, out, int(number))
+    assert process.wait() != 0
+    process.close()
+    assert not list(out.glob("*.parquet"))
+    left = list(out.iterdir())
+    assert bool(left) is (number == signal.SIGKILL)
+    if left:
+        with pytest.raises(pl.exceptions.InvalidOperationError, match="different file extensions"):
+            pl.read_parquet(out)
+    done = historical(SETS["things"], labels(), record, at="when", out=out)
+    assert done.frame.collect().height == pl.read_parquet(out).height == ROWS
+    assert [one.name for one in out.iterdir()] == ["part-00000.parquet"]
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_computed(
+    record: EventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("backstay.features.historical.views", None)
+    with pytest.raises(InputError, match="file/out cannot be written: Not a directory"):
+        historical(SETS["things"], labels(), record, at="when", out=tmp_path / "file" / "out")
 
 
 def test_kinds_of_frames_come_back_as_they_came(record: EventStore) -> None:

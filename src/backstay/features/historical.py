@@ -42,6 +42,7 @@ from backstay.features.parts import in_threads
 from backstay.features.rows import Room, RowEngine
 from backstay.features.rowwise import check_rowwise
 from backstay.features.views import Computed, Status, ViewPlan
+from backstay.features.written import free, result
 from backstay.storage.digest import frame_digest
 from backstay.storage.ports import EventStore
 
@@ -124,45 +125,29 @@ def historical(
     is null, one that is not finite, or a folder that holds parts of another result.
     """
     if out is not None:
-        _free(out)
+        free(out)
     rows, back = given(frame, where=f"frame asked of {features.where}")
     asked = _asked(features, rows, at)
     check_asked(features, asked)
     check_given(features, asked)
     versions = {source.name: events.version(source.name) for source in features.sources}
-    with tempfile.TemporaryDirectory(prefix="backstay-") as scratch:
+    tags = tuple(sorted(features.tags))
+    if out is None:
         engine = RowEngine(features, dated=False)
-        room = views(engine, asked, events, as_of=as_of, memory=memory, scratch=None if out is None else Path(scratch))
-        chunks = _chunks(engine, room, rows, asked, statuses, rows.height if out is None else CHUNK)
-        if out is None:
-            (whole,) = chunks
-            made, tags = back(whole), tuple(sorted(features.tags))
-            content = whole if made is whole else frame_digest(whole)  # of a copy as pandas there is no second one kept
-            return Historical(made, rows.height, features.hash, versions, content, tags=tags)
-        out.mkdir(parents=True, exist_ok=True)
-        written, digests = [], []
-        for number, chunk in enumerate(chunks):
-            written.append(out / f"part-{number:05d}.parquet")
-            chunk.write_parquet(written[-1])
+        room = views(engine, asked, events, as_of=as_of, memory=memory)
+        (whole,) = _chunks(engine, room, rows, asked, statuses, rows.height)
+        made = back(whole)
+        content = whole if made is whole else frame_digest(whole)  # of a copy as pandas there is no second one kept
+        return Historical(made, rows.height, features.hash, versions, content, tags=tags)
+    digests = []
+    with result(out) as (write, written), tempfile.TemporaryDirectory(prefix="backstay-") as scratch:
+        engine = RowEngine(features, dated=False)
+        room = views(engine, asked, events, as_of=as_of, memory=memory, scratch=Path(scratch))
+        for chunk in _chunks(engine, room, rows, asked, statuses, CHUNK):
+            write(chunk)
             digests.append(frame_digest(chunk))
     lazy = pl.scan_parquet(written, glob=False)
-    tags = tuple(sorted(features.tags))
     return Historical(lazy, rows.height, features.hash, versions, digest_of(digests), out, tags)
-
-
-def _free(out: Path) -> None:
-    """Raise if there is no folder to be made, or parts of another result would be read together with what is made."""
-    if out.exists() and not out.is_dir():
-        raise InputError(
-            f"{out} is a file", where="out", expected="a folder, or a name that is free", fix="name another folder"
-        )
-    if there := sorted(out.glob("part-*.parquet")):
-        raise InputError(
-            f"the folder holds {len(there)} part{'s' * (len(there) > 1)} of another result, {there[0].name} first",
-            where=f"out={str(out)!r}",
-            expected="a folder without part-*.parquet",
-            fix="name another folder, or remove the parts",
-        )
 
 
 def views(
