@@ -7,6 +7,7 @@ import polars as pl
 
 from backstay.core.errors import InputError
 from backstay.definitions import View
+from backstay.definitions.sources import type_name
 from backstay.features.exact import Floats, Ints
 from backstay.features.rows import SHORT, in_one_chunk
 
@@ -30,6 +31,20 @@ def view_columns(view: View) -> list[str]:
 def value_columns(view: View) -> list[str]:
     """The columns of the source that its values are made of."""
     return list(dict.fromkeys(name for value in view.values for name in value.expression.meta.root_names()))
+
+
+def check_recorded(view: View, events: pl.DataFrame) -> None:
+    """Raise `InputError` if events of the record have another type than declared in a column that the view reads: keys
+    would be found nowhere, and every entity would seem never to have been seen."""
+    recorded, declared = events.schema, view.source.schema
+    for name in view_columns(view):
+        if name in recorded and recorded[name] != declared[name]:
+            kind = type_name(recorded[name])
+            raise InputError(
+                f"column {name!r} is declared as {type_name(declared[name])}, and its record has {kind}",
+                where=view.source.where, expected=f"{name}: {kind}",
+                fix="declare that, or a source of another name for the new form",
+            )  # fmt: skip
 
 
 def view_values(view: View, events: pl.DataFrame) -> tuple[Floats, dict[int, pl.Series]]:

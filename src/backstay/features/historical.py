@@ -23,7 +23,7 @@ from backstay.core.errors import InputError
 from backstay.core.identity import digest_of
 from backstay.core.show import Shown
 from backstay.definitions import EventSource, FeatureSet
-from backstay.features.cells import superseded, view_columns
+from backstay.features.cells import check_recorded, superseded, view_columns
 from backstay.features.exact import Ints
 from backstay.features.frames import given
 from backstay.features.inorder import InOrder, answerable, latest_in_order
@@ -291,7 +291,9 @@ def _in_order(view: _Asked, out: Computed) -> bool:
             source.name, columns=read, known_until=view.as_of, sequence_after=after, sequence_until=until,
             rows=high - low,
         )  # fmt: skip
-        return pl.concat(found)
+        events = pl.concat(found)
+        check_recorded(plan.view, events)
+        return events
 
     latest_in_order(plan, view.rows, view.at, in_order, part, out)
     return True

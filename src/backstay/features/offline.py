@@ -16,7 +16,17 @@ import polars as pl
 
 from backstay.core.errors import InputError, NotFoundError
 from backstay.definitions import EventSource, FeatureSet, View
-from backstay.features.cells import FEW, coded, micros, spelled, superseded, value_columns, view_columns, view_values
+from backstay.features.cells import (
+    FEW,
+    check_recorded,
+    coded,
+    micros,
+    spelled,
+    superseded,
+    value_columns,
+    view_columns,
+    view_values,
+)
 from backstay.features.exact import Ints
 from backstay.features.inorder import InOrder, answerable, latest_in_order
 from backstay.features.needed import needed
@@ -171,6 +181,7 @@ def compute_view(
             (see `corrected`).
     out:    where the features go, if there is room for them already.
     """
+    check_recorded(plan.view, events)
     out = Computed.of(len(at), len(plan.features)) if out is None else out
     keys = list(plan.view.entity.keys)
     if any(events.get_column(key).null_count() for key in keys):

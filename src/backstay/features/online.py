@@ -26,7 +26,7 @@ from backstay.core.identity import digest_of
 from backstay.core.times import DAY
 from backstay.definitions import EventSource, FeatureSet, View
 from backstay.definitions.features import SEMANTICS
-from backstay.features.cells import micros, view_columns
+from backstay.features.cells import check_recorded, micros, view_columns
 from backstay.features.corrections import Corrections
 from backstay.features.packed import EVENT_TIME, Packed, extended, packed_rows, times
 from backstay.storage.ports import EventStore, OnlineState
@@ -112,6 +112,7 @@ class OnlineWriter:
                     expected="every event in the order of its sequence",
                     fix="run: backstay features backfill",
                 )
+            check_recorded(view, fresh)
             applied = max(applied, fresh.height)
             # By a declared delay events become known long after now, which is the T of those who ask.
             newest = max(newest, int(np.minimum(micros(fresh, "event_time"), micros(fresh, "known_time")).max()))

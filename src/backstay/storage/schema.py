@@ -94,7 +94,10 @@ def check_columns(source: str, schema: pl.Schema, columns: Sequence[str] | None)
         raise InputError(f"columns are {columns!r}", where=source, expected="a list of distinct names")
     unknown = [name for name in columns if name not in schema]
     if unknown:
-        raise InputError(f"{source!r} has no column {unknown}", where="columns", expected=f"some of {list(schema)}")
+        raise InputError(
+            f"{source!r} has no column {unknown}", where="columns", expected=f"some of {list(schema)}",
+            fix="declare the source with the columns of its first append, or one of another name for the new form",
+        )  # fmt: skip
     return list(columns)
 
 
