@@ -171,6 +171,12 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
         "source 's'",
     ),
     "a range backwards": (lambda: Expect.between("x", 1, 0), "nothing is from 1 to 0", "Expect.between('x')"),
+    "one column twice": (lambda: Expect.unique("x", "x"), "the columns are 'x', 'x'", "Expect.unique()"),
+    "a list of columns": (lambda: Expect.unique(["x", "y"]), "the columns are ['x', 'y']", "Expect.unique()"),  # type: ignore[arg-type]
+    "a volume in words": (lambda: Expect.volume(at_least="5"), "at_least='5'", "Expect.volume"),  # type: ignore[arg-type]
+    "a volume of parts": (lambda: Expect.volume(at_least=1.5), "at_least=1.5", "Expect.volume"),  # type: ignore[arg-type]
+    "a volume below nothing": (lambda: Expect.volume(at_least=-1), "at_least=-1", "Expect.volume"),
+    "a volume of anything": (lambda: Expect.volume(per="1h"), "at_least=0, at_most=None", "Expect.volume"),
     "values of two types": (lambda: Expect.one_of("x", [1, "a"]), "several types", "Expect.one_of('x')"),
     "where to read": (lambda: EventSource("s", schema={}, read="s.csv"), "does not say how to read", "source 's'"),  # type: ignore[arg-type]
     "a label that is a number": (

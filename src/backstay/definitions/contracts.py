@@ -128,6 +128,11 @@ class Expect:
             raise DefinitionError(
                 "no column is given", where=_here("Expect.unique()"), fix='write Expect.unique("payment")'
             )
+        if not all(isinstance(one, str) for one in columns) or len(set(columns)) < len(columns):
+            raise DefinitionError(
+                f"the columns are {', '.join(map(repr, columns))}", where=_here("Expect.unique()"),
+                expected="names of columns, each once", fix='write Expect.unique("order", "line")',
+            )  # fmt: skip
         words = " and ".join(columns)
         return Expect(
             f"{'_'.join(columns)}_unique", "unique", f"{words} {'is' if len(columns) == 1 else 'are'} unique",
@@ -152,10 +157,18 @@ class Expect:
     def volume(*, at_least: int = 0, at_most: int | None = None, per: str | timedelta = "1d") -> Expect:
         """How many events become known in every `per` (of UTC, counted from 1970): reported where it is not so."""
         length = duration(per, where=_here("Expect.volume"))
-        if not length or (at_most is not None and at_most < at_least):
+        ends = [at_least] if at_most is None else [at_least, at_most]
+        if (
+            not length
+            or ends == [0]
+            or any(type(one) is not int for one in ends)
+            or min(ends) < 0
+            or ends[0] > ends[-1]
+        ):
             raise DefinitionError(
-                f"at_least={at_least}, at_most={at_most}, per={per!r}", where=_here("Expect.volume"),
-                expected="a period longer than nothing, and at_most not below at_least", fix="mend these",
+                f"at_least={at_least!r}, at_most={at_most!r}, per={per!r}", where=_here("Expect.volume"),
+                expected="a period longer than nothing, and one or two whole numbers, at_most not below at_least",
+                fix="write Expect.volume(at_least=1_000, per=\"1d\")",
             )  # fmt: skip
         words = f"at least {at_least:,}" + ("" if at_most is None else f" and at most {at_most:,}")
         every = f"events become known in {duration_text(length)}"
