@@ -96,6 +96,7 @@ def test_whoever_lacks_the_role_is_told_and_recorded(cli: Cli, project: Path) ->
     [
         (["grant", "bob", "write"], "write on which feature set?"),
         (["grant", "bob", "write", "--all", "--feature-set", "spending"], "write on which feature set?"),
+        (["grant", "bob", "writes"], "there is no role 'writes'"),
         (["revoke", "bob", "write"], "write on which feature set?"),
         (["grant", "bob", "rite", "--all"], "there is no role 'rite'"),
         (["grant", "bob", "write", "--feature-set", "spendin"], "there is no feature set 'spendin'"),

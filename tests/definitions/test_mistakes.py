@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +112,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
     "an endless default": (lambda: features(amount, defaults={"amount": float("inf")}), "a finite float", "'f'"),
     "half a count": (lambda: features(window(), defaults={"a_n_1h": 0.5}), "a value of type int", "'a_n_1h'"),
     "a time as default": (
-        lambda: features(Latest(pays, by=A, w="when"), defaults={"a_w": "2024"}),
-        "datetime",
+        lambda: features(Latest(pays, by=A, w="when"), defaults={"a_w": datetime(2024, 1, 1, tzinfo=UTC)}),
+        "a time has no default",
         "'a_w'",
     ),
     "a default beyond integers": (

@@ -120,6 +120,10 @@ def token(
 
 
 def _scoped(role: str, feature_set: str | None, everywhere: bool) -> None:
+    from backstay.definitions.roles import ROLES
+
+    if role not in ROLES:
+        raise InputError(f"there is no role {role!r}", where="role", expected=f"one of {', '.join(ROLES)}")
     if role != "admin" and (feature_set is None) is not everywhere:
         raise InputError(
             f"{role} on which feature set?",

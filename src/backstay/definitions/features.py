@@ -309,11 +309,16 @@ def _typed_default(value: Any, feature: Feature, where: str) -> Any:
     }.get(str(feature.dtype), False)
     if not fits or not _finite(value):
         kind = type_name(feature.dtype)
+        if kind == "datetime":
+            raise DefinitionError(
+                "a time has no default", where=where, expected="a default of a number, a condition or a text",
+                fix="use fill_null in a Derived",
+            )  # fmt: skip
         raise DefinitionError(
             f"the default {value!r} does not fit",
             where=where,
             expected=f"a finite {kind}" if fits else f"a value of type {kind}{', 64 bits' * (kind == 'int')}",
-            fix="use fill_null in a Derived" if kind == "datetime" else "write the default in that type",
+            fix="write the default in that type",
         )
     return float(value) if feature.dtype == pl.Float64 else value
 
