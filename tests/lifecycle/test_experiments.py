@@ -438,3 +438,20 @@ def test_shadows_stay(path: Path) -> None:
     route = project.routes.show("late")
     assert route is not None
     assert [(one.name, one.shadow) for one in route.parts] == [("v2", True)]
+
+
+def test_a_tick_promotes_nobody_under_a_running_experiment(path: Path) -> None:
+    """Another champion would end it: a version that passes waits for its end, as a rollout does."""
+    models = path / "models.py"
+    text = models.read_text().replace('metric="auc", ', 'metric="auc", margin=-0.3, ').replace('"5d"', '"7d"')
+    models.write_text(text.replace("    retrain=", "    # no training: retrain="))
+    project = _opened(path, START + 10 * DAY)
+    project.experiments.start(_experiment(), "late", why="a try")
+    told = "version 2 waits: experiment sooner is running"
+    first = project.tick("late")
+    assert [one.decision.verdict.value for one in first.judged] == ["PASS"]
+    assert (first.promoted, told in first.waiting, first.experiments) == ((), True, ())
+    again = project.tick("late")
+    assert (again.judged, again.promoted, told in again.waiting) == ((), (), True)
+    project.experiments.stop("late", why="seen enough")
+    assert [one.to for one in project.tick("late").promoted] == [2]

@@ -15,6 +15,7 @@ from backstay.lifecycle.approval import ApprovalNeeded, approved
 from backstay.lifecycle.compaction import compact
 from backstay.lifecycle.ends import spent
 from backstay.lifecycle.experiments import Turned, experiment_tick
+from backstay.lifecycle.experiments import running as experimenting
 from backstay.lifecycle.gates import standing
 from backstay.lifecycle.incidents import Kept, settle
 from backstay.lifecycle.judge import GATE, Judgement, judge, period, promote
@@ -107,9 +108,9 @@ def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[Ali
     """Judge every candidate whose rows are all mature, oldest first; those that pass are promoted, if approved.
 
     Where the model declares a rollout, the oldest that passed begins it instead, and the others wait in line. A first
-    version has nothing to be compared with, and is promoted. What waits is told, and is judged once: again only when
-    it has been approved, or another version has become champion. One that passes by overrides is judged as of the
-    answer that they are about: on other rows it would need others.
+    version has nothing to be compared with, and is promoted. While an experiment is running nobody is. What waits is
+    told, and is judged once: again only when it has been approved, or another version has become champion. One that
+    passes by overrides is judged as of the answer that they are about: on other rows it would need others.
     """
     judged: list[Judgement] = []
     promoted: list[AliasMove] = []
@@ -125,6 +126,8 @@ def judge_due(records: Records, model: Model) -> tuple[list[Judgement], list[Ali
         if not _due(records, model, version, champion):
             continue
         needed, passed = _needed(records, model, version), _passed(records, model, version)
+        if not staged:  # where it is, `_begun` asks
+            needed = needed or _held(records, model, version)
         if passed is not None and (needed or staged):
             waiting += _begun(records, model, version) if staged else [needed]
             continue
@@ -176,6 +179,14 @@ def _needed(records: Records, model: Model, version: ModelVersion) -> str:
     except ApprovalNeeded as error:
         return error.what
     return ""
+
+
+def _held(records: Records, model: Model, version: ModelVersion) -> str:
+    """Why a version that passed is not promoted now: another champion would end the experiment that is running."""
+    standing = experimenting(records, model.name)
+    if standing is None:
+        return ""
+    return f"version {version.number} waits: experiment {standing.experiment.name} is running"
 
 
 def open_candidates(records: Records, model: Model) -> list[ModelVersion]:
