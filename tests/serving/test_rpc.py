@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import grpc
 import pytest
 
 from backstay.serving.v2.messages import SERVICE, message
+from tests.serving import shop
 from tests.serving.shop import Server
 
 Infer = Callable[[Any], tuple[str, Any]]
@@ -85,3 +89,31 @@ def test_classes_are_refused(administered: Server, infer: Infer) -> None:
     wanted.parameters["classification"].int64_param = 2
     status, told = infer(request)
     assert (status, "classification of 'score' is asked for" in told) == ("INVALID_ARGUMENT", True), told
+
+
+def test_a_call_that_has_come_when_it_stops_is_answered(path: Path) -> None:
+    """Of calls that gRPC had read and we had not, each ended as CANCELLED: one a connection, at every stop."""
+    (path / "backstay.toml").write_text(shop.ADMIN)
+    told: list[str] = []
+
+    def ask(server: Server, request: Any) -> None:
+        with grpc.insecure_channel(server.told["grpc"], [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            call = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+            while told.count("UNAVAILABLE") < 12:
+                try:
+                    call(request, metadata=(("authorization", f"Bearer {server.token}"),), timeout=20)
+                    told.append("OK")
+                except grpc.RpcError as error:
+                    told.append(error.code().name)
+
+    with Server(path) as server:
+        data = asked(server, fp32_contents=1.0).SerializeToString()
+        clients = [threading.Thread(target=ask, args=(server, data)) for _ in range(12)]
+        for one in clients:
+            one.start()
+        time.sleep(1)
+        assert server.stop(signal.SIGTERM) == 0
+        for one in clients:
+            one.join()
+    assert set(told) == {"OK", "UNAVAILABLE"}
+    assert len(shop.logged(path)) == told.count("OK")

@@ -6,6 +6,7 @@ its request: raw contents for raw contents, typed contents for typed ones. The m
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from math import inf
@@ -37,6 +38,8 @@ _CODES = {
     413: "RESOURCE_EXHAUSTED", 422: "FAILED_PRECONDITION", 429: "RESOURCE_EXHAUSTED", 499: "CANCELLED",
     500: "INTERNAL", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
 }  # fmt: skip
+_QUIET, _AT_MOST = 0.01, 0.1
+"""Seconds without a new call after which a stop goes on, and after how many in any case."""
 _CONTENTS = {
     "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
     "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
@@ -64,6 +67,8 @@ class Rpc:
         self._desk, self._limit, self._told, self._shared, self._tls = desk, limit, told, shared, tls
         self._host, self._port = f"[{host}]" if ":" in host else host, port
         self._server: Any = None
+        self._came = 0
+        self._stopping: asyncio.Event | None = None
 
     async def start(self) -> None:
         """Listen. Raises `InputError` if the port is taken."""
@@ -96,9 +101,27 @@ class Rpc:
         return int(self._server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
 
     async def stop(self) -> None:
-        """Take no more calls, and give those in flight time to be answered."""
-        if self._server is not None:
-            await self._server.stop(10)
+        """Take no more calls, and give those in flight time to be answered.
+
+        gRPC cancels a call that has come and that nobody has asked it for yet. So all that have come are taken first,
+        and their answers wait meanwhile: whoever waits for one sends no other. They follow the word that this server
+        stops, so that the next call is made elsewhere.
+        """
+        if self._server is None:
+            return
+        self._stopping, until, came = asyncio.Event(), monotonic() + _AT_MOST, -1
+        while came != self._came and monotonic() < until:
+            came = self._came
+            await asyncio.sleep(_QUIET)
+        stopped = asyncio.ensure_future(self._server.stop(10))
+        await asyncio.sleep(_QUIET)
+        self._stopping.set()
+        await stopped
+
+    async def _told_to_leave(self) -> None:
+        """Before an answer: while the server stops it waits until that has been told."""
+        if self._stopping is not None:
+            await self._stopping.wait()
 
     def _handler(
         self, answer: Callable[[Any, Any], Awaitable[Any]], read: Callable[[bytes], Any]
@@ -107,6 +130,7 @@ class Rpc:
 
         async def handle(data: bytes, context: Any) -> Any:
             begin, request = monotonic(), None
+            self._came += 1
             given = dict(context.invocation_metadata() or ()).get("x-request-id", b"")
             identity = request_id(given if isinstance(given, bytes) else given.encode()).decode()
             more, status = [("x-request-id", identity)], 499  # until it is known: a call that is cancelled ends so
@@ -120,6 +144,7 @@ class Rpc:
                     more.append(("retry-after", str(error.retry_after)))
                 context.set_trailing_metadata(tuple(more))
                 sentence = str(error) if isinstance(error, BackstayError) else texts["error"]
+                await self._told_to_leave()
                 await context.abort(getattr(grpc.StatusCode, _CODES.get(status, "UNKNOWN")), sentence)
             finally:
                 if answer == self._ModelInfer:
@@ -131,6 +156,7 @@ class Rpc:
                     if (trace := _TRACE.get()) is not None:
                         _end(trace, status, identity, context)
             context.set_trailing_metadata(tuple(more))
+            await self._told_to_leave()
             return told
 
         return handle
