@@ -73,7 +73,8 @@ def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> d
         data.write_bytes(body)
         headers = [part for name, value in server.headers().items() for part in ("-H", f"{name}: {value}")]
         command = [
-            "h2load", "--h1", f"--clients={clients}", f"--rps={_EACH}", f"--requests={clients * _EACH * (seconds + _RAMP)}",
+            "h2load", "--h1", f"--clients={clients}", f"--rps={_EACH}",
+            f"--requests={clients * _EACH * (seconds + _RAMP)}",
             f"--rate={-(-clients // (_RAMP * 100))}", "--rate-period=10ms", f"--data={data}", f"--log-file={log}",
             "-H", "Content-Type: application/json", *headers, server.url(path),
         ]  # fmt: skip
