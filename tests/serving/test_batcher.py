@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -88,6 +88,26 @@ def test_a_lone_request_waits_one_turn_of_the_loop() -> None:
         return count
 
     assert Work().run(turns) == 1
+
+
+def test_answers_get_as_long_as_a_crowd_was_read_for() -> None:
+    def batches(read_for: float) -> int:
+        """How many there are in the first turn, of four; each takes 20 ms."""
+        work = Work()
+        work.during = lambda: sleep(0.02)
+
+        async def turn(batcher: Batcher[Job[int]]) -> int:
+            read = monotonic() - read_for
+            futures = [batcher.submit(Job(1, begun=read)) for _ in range(4 * LARGEST)]
+            await asyncio.sleep(0)
+            done = len(work.batches)
+            await asyncio.gather(*futures)
+            return done
+
+        return int(work.run(turn))
+
+    assert batches(0.0) < 3
+    assert batches(1.0) == 4
 
 
 @pytest.mark.parametrize("blocks", [False, True])

@@ -1,8 +1,9 @@
 """Coalescing without waiting: requests that arrive in the same turn of the loop are computed together.
 
 Nothing is ever delayed to fill a batch: idle, a request is computed in the next turn; busy, the queue that has gathered
-is drained. A batch holds no more than is computed well within its deadlines. What has expired, or whose client has
-gone, is dropped before anything is computed for it.
+is drained, a batch each turn of the loop, or several where that was long with its sockets. A batch holds no more than
+is computed well within its deadlines. What has expired, or whose client has gone, is dropped before anything is
+computed for it.
 
 A batch is computed on the loop as long as that is cheap (a row is scored in microseconds, and two threads would wait
 for each other longer than that). What would hold the loop up goes to the one worker thread; meanwhile the loop
@@ -55,6 +56,8 @@ class Batcher(Generic[J]):
         self._rows = 0
         self._due = self._away = False
         self._began = self._ended = 0.0
+        self._left = 0.0
+        """when the loop went back to its sockets"""
 
     def submit(self, job: J) -> asyncio.Future[None]:
         """Resolved when the job has its answer or its error. Raises `Overloaded` or `Late` if it is not let in."""
@@ -75,8 +78,15 @@ class Batcher(Generic[J]):
 
     def _turn(self) -> None:
         self._due = False
-        if self._waiting and not self._away:
+        if not self._waiting or self._away:
+            return
+        begun = monotonic()
+        # For as long as sockets were read, and what they brought refused: in a crowd hardly anybody was answered else.
+        until = begun + begun - max(self._left, self._waiting[0].begun)
+        self._flush()
+        while self._waiting and not self._away and monotonic() < until:
             self._flush()
+        self._left = monotonic()
 
     def _flush(self) -> None:
         jobs = self._take()
