@@ -181,6 +181,45 @@ def test_a_segment_that_is_gone_is_noticed(tmp_path: Path, monkeypatch: pytest.M
             use(LocalPredictions(tmp_path))
 
 
+@pytest.mark.parametrize("mode", modes.MODES)
+@pytest.mark.parametrize("away", ["removed", "moved"])
+def test_where_the_folder_is_taken_away_the_next_prediction_is_read(
+    tmp_path: Path, mode: str, away: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It went on in the file that had no name any more: acknowledged, and read by nobody."""
+    log = LocalPredictions(tmp_path / "log", mode)
+    log.append(predicted(1))
+    while scanned(tmp_path / "log") != [1]:  # the lossy one writes a little later
+        time.sleep(0.01)
+    if away == "moved":
+        (tmp_path / "log").rename(tmp_path / "elsewhere")
+    else:
+        shutil.rmtree(tmp_path / "log")
+    time.sleep(1.1 * series.LOOK_SECONDS)
+    log.append(predicted(2))
+    log.append(predicted(3))
+    log.close()
+    assert scanned(tmp_path / "log") == [2, 3]
+    assert away == "removed" or scanned(tmp_path / "elsewhere") == [1]
+    assert len([one for one in caplog.messages if "was removed or moved while it was written to" in one]) == 1
+
+
+def test_a_segment_that_is_moved_away_while_it_is_written_to_is_missed(tmp_path: Path) -> None:
+    log = LocalPredictions(tmp_path / "log")
+    log.append(predicted(1))
+    (first,) = segments(tmp_path / "log")
+    rotated = first.rename(tmp_path / "rotated")
+    first.touch()  # as logrotate does with `create`
+    time.sleep(1.1 * series.LOOK_SECONDS)
+    log.append(predicted(2))
+    first.unlink()
+    with pytest.raises(IntegrityError, match="segment 1 of a series of predictions is gone"):
+        scanned(tmp_path / "log")
+    rotated.rename(first)
+    assert scanned(tmp_path / "log") == [1, 2]
+    log.close()
+
+
 @pytest.mark.parametrize("mode", ["durable", "sync"])
 def test_a_full_disk_acknowledges_nothing_leaves_no_tail_and_is_left_behind(tmp_path: Path, mode: str) -> None:
     log = LocalPredictions(tmp_path, mode)

@@ -8,11 +8,15 @@ still write to a segment it holds the file's lock (flock), so everybody can tell
 
 A writer that is killed in mid-write leaves a torn tail, at the end of its last segment and nowhere else. For the same
 reason one that cannot even take back what a full disk let through begins another series.
+
+A file whose name somebody took away is written to no more, as nobody reads it there: its writer goes on in the next
+one. That the removed one is missing is then seen by its number; where the whole folder is gone, a new series begins.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import time
@@ -28,9 +32,11 @@ from backstay.storage.backends.local.framing import unframe
 
 SEGMENT_BYTES = 32 << 20
 SEGMENT_SECONDS = 3600  # a quiet writer closes its segments too, so that they can be compacted
+LOOK_SECONDS = 0.1  # how often a writer looks whether its segment is where it was made
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # not every system has it
 _RECORD = "a prediction record"
+_logger = logging.getLogger("backstay.predictions")
 _SEGMENT = re.compile(r"(?P<series>.+)-(?P<number>\d{6,})\.seg")
 
 
@@ -41,7 +47,8 @@ class Series:
         self.directory = directory
         self._name, self._number = new_id(), 0
         self._descriptor = -1
-        self._end, self._until = 0, 0.0
+        self._end, self._until, self._look = 0, 0.0, 0.0
+        self._file, self._inode = directory, 0
         self._retired: list[int] = []
 
     def write(self, data: bytes) -> bool:
@@ -49,7 +56,9 @@ class Series:
 
         A `BackstayError` if they cannot be written: what a full disk let through is taken back.
         """
-        begun = self._descriptor < 0 or self._end + len(data) > SEGMENT_BYTES or time.monotonic() > self._until
+        now = time.monotonic()
+        full = self._end + len(data) > SEGMENT_BYTES or now > self._until
+        begun = self._descriptor < 0 or full or (now > self._look and self._taken_away(now))
         if begun:
             self._begin()
         try:
@@ -78,6 +87,20 @@ class Series:
         retired, self._retired = self._retired, []
         return Unsettled(self.directory, retired, self._descriptor)
 
+    def _taken_away(self, now: float) -> bool:
+        """Whether the segment is not where it was made: it was removed, or moved."""
+        try:
+            there = self._file.stat().st_ino == self._inode
+        except OSError as error:  # one that may not be looked at is not gone
+            there = not isinstance(error, FileNotFoundError | NotADirectoryError)
+        if there:
+            self._look = now + LOOK_SECONDS
+            return False
+        _logger.error("%s was removed or moved while it was written to: put it back. Others follow it", self._file)
+        if not self.directory.is_dir():
+            self.leave()
+        return True
+
     def _begin(self) -> None:
         with failures(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -88,13 +111,15 @@ class Series:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 aside.rename(path)
+                self._file, self._inode = path, path.stat().st_ino
             except BaseException:
                 os.close(descriptor)
                 raise
         if self._descriptor >= 0:
             self._retired.append(self._descriptor)
         self._descriptor, self._number, self._end = descriptor, self._number + 1, 0
-        self._until = time.monotonic() + SEGMENT_SECONDS
+        now = time.monotonic()
+        self._until, self._look = now + SEGMENT_SECONDS, now + LOOK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
