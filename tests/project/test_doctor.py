@@ -14,6 +14,7 @@ from tests.serving import shop
 from tests.serving.shop import Server
 from tests.serving.test_tls import certified
 from tests.shared import once
+from tests.storage.backends.local.disks import no_file_above
 
 from backstay.core.clock import ReplayClock
 from backstay.core.times import instant
@@ -70,6 +71,15 @@ def test_what_is_wrong_is_found(path: Path) -> None:
         assert found[check]["state"] == "FAIL", found[check]
     assert found["online state orders"]["state"] == "WARN"
     assert "backfill" in found["online state orders"]["fix"]
+
+
+def test_a_full_disk_is_named(path: Path) -> None:
+    project = Project(path)
+    with no_file_above(0):
+        found = {one.check: one for one in project.doctor()}
+    assert found["home"].state == "FAIL"
+    assert found["home"].what == f"nothing can be written in {path / '.backstay'}: File too large"
+    assert "free space" in found["home"].fix
 
 
 def test_settings_and_definitions_that_cannot_be_read_are_findings(path: Path) -> None:

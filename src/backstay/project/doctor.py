@@ -77,7 +77,8 @@ def doctor(context: Context, progress: Callable[[str, int, int], None]) -> list[
         except BackstayError as error:
             out.append(broken(name, error))
         except OSError as error:
-            out.append(Finding(name, FAIL, f"{error.strerror}: {error.filename}", "mend the disk or the permissions"))
+            file = f": {error.filename}" if error.filename else ""
+            out.append(Finding(name, FAIL, f"{error.strerror}{file}", "mend the disk or the permissions"))
     return out
 
 
@@ -97,10 +98,15 @@ def _home(context: Context) -> Iterator[Finding]:
         fix = "move it to a local disk (project.home, or --home): locks and syncs do not hold over a network"
         yield Finding("home", FAIL, f"{home} is on {kind}, over a network", fix)
         return
-    with tempfile.TemporaryFile(dir=home) as file:
-        file.write(b"doctor")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with tempfile.TemporaryFile(dir=home) as file:
+            file.write(b"doctor")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        fix = "free space, or mend the disk or the permissions"
+        yield Finding("home", FAIL, f"nothing can be written in {home}: {error.strerror}", fix)
+        return
     yield Finding("home", OK, f"{home} is writable" + (f", on {kind}" if kind else ""))
 
 

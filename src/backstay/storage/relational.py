@@ -186,9 +186,9 @@ class RelationalLedger(ABC):
     def _said(self, error: sa.exc.DBAPIError) -> BackstayError:
         text = str(error.orig).strip()
         if isinstance(error, sa.exc.OperationalError):
-            return BackstayError(
-                f"the ledger is not available: {text}", where=self.where, fix="see what holds it, then retry"
-            )
+            full = "is full" in text or "No space left" in text  # as SQLite says it, and as PostgreSQL does
+            fix = "free space, then retry" if full else "see what holds it, then retry"
+            return BackstayError(f"the ledger is not available: {text}", where=self.where, fix=fix)
         return IntegrityError(f"the ledger is damaged or was tampered with: {text}", where=self.where)
 
 

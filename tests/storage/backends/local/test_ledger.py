@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.core.errors import IntegrityError
+from backstay.core.errors import BackstayError, IntegrityError
 from backstay.storage.backends.local import LocalLedger
 
 
@@ -78,3 +78,15 @@ def test_its_settings(ledger: LocalLedger, path: Path) -> None:
     with ledger._transaction() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000
+
+
+def test_a_full_disk_is_told_as_one(ledger: LocalLedger) -> None:
+    """Nothing holds it that could be seen."""
+    with ledger._engine.connect() as connection:  # the connection that is used again
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    with pytest.raises(BackstayError, match="is full") as told:
+        ledger.append("k", "s", {"text": "x" * 100_000}, at=9, actor="ann")
+    assert told.value.fix == "free space, then retry"
+    with ledger._engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    assert ledger.append("k", "s", {"n": 6}, at=9, actor="ann").id == 6
