@@ -14,7 +14,9 @@ from bench.harness import RESULTS, ROOT, say
 
 def keep(name: str, took: Sequence[float]) -> None:
     """Write `bench/results/NAME.hgrm`: of latencies, in seconds, how many were how long, in milliseconds of three
-    digits."""
+    digits. Nothing, if nothing was answered."""
+    if not took:
+        return
     counts = Counter(map(_rounded, took))
     lines = ["       Value     Percentile TotalCount 1/(1-Percentile)", ""]
     reached = 0

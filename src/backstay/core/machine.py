@@ -1,6 +1,6 @@
-"""The machine: what this process runs on, as people compare it. Standard library only.
+"""The machine: what this process runs on, as people compare it, and what it may have of it. Standard library only.
 
-Nothing in it changes between two runs on one machine: no process, no port, no path, no load.
+Nothing in `machine()` changes between two runs on one machine: no process, no port, no path, no load.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def _told(version: ModelVersion, run: Run, table: Table, out: Path, written: int
     }
     if rest := max(reasons.height - _REASONS, 0):  # a model may name each row's value in its error
         other = reasons[_REASONS:]
-        first = table.place(int(other.get_column("row").min()))  # type: ignore[arg-type]
+        first = table.place(other.select(pl.col("row").min()).item())
         told[f"{rest} other reasons"] = {"rows": int(other.get_column("len").sum()), "first": first}
     return Predicted(
         model=version.model,
