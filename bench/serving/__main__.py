@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.harness import Measured, Result, Side, finish, limited, say
 from bench.serving.histogram import keep
-from bench.serving.load import h2load, needed, wrk
+from bench.serving.load import RAMP, h2load, needed, wrk
 from bench.serving.ours import PARTS
 from bench.serving.prepare import infer as infer_body
 from bench.serving.prepare import vectors
@@ -184,7 +184,7 @@ def _refusing(limit: Server, rate: float) -> float:
     """Seconds of CPU that a refusal costs a loop that does nothing else, asked so often by the same generator."""
     begin = limit.processor()
     run = h2load(limit, PREDICT, _keyed_body(), round(rate), SECONDS)
-    each = (limit.processor() - begin) / (run["refused"] * (SECONDS + 1))
+    each = (limit.processor() - begin) / (run["refused"] * (SECONDS + RAMP))
     say(f"    a loop that only refuses takes {each * 1e6:.1f} us each, at {run['refused']:,.0f} a second")
     return float(each)
 

@@ -15,10 +15,10 @@ from typing import Any
 from bench.serving.servers import Server
 
 _SCRIPTS = Path(__file__).with_name("scripts")
-_EACH = 5
+_EACH = 10
 """Requests a second of one connection of h2load."""
-_RAMP = 4
-"""Seconds over which its connections are opened."""
+RAMP = 4
+"""Seconds over which its connections are opened; so long it goes on longer."""
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
@@ -58,7 +58,7 @@ def _seconds(text: str, pattern: str) -> float:
 
 
 def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> dict[str, Any]:
-    """At `rate` requests a second, whatever the server does: each connection sends every 200 ms, which is longer than
+    """At `rate` requests a second, whatever the server does: each connection sends every 100 ms, which is as long as
     an answer may take, so none waits for the one before it and is missing from what is measured.
 
     Connections are opened one after the other, over some seconds that do not count: opened at once, all would send at
@@ -74,13 +74,13 @@ def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> d
         headers = [part for name, value in server.headers().items() for part in ("-H", f"{name}: {value}")]
         command = [
             "h2load", "--h1", f"--clients={clients}", f"--rps={_EACH}",
-            f"--requests={clients * _EACH * (seconds + _RAMP)}",
-            f"--rate={-(-clients // (_RAMP * 100))}", "--rate-period=10ms", f"--data={data}", f"--log-file={log}",
+            f"--requests={clients * _EACH * (seconds + RAMP)}",
+            f"--rate={-(-clients // (RAMP * 100))}", "--rate-period=10ms", f"--data={data}", f"--log-file={log}",
             "-H", "Content-Type: application/json", *headers, server.url(path),
         ]  # fmt: skip
         subprocess.run(command, capture_output=True, text=True, check=True)
         rows = [tuple(map(int, line.split("\t"))) for line in log.read_text().splitlines()]
-    first = min(row[0] for row in rows) + _RAMP * 1_000_000
+    first = min(row[0] for row in rows) + RAMP * 1_000_000
     rows = [row for row in rows if first <= row[0] < first + seconds * 1_000_000]
     took = sorted(row[2] / 1e6 for row in rows if row[1] == 200)
     refused = sum(row[1] == 429 for row in rows)

@@ -90,24 +90,53 @@ def test_a_lone_request_waits_one_turn_of_the_loop() -> None:
     assert Work().run(turns) == 1
 
 
-def test_answers_get_as_long_as_a_crowd_was_read_for() -> None:
-    def batches(read_for: float) -> int:
-        """How many there are in the first turn, of four; each takes 20 ms."""
-        work = Work()
-        work.during = lambda: sleep(0.02)
+def test_a_full_batch_is_computed_while_sockets_are_read_and_counts_until_they_all_are() -> None:
+    work = Work(limit=2 * LARGEST + 10)
 
-        async def turn(batcher: Batcher[Job[int]]) -> int:
-            read = monotonic() - read_for
-            futures = [batcher.submit(Job(1, begun=read)) for _ in range(4 * LARGEST)]
-            await asyncio.sleep(0)
-            done = len(work.batches)
-            await asyncio.gather(*futures)
-            return done
+    async def crowd(batcher: Batcher[Job[int]]) -> list[bool]:
+        futures = [batcher.submit(Job(1)) for _ in range(2 * LARGEST + 10)]
+        done = [future.done() for future in futures]
+        assert work.batches == [LARGEST, LARGEST]
+        assert (work.limiter.rows, work.limiter.full) == (10, True)
+        with pytest.raises(Overloaded):  # though little waits: whoever has not been read yet waits too
+            batcher.submit(Job(1))
+        await asyncio.sleep(0)
+        assert not work.limiter.full
+        await asyncio.gather(*futures, batcher.submit(Job(1)))
+        return done
 
-        return int(work.run(turn))
+    assert work.run(crowd) == [True] * 2 * LARGEST + [False] * 10
+    assert work.batches == [LARGEST, LARGEST, 10, 1]
+    assert (work.limiter.rows, work.limiter.spent) == (0, 0)
 
-    assert batches(0.0) < 3
-    assert batches(1.0) == 4
+
+def test_a_full_batch_that_blocks_goes_to_the_worker_and_the_next_one_waits_for_it() -> None:
+    work = Work(blocks=True)
+
+    async def crowd(batcher: Batcher[Job[int]]) -> None:
+        await asyncio.gather(*(batcher.submit(Job(1)) for _ in range(2 * LARGEST + 10)))
+
+    work.run(crowd)
+    assert work.batches == [LARGEST, LARGEST, 10]
+    assert (work.limiter.rows, work.limiter.spent) == (0, 0)
+
+
+def test_what_refusing_took_counts_for_how_long_a_row_takes() -> None:
+    """In a loop that is busy refusing, fewer rows are served a second, and fewer may wait."""
+
+    def each(refusing: float) -> float:
+        work = Work(limit=LARGEST)
+
+        async def crowd(batcher: Batcher[Job[int]]) -> float:
+            for _ in range(20):
+                futures = [batcher.submit(Job(1, begun=monotonic())) for _ in range(LARGEST)]
+                sleep(refusing)
+                await asyncio.gather(*futures)
+            return work.limiter.each
+
+        return float(work.run(crowd))
+
+    assert each(0.02) > 0.01 / LARGEST > each(0.0)
 
 
 @pytest.mark.parametrize("blocks", [False, True])

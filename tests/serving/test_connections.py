@@ -14,6 +14,7 @@ import uvloop
 
 from backstay.serving import connection
 from backstay.serving.connection import Connection
+from backstay.serving.protocol import ServingProtocol
 from tests.serving.doors import Door, serving
 
 BIG = 4_000_000
@@ -224,3 +225,26 @@ def test_a_url_that_is_none_takes_no_room(url: str) -> None:
 
     assert asked(uvloop.run, door, ask) == 200
     assert door.limiter.pending == 0
+
+
+@LOOPS
+def test_one_that_waits_for_its_next_request_is_small(run: Run) -> None:
+    """There are thousands of them. What uvicorn may set one day beyond what we know of would make each larger."""
+    made: list[Any] = []
+
+    class Noted(ServingProtocol):
+        __slots__ = ()
+
+        def connection_made(self, transport: Any) -> None:
+            made.append(self)
+            super().connection_made(transport)
+
+    def ask(port: int) -> None:
+        with connected(port) as one:
+            for sent, number in ((post("/") * 3, 3), (PREDICT, 1), (post("/big", b"k" * 100_000), 1)):
+                one.sendall(sent)
+                assert answers(one, number) == [200] * number
+                time.sleep(0.05)
+                assert (made[0].cycle, made[0].scope, vars(made[0]), list(made[0].pipeline)) == (None, None, {}, [])
+
+    asked(run, Answering(100), ask, http=Noted)

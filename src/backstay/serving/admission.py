@@ -2,10 +2,11 @@
 
 What cannot be answered in time is refused before its body is parsed: a refusal must cost far less than an answer, or
 refusing would itself be the overload. The limit is in rows (one request may bring many), and it is found, not set:
-it is what is served in half of the latency objective, at the rate that is measured batch by batch. The other half is
-for what a request waits in the system's buffers before it is read: at full load, as long as a batch takes.
+it is what is served in two fifths of the latency objective, at the rate that is measured turn by turn of the loop. As
+long may a request have waited in the system's buffers before it is read: at full load that is what the turn before
+took. What is answered while the loop reads its sockets counts until it has read them all: behind a crowd others wait.
 
-A stall (a neighbour on the machine, a collection of garbage) is one slow batch among many and hardly moves the rate; a
+A stall (a neighbour on the machine, a collection of garbage) is one slow turn among many and hardly moves the rate; a
 limit that followed the slowest answers would refuse requests because of it, and nobody would be served faster.
 """
 
@@ -17,8 +18,14 @@ from time import monotonic
 from backstay.serving.refusal import Late, Overloaded
 
 _FIRST, _LEAST = 256, 4
+_SHARE = 0.4
+"""Of the objective: what is let in together is served within it."""
 _MEMORY = 256
-"""Rows over which the rate is averaged."""
+"""Rows over which the rate is averaged; four times as many where it rises. In a crowd that has to be refused there are
+short turns among the long ones, and after each of them too much would be let in."""
+_FEW = 4
+"""So many rows take hardly longer than one. Taken for a measure of what many take, a night of lone requests would have
+the first burst of the morning refused, from a server that is idle."""
 
 
 class Limiter:
@@ -29,22 +36,24 @@ class Limiter:
     """
 
     def __init__(self, objective: float, largest: int) -> None:
-        self._half, self._largest = objective / 2, largest
+        self._within, self._largest = _SHARE * objective, largest
         self.limit = float(min(_FIRST, largest))
         self.rows = 0
+        self.spent = 0
+        """Rows that were answered since the loop began to read its sockets."""
         self.pending = 0
         """Requests that were read, and not yet taken up."""
-        self.each = self._half / _FIRST
+        self.each = self._within / _FIRST
         """Seconds that a row takes, everything counted: a guess at first, then measured."""
 
     @property
     def full(self) -> bool:
         """Whether one row more, behind those that were read, would be refused: asked before anything is parsed."""
-        return self.rows + self.pending + 1 > self.limit
+        return self.rows + self.spent + self.pending + 1 > self.limit
 
     def admit(self) -> None:
         """Raise `Overloaded` if nothing more is taken: asked before the body is read."""
-        if self.rows + 1 > self.limit:
+        if self.rows + self.spent + 1 > self.limit:
             raise Overloaded()
 
     def enter(self, rows: int, deadline: float) -> None:
@@ -52,7 +61,8 @@ class Limiter:
 
         Raises `Overloaded` if there are too many, `Late` if those before them will take longer than until the deadline.
         """
-        if self.rows and self.rows + rows > self.limit:
+        before = self.rows + self.spent
+        if before and before + rows > self.limit:
             raise Overloaded()
         if deadline != inf and monotonic() + self.rows * self.each >= deadline:
             raise Late("when it was admitted")
@@ -63,10 +73,11 @@ class Limiter:
         self.rows -= rows
 
     def served(self, rows: int, seconds: float) -> None:
-        """A batch of so many rows took so long."""
-        each = seconds / rows
-        self.each += (each - self.each) * min(1.0, rows / _MEMORY)
-        self.limit = min(self._largest, max(_LEAST, self._half / self.each))
+        """A turn of the loop in which so many rows were served took so long."""
+        each = seconds / max(rows, _FEW)
+        weight = min(1.0, rows / _MEMORY)
+        self.each += (each - self.each) * (weight if each > self.each else weight / 4)
+        self.limit = min(self._largest, max(_LEAST, self._within / self.each))
 
 
 def deadline(milliseconds: bytes | None, since: float) -> float:

@@ -1,9 +1,9 @@
 """Coalescing without waiting: requests that arrive in the same turn of the loop are computed together.
 
 Nothing is ever delayed to fill a batch: idle, a request is computed in the next turn; busy, the queue that has gathered
-is drained, a batch each turn of the loop, or several where that was long with its sockets. A batch holds no more than
-is computed well within its deadlines. What has expired, or whose client has gone, is dropped before anything is
-computed for it.
+is drained, a batch each turn of the loop. A batch that is full is computed at once, though the loop has not read all of
+its sockets: with thousands of them, that would be long. A batch holds no more than is computed well within its
+deadlines. What has expired, or whose client has gone, is dropped before anything is computed for it.
 
 A batch is computed on the loop as long as that is cheap (a row is scored in microseconds, and two threads would wait
 for each other longer than that). What would hold the loop up goes to the one worker thread; meanwhile the loop
@@ -53,20 +53,20 @@ class Batcher(Generic[J]):
         self._work, self._loop, self._limiter, self._metrics = work, loop, limiter, metrics
         self._blocks, self._worker = blocks, worker
         self._waiting: deque[J] = deque()
-        self._rows = 0
+        self._rows = self._served = 0
+        """of those that wait; of those computed since `_began`"""
         self._due = self._away = False
-        self._began = self._ended = 0.0
-        self._left = 0.0
-        """when the loop went back to its sockets"""
+        self._began = 0.0
+        """since when the time that rows take is measured"""
 
     def submit(self, job: J) -> asyncio.Future[None]:
         """Resolved when the job has its answer or its error. Raises `Overloaded` or `Late` if it is not let in."""
         self._limiter.enter(job.rows, job.deadline)
         if job.future is None:
             job.future = self._loop.create_future()
-        if not self._waiting:
-            # A loop that comes straight from a batch has read this one's sockets since.
-            self._began = self._ended if job.begun - self._ended < _STRAIGHT else job.begun
+        # A loop that comes straight from a batch has read this one's sockets since.
+        if not self._due and not self._away and job.begun - self._began >= _STRAIGHT:
+            self._began = job.begun
         self._waiting.append(job)
         self._rows += job.rows
         if not self._away and not self._due:
@@ -74,19 +74,27 @@ class Batcher(Generic[J]):
             # One turn later, however many they are: by then the sockets that were ready together have all been read,
             # so that what waits is known, and what is too much of it refused.
             self._loop.call_soon(self._turn)
+        if self._rows >= LARGEST and not self._away:
+            rows = self._limiter.rows
+            self._flush()
+            self._limiter.spent += rows - self._limiter.rows
         return job.future  # type: ignore[no-any-return]
 
     def _turn(self) -> None:
+        """All sockets that were ready have been read."""
         self._due = False
-        if not self._waiting or self._away:
-            return
-        begun = monotonic()
-        # For as long as sockets were read, and what they brought refused: in a crowd hardly anybody was answered else.
-        until = begun + begun - max(self._left, self._waiting[0].begun)
-        self._flush()
-        while self._waiting and not self._away and monotonic() < until:
+        self._limiter.spent = 0
+        if self._waiting and not self._away:
             self._flush()
-        self._left = monotonic()
+        if not self._away:
+            self._measure()
+
+    def _measure(self) -> None:
+        """How long rows take, over whole turns: with what it takes to read, and to refuse what is too much."""
+        now = monotonic()
+        if self._served:
+            self._limiter.served(self._served, now - self._began)
+        self._served, self._began = 0, now
 
     def _flush(self) -> None:
         jobs = self._take()
@@ -111,13 +119,12 @@ class Batcher(Generic[J]):
         if error is not None:
             _fail(jobs, error if isinstance(error, Exception) else RuntimeError(str(error)))
         self._computed(jobs, None if error is not None else done.result())
+        self._measure()
         self._again()
 
     def _computed(self, jobs: Sequence[J], written: Written) -> None:
         """A batch is computed; it is answered at once, or when it is written."""
-        now = monotonic()
-        self._limiter.served(sum(job.rows for job in jobs), now - self._began)
-        self._began = self._ended = now
+        self._served += sum(job.rows for job in jobs)
         if written is None:
             self._settle(jobs)
             return

@@ -18,9 +18,9 @@ from collections import deque
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from backstay.serving.flow import Flow
 from backstay.serving.heads import FIELDS, HEAD_BYTES, judge
 from backstay.serving.logs import request_id
 from backstay.serving.refusal import Refusal
@@ -40,28 +40,27 @@ _SPILL = 1 << 20
 """How much of a body is read and thrown away that is answered already, so that the client reads the answer."""
 _NOTHING, _HEAD, _BODY, _OVER = range(4)
 """What the parser is within; over: nothing more is read."""
-
-
+_NOBODY: Any = ()
+"""Stands where the requests are that wait behind one another, if there are none."""
 _logger = logging.getLogger("backstay.serving")
-
-
-class _Flow(FlowControl):
-    """Reading goes on when no request waits behind the one in flight: each would bring thousands more."""
-
-    def __init__(self, transport: asyncio.Transport, waiting: deque[Any]) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        if not self._waiting:
-            super().resume_reading()
 
 
 class Connection(HttpToolsProtocol):
     """One connection."""
 
+    # What uvicorn's sets is named too: there may be thousands of connections, and a dictionary of so many names would
+    # be much of what each takes, and be far from what is in the processor's cache whenever one brings something.
+    __slots__ = (
+        "_buffered", "_came", "_last", "_read", "_since", "_spilled", "_unread", "_within",
+        "access_log", "access_logger", "app", "app_state", "asgi_version", "client", "config", "connections", "cycle",
+        "expect_100_continue", "flow", "headers", "limit_concurrency", "logger", "loop", "parser", "pipeline",
+        "root_path", "scheme", "scope", "server", "server_state", "tasks", "timeout_keep_alive",
+        "timeout_keep_alive_task", "transport", "url", "ws_protocol_class",
+    )  # fmt: skip
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.pipeline = _NOBODY
         self._within = _NOTHING
         self._spilled = self._buffered = 0
         """bytes thrown away of a body that is answered already; not yet read by the client, when a stop looked last"""
@@ -76,7 +75,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow: Flow = Flow(transport)
         # As if it had been answered later: the first request may take longer to come than the next.
         self._since = self.loop.time() + STALL_SECONDS - self.timeout_keep_alive
         self._wait(self.timeout_keep_alive)
@@ -88,7 +87,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         self._within = _OVER
         self.cycle = self.scope = None  # type: ignore[assignment]
-        self.pipeline.clear()
+        self.pipeline = _NOBODY
 
     @property
     def _idle(self) -> bool:
@@ -166,7 +165,10 @@ class Connection(HttpToolsProtocol):
         """The head is good: the request begins."""
         if self.url.startswith(b"http") and httptools.parse_url(self.url).path is None:
             raise Refusal(400, "the URL has no path", field="url", expected="a path of this server, such as /v2")
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.pipeline = self.pipeline or deque()
         super().on_headers_complete()
+        self.flow.crowded = bool(self.pipeline)
 
     def on_body(self, body: bytes) -> None:
         self._came = 0
@@ -184,6 +186,8 @@ class Connection(HttpToolsProtocol):
     def _whole(self) -> None:
         """The request is there to its end."""
         super().on_message_complete()
+        if self.cycle.response_complete:  # before all of its body came
+            self.cycle = None  # type: ignore[assignment]
 
     def _end(self, error: Refusal) -> None:
         """Answer what cannot be read, behind what came before it, and read nothing more."""
@@ -207,6 +211,7 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if self.pipeline:
             self.pipeline.popleft()  # it waits behind others, the last of them
+            self.flow.crowded = bool(self.pipeline)
         elif cycle.response_complete or getattr(cycle, "response_started", False):
             self._last = b""  # it has its answer
         else:
@@ -246,7 +251,12 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        following = self.pipeline.pop() if self.pipeline else None
+        following = None
+        if self.pipeline:
+            following = self.pipeline.pop()
+            self.flow.crowded = bool(self.pipeline)
+        if following is None and not self._within:
+            self.cycle = self.scope = None  # type: ignore[assignment]  # who waits for the next holds nothing of this
         if self.flow.write_paused:
             self._unread = True
         elif following is None or self._within != _OVER:

@@ -33,7 +33,7 @@ from backstay.storage.predictions import Prediction
 _DEFAULT = Breakers()
 _HUNG, _TIMES = 5.0, 20.0
 """A batch hangs that takes longer than so many seconds, and so many times what it should by what was measured when its
-version was loaded: a batch is made as large as is served in half of the objective (`serving.objective_ms`), so nobody
+version was loaded: a batch is made as large as is served in a part of the objective (`serving.objective_ms`), so nobody
 waits for it any more."""
 _logger = logging.getLogger("backstay.serving")
 

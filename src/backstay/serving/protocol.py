@@ -66,6 +66,8 @@ class Door(Application, Protocol):
 class ServingProtocol(Connection):
     """One connection."""
 
+    __slots__ = ("_door", "_heads", "_leaves", "_limiter", "_metrics", "gone")
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.gone = False
@@ -73,8 +75,6 @@ class ServingProtocol(Connection):
         door: Door = self.config.app  # type: ignore[assignment]
         self._door = door
         self._limiter, self._metrics = door.limiter, door.metrics
-        self._extensions: dict[str, Any] = {CLIENT: self}
-        self._pending = {CLIENT: self, PENDING: True}
         self._heads = door.heads
         self._leaves = False
         """whether the connection ends with a request that was refused"""
@@ -82,7 +82,6 @@ class ServingProtocol(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
         super().connection_lost(exc)
-        self._extensions = self._pending = {}  # they refer to this; requests that were begun have them still
 
     def data_received(self, data: bytes) -> None:
         if self._idle:
@@ -91,7 +90,7 @@ class ServingProtocol(Connection):
                 asked = ordinary(data) if head is None else head.asked
                 if asked is not None:
                     self._refused(asked, _REFUSAL)
-                    self.on_response_complete()
+                    self._since = self.loop.time()
                     return
             elif head is not None and self._known(head, data):
                 return
@@ -116,12 +115,15 @@ class ServingProtocol(Connection):
                 return
             if post and self._straight(self.url, headers) is not None:
                 return
-            self.scope["extensions"] = self._pending  # type: ignore[typeddict-item]
+            self._extend({CLIENT: self, PENDING: True})
             super()._begin(headers)  # which may find that the URL is none: then nothing is pending
             limiter.pending += 1
             return
-        self.scope["extensions"] = self._extensions
+        self._extend({CLIENT: self})
         super()._begin(headers)
+
+    def _extend(self, extensions: dict[Any, Any]) -> None:
+        self.scope["extensions"] = extensions
 
     def _straight(self, url: bytes, headers: Mapping[bytes, bytes], *, keep_alive: bool | None = None) -> Lane | None:
         """The lane of a request that goes the straight way, if it does. keep_alive: None, if the parser knows it."""
