@@ -13,47 +13,60 @@ from backstay.serving.admission import Limiter, deadline
 from backstay.serving.refusal import Late, Overloaded
 
 
-def test_the_limit_is_what_is_served_in_two_fifths_of_the_objective() -> None:
+def test_the_limit_is_what_is_answered_in_two_fifths_of_the_objective() -> None:
     limiter = Limiter(0.1, 10_000)
     for _ in range(200):
-        limiter.served(32, 32 * 0.000_1)
+        limiter.served(32, 32 * 0.000_1, 0.0)
     assert limiter.limit == pytest.approx(400, rel=0.01)
     for _ in range(200):
-        limiter.served(32, 32 * 0.001)
+        limiter.served(32, 32 * 0.001, 0.0)
     assert limiter.limit == pytest.approx(40, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("refusing", "limit"), [(0.0, 400), (0.01, 300), (0.029, 110), (0.036, 120), (0.09, 300)], ids=str
+)
+def test_what_refusing_takes_is_not_left_for_answers_but_a_third_of_it_is(refusing: float, limit: int) -> None:
+    limiter = Limiter(0.1, 10_000)
+    for _ in range(50):
+        limiter.served(100, 100 * 0.000_1, refusing)
+    assert limiter.limit == pytest.approx(limit, rel=0.01)
+
+
+def test_a_crowd_that_was_refused_is_remembered_for_some_turns() -> None:
+    """Short turns come among the long ones, and after each of them too much would be let in."""
+    limiter = Limiter(0.1, 10_000)
+    for _ in range(50):
+        limiter.served(100, 100 * 0.000_1, 0.02)
+    limiter.served(100, 100 * 0.000_1, 0.0)
+    assert limiter.limit == pytest.approx(250, rel=0.01)
+    for _ in range(20):
+        limiter.served(100, 100 * 0.000_1, 0.0)
+    assert limiter.limit == pytest.approx(400, rel=0.01)
 
 
 def test_the_limit_is_bounded_on_both_sides() -> None:
     limiter = Limiter(0.1, 100)
-    limiter.served(10_000, 0.0001)
+    limiter.served(10_000, 0.0001, 0.0)
     assert limiter.limit == 100
-    limiter.served(10_000, 10_000.0)
+    limiter.served(10_000, 10_000.0, 0.0)
     assert limiter.limit == 4
 
 
 def test_one_stall_hardly_moves_it() -> None:
     limiter = Limiter(0.1, 10_000)
     for _ in range(200):
-        limiter.served(8, 8 * 0.000_2)
+        limiter.served(8, 8 * 0.000_2, 0.0)
     before = limiter.limit
-    limiter.served(8, 0.03)
+    limiter.served(8, 0.03, 0.0)
     assert limiter.limit > 0.6 * before
 
 
 def test_lone_requests_say_little_of_what_many_take() -> None:
     limiter = Limiter(0.1, 10_000)
     for _ in range(5_000):
-        limiter.served(1, 0.000_4)
+        limiter.served(1, 0.000_4, 0.0)
     assert limiter.limit == pytest.approx(400, rel=0.01)
-
-
-def test_short_turns_between_long_ones_let_in_little_more() -> None:
-    """Every second turn there is a crowd to be refused, which takes as long as four times the rows."""
-    limiter, limits = Limiter(0.1, 10_000), []
-    for turn in range(200):
-        limiter.served(300, 300 * (0.000_4 if turn % 2 else 0.000_1))
-        limits.append(limiter.limit)
-    assert 100 <= min(limits[100:]) <= max(limits[100:]) <= 150
 
 
 def test_what_was_answered_counts_until_the_loop_comes_round() -> None:
@@ -99,7 +112,7 @@ def test_a_request_larger_than_the_limit_is_let_in_alone() -> None:
 
 def test_a_deadline_that_those_before_it_use_up_is_late() -> None:
     limiter = Limiter(100.0, 10_000)
-    limiter.served(10_000, 100.0)  # 10 ms a row
+    limiter.served(10_000, 100.0, 0.0)  # 10 ms a row
     limiter.enter(100, inf)  # a second's work
     limiter.enter(1, monotonic() + 60)
     with pytest.raises(Late) as caught:

@@ -63,6 +63,11 @@ def jobs(*rows: int) -> list[Job[int]]:
     return [Job(one) for one in rows]
 
 
+def read(rows: int = 1) -> Job[int]:
+    """A job that comes straight from a socket, while the loop reads others."""
+    return Job(rows, begun=monotonic(), future=asyncio.get_running_loop().create_future())
+
+
 def test_what_is_ready_together_is_computed_together() -> None:
     work = Work()
     assert work.run(lambda b: answered(b, *jobs(1, 2, 3))) == [1, 2, 3]
@@ -94,7 +99,7 @@ def test_a_full_batch_is_computed_while_sockets_are_read_and_counts_until_they_a
     work = Work(limit=2 * LARGEST + 10)
 
     async def crowd(batcher: Batcher[Job[int]]) -> list[bool]:
-        futures = [batcher.submit(Job(1)) for _ in range(2 * LARGEST + 10)]
+        futures = [batcher.submit(read()) for _ in range(2 * LARGEST + 10)]
         done = [future.done() for future in futures]
         assert work.batches == [LARGEST, LARGEST]
         assert (work.limiter.rows, work.limiter.full) == (10, True)
@@ -114,29 +119,75 @@ def test_a_full_batch_that_blocks_goes_to_the_worker_and_the_next_one_waits_for_
     work = Work(blocks=True)
 
     async def crowd(batcher: Batcher[Job[int]]) -> None:
-        await asyncio.gather(*(batcher.submit(Job(1)) for _ in range(2 * LARGEST + 10)))
+        await asyncio.gather(*(batcher.submit(read()) for _ in range(2 * LARGEST + 10)))
 
     work.run(crowd)
     assert work.batches == [LARGEST, LARGEST, 10]
     assert (work.limiter.rows, work.limiter.spent) == (0, 0)
 
 
-def test_what_refusing_took_counts_for_how_long_a_row_takes() -> None:
-    """In a loop that is busy refusing, fewer rows are served a second, and fewer may wait."""
+def test_what_comes_by_a_task_is_computed_when_the_loop_comes_round_and_all_of_it() -> None:
+    """Answered at once, it would count while the sockets are read behind it, and its own client would be refused."""
+    work = Work(limit=10)
 
-    def each(refusing: float) -> float:
-        work = Work(limit=LARGEST)
+    async def alone(batcher: Batcher[Job[int]]) -> bool:
+        work.limiter.limit = 10
+        future = batcher.submit(Job(300))
+        waits = not future.done()
+        await future
+        await batcher.submit(Job(1))
+        work.limiter.limit = 1_000
+        crowd = [batcher.submit(Job(1)) for _ in range(2 * LARGEST + 10)]
+        await asyncio.sleep(0)
+        return waits and all(one.done() for one in crowd)
 
-        async def crowd(batcher: Batcher[Job[int]]) -> float:
+    assert work.run(alone)
+    assert work.batches == [1, 1, LARGEST, LARGEST, 10]
+
+
+@pytest.mark.parametrize(("blocks", "least", "most"), [(False, 0.1, 0.3), (True, 0.0, 0.1)])
+def test_what_rows_take_is_measured_apart_from_what_reading_and_refusing_takes(
+    blocks: bool, least: float, most: float
+) -> None:
+    """A worker computes while the loop reads: nothing is left for fewer answers then. Idle, it counts as neither."""
+    work = Work(blocks=blocks)
+    work.during = lambda: sleep(0.05)
+    told: list[tuple[int, float, float]] = []
+    work.limiter.served = lambda *turn: told.append(turn)  # type: ignore[method-assign]
+
+    async def crowd(batcher: Batcher[Job[int]]) -> None:
+        for _ in range(3):
+            futures = [batcher.submit(read()) for _ in range(LARGEST)]
+            sleep(0.1)
+            await asyncio.gather(*futures)
+            await asyncio.sleep(0.3)
+
+    work.run(crowd)
+    assert [rows for rows, _, _ in told] == [LARGEST] * 3
+    for _, seconds, beside in told:
+        assert seconds >= 0.05
+        assert least <= beside < most
+
+
+def test_models_that_share_a_loop_share_its_time() -> None:
+    """A row of each takes no longer than if all were of one, and no fewer may wait."""
+    work = Work()
+    work.during = lambda: sleep(0.004)
+
+    async def crowd(first: Batcher[Job[int]]) -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1) as worker:
+            others = [
+                Batcher(work, loop, work.limiter, work.metrics, blocks=lambda _: False, worker=worker) for _ in range(7)
+            ]
             for _ in range(20):
-                futures = [batcher.submit(Job(1, begun=monotonic())) for _ in range(LARGEST)]
-                sleep(refusing)
+                futures = [one.submit(Job(1)) for one in (first, *others) for _ in range(16)]
                 await asyncio.gather(*futures)
-            return work.limiter.each
+        return work.limiter.each, work.limiter.beside
 
-        return float(work.run(crowd))
-
-    assert each(0.02) > 0.01 / LARGEST > each(0.0)
+    each, beside = work.run(crowd)
+    assert 0.9 < each / (0.004 / 16) < 2
+    assert beside < 7 * 0.004 / 2
 
 
 @pytest.mark.parametrize("blocks", [False, True])

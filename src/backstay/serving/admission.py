@@ -1,13 +1,14 @@
 """Admission: how much may be in the server at once, and until when an answer is worth having.
 
 What cannot be answered in time is refused before its body is parsed: a refusal must cost far less than an answer, or
-refusing would itself be the overload. The limit is in rows (one request may bring many), and it is found, not set:
-it is what is served in two fifths of the latency objective, at the rate that is measured turn by turn of the loop. As
-long may a request have waited in the system's buffers before it is read: at full load that is what the turn before
-took. What is answered while the loop reads its sockets counts until it has read them all: behind a crowd others wait.
+refusing would itself be the overload. The limit is in rows (one request may bring many), and it is found, not set: it
+is what is answered, at the rate that is measured, in a turn of the loop that takes two fifths of the latency objective,
+beside what it takes to read its sockets and to refuse. As long may a request have waited in the system's buffers before
+it is read. What is answered while the loop reads its sockets counts until it has read them all.
 
-A stall (a neighbour on the machine, a collection of garbage) is one slow turn among many and hardly moves the rate; a
-limit that followed the slowest answers would refuse requests because of it, and nobody would be served faster.
+Where refusing alone would take most of that, a third as long as it takes goes to answers still: later, but not to
+nobody. A stall (a neighbour on the machine, a collection of garbage) is one slow turn among many and hardly moves the
+rate; a limit that followed the slowest answers would refuse requests because of it, and nobody would be served faster.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from time import monotonic
 from backstay.serving.refusal import Late, Overloaded
 
 _FIRST, _LEAST = 256, 4
-_SHARE = 0.4
-"""Of the objective: what is let in together is served within it."""
+_SHARE, _LEFT = 0.4, 1 / 3
+"""Of the objective, what a turn of the loop may take; of what reading and refusing takes, what answers get at least."""
 _MEMORY = 256
-"""Rows over which the rate is averaged; four times as many where it rises. In a crowd that has to be refused there are
-short turns among the long ones, and after each of them too much would be let in."""
+"""Rows over which the rate is averaged."""
+_FADES = 0.75
+"""What is left, a turn later, of the longest time that was read and refused for: short turns come among long ones."""
 _FEW = 4
 """So many rows take hardly longer than one. Taken for a measure of what many take, a night of lone requests would have
 the first burst of the morning refused, from a server that is idle."""
@@ -41,10 +43,14 @@ class Limiter:
         self.rows = 0
         self.spent = 0
         """Rows that were answered since the loop began to read its sockets."""
+        self.computed = 0.0
+        """Seconds that the loop has ever computed, of whatever model: it is one loop for all."""
         self.pending = 0
         """Requests that were read, and not yet taken up."""
         self.each = self._within / _FIRST
-        """Seconds that a row takes, everything counted: a guess at first, then measured."""
+        """Seconds that a row takes: a guess at first, then measured."""
+        self.beside = 0.0
+        """Seconds of a turn of the loop in which it reads its sockets, and refuses."""
 
     @property
     def full(self) -> bool:
@@ -72,12 +78,13 @@ class Limiter:
         """Rows that were taken in are answered."""
         self.rows -= rows
 
-    def served(self, rows: int, seconds: float) -> None:
-        """A turn of the loop in which so many rows were served took so long."""
+    def served(self, rows: int, seconds: float, beside: float) -> None:
+        """In a turn of the loop so many rows were answered in so many seconds, and others went to its sockets."""
         each = seconds / max(rows, _FEW)
-        weight = min(1.0, rows / _MEMORY)
-        self.each += (each - self.each) * (weight if each > self.each else weight / 4)
-        self.limit = min(self._largest, max(_LEAST, self._within / self.each))
+        self.each += (each - self.each) * min(1.0, rows / _MEMORY)
+        self.beside = max(beside, self.beside * _FADES)
+        left = max(self._within - self.beside, self.beside * _LEFT)
+        self.limit = min(self._largest, max(_LEAST, left / self.each))
 
 
 def deadline(milliseconds: bytes | None, since: float) -> float:

@@ -1,8 +1,8 @@
 """Coalescing without waiting: requests that arrive in the same turn of the loop are computed together.
 
 Nothing is ever delayed to fill a batch: idle, a request is computed in the next turn; busy, the queue that has gathered
-is drained, a batch each turn of the loop. A batch that is full is computed at once, though the loop has not read all of
-its sockets: with thousands of them, that would be long. A batch holds no more than is computed well within its
+is drained, each turn of the loop. A batch that is full is computed at once, though the loop has not read all of its
+sockets: with thousands of them, that would be long. A batch holds no more than is computed well within its
 deadlines. What has expired, or whose client has gone, is dropped before anything is computed for it.
 
 A batch is computed on the loop as long as that is cheap (a row is scored in microseconds, and two threads would wait
@@ -56,17 +56,19 @@ class Batcher(Generic[J]):
         self._rows = self._served = 0
         """of those that wait; of those computed since `_began`"""
         self._due = self._away = False
-        self._began = 0.0
-        """since when the time that rows take is measured"""
+        self._began = self._busy = self._before = 0.0
+        """since when the time that rows take is measured; seconds of it in which they were computed; how long the loop
+        had computed until then, for whatever model"""
 
     def submit(self, job: J) -> asyncio.Future[None]:
         """Resolved when the job has its answer or its error. Raises `Overloaded` or `Late` if it is not let in."""
         self._limiter.enter(job.rows, job.deadline)
+        reading = job.future is not None  # a lane's, which comes straight from a socket that is read
         if job.future is None:
             job.future = self._loop.create_future()
         # A loop that comes straight from a batch has read this one's sockets since.
         if not self._due and not self._away and job.begun - self._began >= _STRAIGHT:
-            self._began = job.begun
+            self._began, self._before = job.begun, self._limiter.computed
         self._waiting.append(job)
         self._rows += job.rows
         if not self._away and not self._due:
@@ -74,7 +76,7 @@ class Batcher(Generic[J]):
             # One turn later, however many they are: by then the sockets that were ready together have all been read,
             # so that what waits is known, and what is too much of it refused.
             self._loop.call_soon(self._turn)
-        if self._rows >= LARGEST and not self._away:
+        if reading and self._rows >= LARGEST and not self._away:
             rows = self._limiter.rows
             self._flush()
             self._limiter.spent += rows - self._limiter.rows
@@ -84,49 +86,53 @@ class Batcher(Generic[J]):
         """All sockets that were ready have been read."""
         self._due = False
         self._limiter.spent = 0
-        if self._waiting and not self._away:
+        while self._waiting and not self._away:
             self._flush()
         if not self._away:
-            self._measure()
+            # All in which nothing was computed: it went to reading, and to refusing what was too much.
+            self._measure(monotonic() - self._began - (self._limiter.computed - self._before))
 
-    def _measure(self) -> None:
-        """How long rows take, over whole turns: with what it takes to read, and to refuse what is too much."""
-        now = monotonic()
+    def _measure(self, beside: float) -> None:
+        """What this turn's rows took, and its sockets."""
         if self._served:
-            self._limiter.served(self._served, now - self._began)
-        self._served, self._began = 0, now
+            self._limiter.served(self._served, self._busy, beside)
+        self._served, self._busy = 0, 0.0
+        self._began, self._before = monotonic(), self._limiter.computed
 
     def _flush(self) -> None:
         jobs = self._take()
         if jobs:
+            begun = monotonic()
             if self._blocks(jobs):
                 self._away = True
                 future = self._loop.run_in_executor(self._worker, self._work, jobs)
-                future.add_done_callback(lambda done: self._back(jobs, done))
+                future.add_done_callback(lambda done: self._back(jobs, done, begun))
                 return
             try:
                 written = self._work(jobs)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is answered: nobody may wait for ever
                 _fail(jobs, error)
                 written = None
-            self._computed(jobs, written)
-        self._again()
+            self._computed(jobs, written, begun)
+            self._limiter.computed += monotonic() - begun
 
-    def _back(self, jobs: Sequence[J], done: asyncio.Future[Written]) -> None:
+    def _back(self, jobs: Sequence[J], done: asyncio.Future[Written], begun: float) -> None:
         """The worker thread is done with a batch."""
         self._away = False
         error = asyncio.CancelledError("the server stops") if done.cancelled() else done.exception()
         if error is not None:
             _fail(jobs, error if isinstance(error, Exception) else RuntimeError(str(error)))
-        self._computed(jobs, None if error is not None else done.result())
-        self._measure()
+        self._computed(jobs, None if error is not None else done.result(), begun)
+        self._measure(0.0)  # the loop was free meanwhile
         self._again()
 
-    def _computed(self, jobs: Sequence[J], written: Written) -> None:
+    def _computed(self, jobs: Sequence[J], written: Written, begun: float) -> None:
         """A batch is computed; it is answered at once, or when it is written."""
-        self._served += sum(job.rows for job in jobs)
         if written is None:
             self._settle(jobs)
+        self._served += sum(job.rows for job in jobs)
+        self._busy += monotonic() - begun
+        if written is None:
             return
 
         def settle() -> None:
