@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from backstay.serving.server import Loop, listen
+from tests.serving.doors import Door, serving
 
 CLIENTS = 100
 
@@ -82,3 +83,28 @@ def test_without_files_the_next_clients_wait(caplog: pytest.LogCaptureFixture) -
         got, _ = asked(ask)
     assert got == {b"x"}
     assert caplog.messages == ["no connection can be taken now: Too many open files"]
+
+
+class Answering(Door):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"], ids=["silent", "asks"])
+def test_one_that_is_taken_as_the_server_stops_is_answered_and_holds_nothing_up(sent: bytes) -> None:
+    async def main() -> tuple[bytes, float]:
+        async with serving(Answering(10), timeout_graceful_shutdown=10) as port:
+            client = socket.create_connection(("127.0.0.1", port), timeout=20)
+            client.sendall(sent)
+            time.sleep(0.2)  # the loop takes it in the turn in which it begins to stop
+            begin = time.monotonic()
+        took = time.monotonic() - begin
+        with client:
+            return client.recv(99), took
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        got, took = runner.run(main())
+    assert got.startswith(b"HTTP/1.1 200" if sent else b"")
+    assert bool(got) == bool(sent)
+    assert took < 5  # and not after 10 s, which are for answers

@@ -13,9 +13,13 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from backstay.serving.connection import Connection
+
 AT_ONCE = 64
 """Connections taken together: one worker should not take all, if several listen."""
 _PAUSE_SECONDS = 1.0
+_LATE_SECONDS = 0.25
+"""How long a connection that begins once the server stops is waited for: mostly a request comes right behind it."""
 _logger = logging.getLogger("backstay.serving")
 
 
@@ -33,11 +37,16 @@ class Listener:
         self._factory, self._listener, self._tls, self._handshake = factory, listener, tls, handshake
         self._starting: set[asyncio.Task[None]] = set()
         self._resuming: asyncio.TimerHandle | None = None
-        self._open = True
+        self._open, self._ended = True, False
         listener.setblocking(False)
         self._loop.add_reader(listener, self._take)
 
     def close(self) -> None:
+        """Take no more connections: the server stops. Those that were taken, and only begin, are told to end soon."""
+        self._ended = True
+        self.rest()
+
+    def rest(self) -> None:
         """Take no more connections; those that were taken go on."""
         if self._open:
             self._open = False
@@ -74,8 +83,12 @@ class Listener:
         try:
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.connect_accepted_socket(
+            _, protocol = await self._loop.connect_accepted_socket(
                 self._factory, connection, ssl=self._tls, ssl_handshake_timeout=handshake
             )
         except OSError as error:  # of TLS too: the client's doing, and nobody is there to be told
             _logger.debug("a connection did not begin: %s", error)
+            return
+        if self._ended and isinstance(protocol, Connection):
+            # The others were told to end before there was this one.
+            self._loop.call_later(_LATE_SECONDS, protocol.shutdown)

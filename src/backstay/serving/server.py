@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from types import FrameType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import uvicorn
 import uvloop
@@ -155,7 +155,7 @@ class _Server(uvicorn.Server):
             self._garbage.tick(idle=not self._app.limiter.rows)
         if self._retiring:
             for server in self.servers:
-                server.close()
+                cast("Listener", server).rest()
         done = self._until is not None and (
             monotonic() >= self._until or (self._retiring and not self.server_state.connections)
         )
