@@ -23,11 +23,11 @@ Run = Callable[..., Any]
 
 
 class Answering(Door):
-    """An application that reads what it is sent, and answers with very much, or with little."""
+    """An application that reads what it is sent, or at /early does not, and answers with very much, or with little."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.limiter.pending -= "backstay.pending" in scope.get("extensions", ())
-        while scope["method"] == "POST" and (await receive()).get("more_body"):
+        while scope["method"] == "POST" and scope["path"] != "/early" and (await receive()).get("more_body"):
             pass
         body = b"k" * (BIG if scope["path"] == "/big" else 2)
         headers = [(b"content-length", str(len(body)).encode())]
@@ -241,9 +241,14 @@ def test_one_that_waits_for_its_next_request_is_small(run: Run) -> None:
 
     def ask(port: int) -> None:
         with connected(port) as one:
-            for sent, number in ((post("/") * 3, 3), (PREDICT, 1), (post("/big", b"k" * 100_000), 1)):
+            early = post("/early")
+            for sent, number, rest in (
+                (post("/") * 3, 3, b""), (PREDICT, 1, b""), (post("/big", b"k" * 100_000), 1, b""),
+                (early[:-1], 1, early[-1:]),
+            ):  # fmt: skip
                 one.sendall(sent)
                 assert answers(one, number) == [200] * number
+                one.sendall(rest)
                 time.sleep(0.05)
                 assert (made[0].cycle, made[0].scope, vars(made[0]), list(made[0].pipeline)) == (None, None, {}, [])
 

@@ -187,7 +187,7 @@ class Connection(HttpToolsProtocol):
         """The request is there to its end."""
         super().on_message_complete()
         if self.cycle.response_complete:  # before all of its body came
-            self.cycle = None  # type: ignore[assignment]
+            self.cycle = self.scope = None  # type: ignore[assignment]
 
     def _end(self, error: Refusal) -> None:
         """Answer what cannot be read, behind what came before it, and read nothing more."""
