@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 import socket
+import struct
 import threading
 import time
 import weakref
@@ -353,3 +354,15 @@ def test_a_connection_that_is_lost_leaves_nothing_for_the_collector() -> None:
         finally:
             gc.enable()
     assert not left
+
+
+def test_a_client_that_leaves_while_its_requests_wait_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """It does not read the first answer; the second one waits for that, and the third request for the second."""
+    large = HEAD + b"content-length: 8000000\r\n\r\n" + b"k" * 8_000_000
+    with running(Echo(), log_config=None) as port:
+        with connected(port) as one:
+            one.sendall(large + LIVE * 2)
+            time.sleep(0.3)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # it is reset
+        time.sleep(0.3)
+    assert caplog.messages == []

@@ -18,7 +18,7 @@ from collections import deque
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from backstay.serving.flow import Flow
 from backstay.serving.heads import FIELDS, HEAD_BYTES, judge
@@ -51,7 +51,7 @@ class Connection(HttpToolsProtocol):
     # What uvicorn's sets is named too: there may be thousands of connections, and a dictionary of so many names would
     # be much of what each takes, and be far from what is in the processor's cache whenever one brings something.
     __slots__ = (
-        "_buffered", "_came", "_last", "_read", "_since", "_spilled", "_unread", "_within",
+        "_answering", "_buffered", "_came", "_last", "_read", "_since", "_spilled", "_unread", "_within",
         "access_log", "access_logger", "app", "app_state", "asgi_version", "client", "config", "connections", "cycle",
         "expect_100_continue", "flow", "headers", "limit_concurrency", "logger", "loop", "parser", "pipeline",
         "root_path", "scheme", "scope", "server", "server_state", "tasks", "timeout_keep_alive",
@@ -62,6 +62,8 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.pipeline = _NOBODY
         self._within = _NOTHING
+        self._answering: RequestResponseCycle | None = None
+        """the request that a task answers: where others wait behind it, `cycle` is the last of them"""
         self._spilled = self._buffered = 0
         """bytes thrown away of a body that is answered already; not yet read by the client, when a stop looked last"""
         self._read = self._came = 0
@@ -84,9 +86,11 @@ class Connection(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
+        if self._answering is not None:
+            self._answering.disconnected = True
         super().connection_lost(exc)
         self._within = _OVER
-        self.cycle = self.scope = None  # type: ignore[assignment]
+        self.cycle = self.scope = self._answering = None  # type: ignore[assignment]
         self.pipeline = _NOBODY
 
     @property
@@ -170,6 +174,10 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self.flow.crowded = bool(self.pipeline)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_body(self, body: bytes) -> None:
         self._came = 0
         if self.cycle.response_complete:
@@ -249,6 +257,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
+        self._answering = None
         if self.transport.is_closing():
             return
         following = None
