@@ -164,6 +164,28 @@ def test_a_segment_that_shrank_is_noticed(tmp_path: Path) -> None:
             use(store)
 
 
+@pytest.mark.parametrize("instead", ["nothing", "another"])
+def test_a_source_that_is_taken_away_takes_nothing_until_it_is_back(tmp_path: Path, instead: str) -> None:
+    """It was acknowledged, into a folder without a table: read by nobody, and in the way of what is put back."""
+    store = LocalEvents(tmp_path)
+    filled(tmp_path)
+    store.append("s", frame(4))
+    store.compact("s")
+    (tmp_path / "s").rename(tmp_path / "moved")
+    if instead == "another":
+        LocalEvents(tmp_path).append("s", frame(7))
+    for use in (lambda: store.append("s", frame(5)), lambda: store.turn("s").__enter__()):
+        with pytest.raises(IntegrityError, match="the table of 's' was removed or moved while it was in use"):
+            use()
+    if instead == "another":
+        assert known(LocalEvents(tmp_path)) == [7]
+        (tmp_path / "s").rename(tmp_path / "another")
+    assert not (tmp_path / "s").exists()
+    (tmp_path / "moved").rename(tmp_path / "s")
+    assert store.append("s", frame(5)).last == 6
+    assert known(LocalEvents(tmp_path)) == known(store) == [0, 1, 2, 3, 4, 5]
+
+
 def test_what_a_kill_leaves_behind_a_commit_counts_once(tmp_path: Path) -> None:
     file = filled(tmp_path)
     remnant = file.read_bytes()

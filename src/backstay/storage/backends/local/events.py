@@ -155,9 +155,7 @@ class LocalEvents:
     @contextmanager
     def turn(self, source: str) -> Iterator[None]:
         check_source(source)
-        folder = self._directory / source / _TURNS
-        with failures(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        folder = self._source(source).folder(_TURNS)
         with locked(folder):
             yield
 
@@ -190,18 +188,31 @@ class _Source:
         self._segments = Segments(root)
 
     def append(self, events: pl.DataFrame) -> Appended:
-        with failures(self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
-            with locked(self._root):
-                view, segment = self.look()
-                if view is not None:
-                    check_same(self._name, view.recorded, events.schema)
-                    first = segment.last + 1
-                    if events.is_empty() or segment.append(events):
-                        return Appended(first, segment.last, view.version)
+        with failures(self._root), locked(self.folder()):
+            view, segment = self.look()
+            if view is not None:
+                check_same(self._name, view.recorded, events.schema)
                 first = segment.last + 1
-                view = self._commit(view, segment, events)
-                return Appended(first, view.last, view.version)
+                if events.is_empty() or segment.append(events):
+                    return Appended(first, segment.last, view.version)
+            first = segment.last + 1
+            view = self._commit(view, segment, events)
+            return Appended(first, view.last, view.version)
+
+    def folder(self, name: str = "") -> Path:
+        """The source's folder, or one in it, made if need be; but not where the table that this process has seen was
+        taken away: what is appended to another would be acknowledged, and read by nobody."""
+        folder = self._root / name
+        with failures(folder):
+            if self._table.taken_away():
+                raise IntegrityError(
+                    f"the table of {self._name!r} was removed or moved while it was in use",
+                    where=str(self._root),
+                    expected="the folder as it was",
+                    fix="put it back; where another one is meant, start this process again",
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def read(self, columns: Sequence[str] | None, bounds: Span) -> pl.DataFrame:
         view, segment = self.look()

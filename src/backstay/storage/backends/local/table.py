@@ -139,6 +139,11 @@ class Table:
         with self._lock:
             return self._look()
 
+    def taken_away(self) -> bool:
+        """Whether the last commit that was seen is not where it was: the table was removed or moved, or is another."""
+        view = self._view
+        return view is not None and not self._log(view.version).exists()
+
     def marked(self, marks: Iterable[str]) -> tuple[View | None, dict[str, int]]:
         """The table as it stands now, and the number that was committed last under each mark (0: none yet)."""
         with self._lock:
