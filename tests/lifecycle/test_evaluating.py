@@ -98,5 +98,8 @@ def test_a_page_that_can_not_be_written_is_said(project: Project, tmp_path: Path
     found = project.evaluations.report(1, "late")
     with pytest.raises(InputError, match="cannot be written"):
         found.save(tmp_path / "no" / "e.html")
+    for folder in ("", "/", tmp_path):
+        with pytest.raises(InputError, match="cannot be written: Is a directory"):
+            found.save(folder)
     with pytest.raises(InputError, match="the name of the record"):
         found.save(tmp_path / "e.json")

@@ -80,7 +80,7 @@ class EvaluationReport(Shown):
     def save(self, path: str | Path) -> tuple[Path, Path]:
         """Write the page, and the record as JSON beside it; the two paths."""
         place = Path(path)
-        beside = place.with_suffix(".json")
+        beside = place.parent / f"{place.stem}.json"
         if place.suffix == ".json":
             raise InputError(f"{place.name} is the name of the record", where=str(place), expected="a page, x.html")
         try:
