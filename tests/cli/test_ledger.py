@@ -27,6 +27,8 @@ def test_show(cli: Cli, life: Life) -> None:
     assert len(last) == 3
     assert "late/1" in last[-1]
     assert "PASS against the base rate on " in last[-1]
+    none = cli("ledger", "show", "--kind", "rollout", "--project", life.project)
+    assert (none.code, none.out) == (0, "there is no entry of the kind rollout\n")
 
 
 @pytest.fixture

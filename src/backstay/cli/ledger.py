@@ -42,9 +42,8 @@ def show(
             for one in entries
         ]
         columns = (">entry", "at", "by", "kind", "subject", "what")
-        shell.show(
-            {"entries": [plain.entry(one) for one in entries]}, table(columns, rows, empty="the ledger is empty")
-        )
+        empty = "the ledger is empty" if kind is None else f"there is no entry of the kind {kind}"
+        shell.show({"entries": [plain.entry(one) for one in entries]}, table(columns, rows, empty=empty))
 
 
 def _told(kind: str, body: Any) -> str:
