@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from backstay.core.errors import BackstayError
 from backstay.core.identity import sha256
 from backstay.project import Project
 from backstay.serving import guard
@@ -190,6 +191,43 @@ def test_the_minute_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
     during, after = asyncio.run(trickle())
     assert 3 <= len(during) <= 4
     assert sum(after) == 40
+
+
+def test_a_ledger_that_is_away_is_told_once_and_no_denial_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    """It was told ten times a second, each time with a trace of ninety lines."""
+
+    class Away:
+        def __init__(self) -> None:
+            self.away, self.count = False, 0
+
+        def revision(self) -> int:
+            if self.away:
+                raise BackstayError("the ledger is not available")
+            return -1
+
+        def record(self, denial: object, number: int) -> None:
+            self.revision()
+            self.count += number
+
+    async def outage(ledger: Away, *, ends: bool) -> None:
+        one = guard.Guard(ledger, "t", models={}, feature_sets=(), sources={})  # type: ignore[arg-type]
+        one.start()
+        ledger.away = True
+        for _ in range(12):
+            one.identify(b"")
+            await asyncio.sleep(0.05)
+        ledger.away = not ends
+        await asyncio.sleep(0.3)
+        await one.stop()
+
+    asyncio.run(outage(ledger := Away(), ends=True))
+    assert ledger.count == 12
+    for what in ("who may do what could not be read", "denials could not be written down"):
+        told = [one for one in caplog.records if one.message.startswith(what)]
+        assert [one.message for one in told] == [f"{what}: the ledger is not available", f"{what}: it is over"]
+        assert not any(one.exc_info for one in told)
+    asyncio.run(outage(Away(), ends=False))
+    assert "{'(unknown): call without a valid token': 12}" in caplog.messages[-1], "what is lost with the process"
 
 
 def test_the_scheme_of_a_token_may_be_written_in_any_way(path: Path) -> None:

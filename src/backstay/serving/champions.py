@@ -25,6 +25,7 @@ from backstay.registry.routing import RouteEntry, Routing
 from backstay.registry.rules import Rules
 from backstay.registry.versions import ModelVersion, Registry
 from backstay.runtimes import load
+from backstay.serving.outlived import Outlived
 from backstay.serving.routes import Cost, Route, ServedModel, Snapshot
 from backstay.storage.ports import Ledger, OnlineState
 
@@ -55,6 +56,8 @@ class Champions:
         """By model, the ledger's revision up to which it was followed; `_glanced`: as far as versions are warm."""
         self._glanced: dict[str, int] = {}
         self._following: dict[str, asyncio.Task[None]] = {}
+        self._polling = Outlived("the champions could not be followed")
+        self._refreshing = {name: Outlived(f"the champion of model {name} could not be followed") for name in models}
         self.problems: dict[str, str] = {}
         """Per model, why its champion could not be loaded (absent: it is served)."""
         self.lacking: dict[str, str] = {}
@@ -102,10 +105,8 @@ class Champions:
         try:
             while True:
                 await asyncio.sleep(POLL_SECONDS)
-                try:
+                with self._polling:  # what it served is served on
                     await self._poll(routes)
-                except Exception:  # following must outlive whatever one turn meets; what it served is served on
-                    _logger.exception("the champions could not be followed")
         finally:
             for task in self._following.values():
                 task.cancel()
@@ -124,11 +125,9 @@ class Champions:
                 await asyncio.to_thread(self._swap, name, route, {})
 
     async def _follow(self, name: str, route: Route, revision: int) -> None:
-        try:
+        with self._refreshing[name]:  # it is tried again at the next turn
             await self.refresh(name, route)
             self._followed[name] = revision
-        except Exception:  # it is tried again at the next turn
-            _logger.exception("the champion of model %s could not be followed", name)
 
     async def refresh(self, name: str, route: Route) -> None:
         """Bring one route to what the ledger says now; why that cannot be is in `problems`."""

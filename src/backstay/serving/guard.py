@@ -19,6 +19,7 @@ from backstay.core.identity import sha256
 from backstay.definitions.roles import Access, Role
 from backstay.registry.access import Authority, Denial
 from backstay.serving.champions import POLL_SECONDS
+from backstay.serving.outlived import Outlived
 from backstay.serving.refusal import Refusal
 
 HOME = "(home)"
@@ -59,6 +60,8 @@ class Guard:
         self._denied: dict[Denial, int] = {}
         self._written: dict[Denial, float] = {}
         """when denials of a kind were written down, if that is less than a minute ago"""
+        self._reading = Outlived("who may do what could not be read")
+        self._writing = Outlived("denials could not be written down")
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -146,17 +149,19 @@ class Guard:
 
     async def _follow(self) -> None:
         while await self._turn():
-            try:
+            with self._reading:  # what was read last holds
                 await asyncio.to_thread(self._refresh)
-            except Exception:  # following must outlive whatever one turn meets; what was read last holds
-                _logger.exception("who may do what could not be read")
 
     async def _record(self) -> None:
         while await self._turn():
             now = monotonic()
             self._written = {one: at for one, at in self._written.items() if now - at < EVERY_SECONDS}
-            await self._write_down([one for one in self._denied if one not in self._written])
-        await self._write_down([*self._denied])
+            with self._writing:  # they wait for a ledger that answers
+                await self._write_down([one for one in self._denied if one not in self._written])
+        try:
+            await self._write_down([*self._denied])
+        except Exception:  # this was the last try
+            _logger.exception("denials could not be written down: %s", _told(self._denied))
 
     def _refresh(self) -> None:
         revision = self._authority.revision()
@@ -170,11 +175,10 @@ class Guard:
             denial, number = denied.popitem()
             try:
                 await asyncio.to_thread(self._authority.record, denial, number)
-            except Exception:  # they wait for a ledger that answers; at the end of the server this was the last try
-                _logger.exception("denials could not be written down: %s", _told({denial: number, **denied}))
+            except Exception:
                 for left, count in ((denial, number), *denied.items()):
                     self._count(left, count)
-                return
+                raise
             self._written[denial] = monotonic()
 
 
