@@ -222,3 +222,30 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
         os.close(writer)
         assert done.stderr == ""
         assert done.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_an_answer_that_there_is_no_room_for_is_told_in_words(tmp_path: Path) -> None:
+    """It ended in a trace; with --json in two, and in the exit code of a gate that says no."""
+    project = write_project(tmp_path, toml=TOML)
+    environment = {**os.environ, "PYTHONPATH": str(HERE / "src")}
+    for words in (["settings"], ["settings", "--json"], ["judge", "7", "--json"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                command(*words, "--project", project),
+                stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False,
+            )  # fmt: skip
+        assert done.stderr.splitlines()[:1] == ["error: the answer could not be written: No space left on device"]
+        assert "Traceback" not in done.stderr
+        assert done.returncode == 2
+
+
+def test_outputs_that_are_closed_are_nowhere(tmp_path: Path) -> None:
+    project = write_project(tmp_path, toml=TOML)
+    environment = {**os.environ, "PYTHONPATH": str(HERE / "src")}
+    words = " ".join(command("settings", "--project", project))
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{words} {closed}"], capture_output=True, text=True, env=environment, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), closed

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -52,7 +53,18 @@ from backstay.cli import (
     watching,
     why,
 )
-from backstay.cli.failures import BAD, BUG, CODES, INTERRUPTED, PIPE, ReaderGone, report, report_error
+from backstay.cli.failures import (
+    BAD,
+    BUG,
+    CODES,
+    INTERRUPTED,
+    PIPE,
+    AnswerLost,
+    ReaderGone,
+    answering,
+    report,
+    report_error,
+)
 from backstay.cli.options import HomeOption, JsonOption, ProjectOption
 from backstay.core.errors import BackstayError
 
@@ -272,14 +284,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started this has closed it: the next file opened would take its place
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process is there
     try:
-        code = _run(given, as_json)
-        sys.stdout.flush()
-    except (ReaderGone, BrokenPipeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)  # what is left in the buffer has no reader
-        os.dup2(nowhere, sys.stdout.fileno())
+        with answering():
+            return _run(given, as_json)
+    except ReaderGone:
+        _nowhere()
         return PIPE
-    return code
+    except AnswerLost as error:
+        _nowhere()
+        said = f"the answer could not be written: {error}"
+        report(said, where="standard output", fix="free space; what the command did is done", as_json=False)
+        return BAD
+
+
+def _nowhere() -> None:
+    """What is left in the buffer of standard output has no reader."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _command() -> Any:
@@ -302,7 +325,7 @@ def _run(given: list[str], as_json: bool) -> int:
         return BAD
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except (ReaderGone, BrokenPipeError):
+    except (ReaderGone, BrokenPipeError, AnswerLost):
         raise
     except Exception as error:  # noqa: BLE001 - the last line of defence: the trace is shown, and the exit code is no answer
         traceback.print_exc()

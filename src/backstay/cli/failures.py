@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from backstay.core.errors import BackstayError, ConflictError, IntegrityError, RefusedError
 
@@ -25,6 +27,22 @@ class ReaderGone(Exception):  # noqa: N818  not an error: whoever read our outpu
     """Standard output was closed by its reader."""
 
 
+class AnswerLost(Exception):  # noqa: N818  the command is done, and its answer is not read
+    """Standard output takes no more, and not for want of a reader: its disk is full."""
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """For what is written to standard output, to its last byte."""
+    try:
+        yield
+        sys.stdout.flush()
+    except (ReaderGone, BrokenPipeError):
+        raise ReaderGone from None
+    except OSError as error:
+        raise AnswerLost(error.strerror) from None
+
+
 def code_of(error: BackstayError) -> int:
     """The exit code of an error."""
     if isinstance(error, ConflictError | IntegrityError):
@@ -36,7 +54,8 @@ def report(what: str, *, where: str = "", expected: str = "", fix: str = "", as_
     """One error: a JSON object on standard output, or lines for people on standard error."""
     if as_json:
         told = {"error": what, "where": where, "expected": expected, "fix": fix}
-        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+        with answering():
+            sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
         return
     from rich.console import Console
     from rich.text import Text

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 from rich.console import Console, RenderableType
 
-from backstay.cli.failures import ReaderGone
+from backstay.cli.failures import ReaderGone, answering
 from backstay.core.errors import InputError
 from backstay.core.settings import FILE
 
@@ -76,18 +76,16 @@ class Shell:
         console = _Console(highlight=False, emoji=False, markup=False)
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console.width = _WIDTH_OF_A_FILE
-        for part in parts:
-            if part is not None:
-                wide = max(console.width, console.measure(part).minimum)
-                console.print(part, width=wide, crop=False)
+        with answering():
+            for part in parts:
+                if part is not None:
+                    wide = max(console.width, console.measure(part).minimum)
+                    console.print(part, width=wide, crop=False)
 
     def write(self, text: str) -> None:
         """A text as it is, on standard output: nothing is wrapped or coloured."""
-        try:
+        with answering():
             sys.stdout.write(text)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise ReaderGone from None
 
     def save(self, path: Path, text: str) -> None:
         """Write a text to a file that somebody named."""
