@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.predicted import prediction
 from tests.serving import shop
 from tests.serving.shop import Server
 from tests.serving.test_tls import certified
 from tests.shared import once
 from tests.storage.backends.local.disks import no_file_above
 
-from backstay.core.clock import ReplayClock
-from backstay.core.times import instant
+from backstay.core.clock import ReplayClock, SystemClock
+from backstay.core.times import SECOND, instant, instant_text
 from backstay.project import Project
 
 
@@ -71,6 +72,17 @@ def test_what_is_wrong_is_found(path: Path) -> None:
         assert found[check]["state"] == "FAIL", found[check]
     assert found["online state orders"]["state"] == "WARN"
     assert "backfill" in found["online state orders"]["fix"]
+
+
+def test_a_clock_that_has_gone_ahead_and_was_set_back_is_seen_in_the_predictions(path: Path) -> None:
+    """The ledger may have nothing of an hour in which a server answered with times to come."""
+    now = SystemClock().now()
+    log = Project(path).services.predictions
+    log.append([prediction(now + 7200 * SECOND)])
+    log.close()
+    code, found = told(path)
+    assert (code, found["clock"]["state"]) == (1, "FAIL")
+    assert f"and there is a prediction of {instant_text(now + 7200 * SECOND)}" in found["clock"]["what"]
 
 
 def test_a_full_disk_is_named(path: Path) -> None:

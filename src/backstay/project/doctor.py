@@ -146,15 +146,25 @@ def _token(context: Context) -> Iterator[Finding]:
 
 
 def _clock(context: Context) -> Iterator[Finding]:
-    now, latest = context.clock.now(), 0
-    if (context.services.home / "ledger.sqlite").exists():
-        with suppress(IntegrityError):  # which is another check's
-            latest = max((one.at for one in context.services.ledger.entries()), default=0)
+    now = context.clock.now()
+    latest, written = max(_written(context), default=(0, ""))
     if latest > now + SECOND:
-        what = f"it is {instant_text(now)}, and the ledger has an entry of {instant_text(latest)}"
+        what = f"it is {instant_text(now)}, and {written} of {instant_text(latest)}"
         yield Finding("clock", FAIL, what, "set the machine's clock (NTP): T and known times come from it")
     else:
         yield Finding("clock", OK, f"{instant_text(now // SECOND * SECOND)}, behind nothing in the record")
+
+
+def _written(context: Context) -> list[tuple[int, str]]:
+    """When what is written down was, and what it is. That it cannot be read is another check's."""
+    out, services = [], context.services
+    with suppress(IntegrityError):
+        if (services.home / "ledger.sqlite").exists():
+            out += [(one.at, "the ledger has an entry") for one in services.ledger.entries()]
+    with suppress(IntegrityError):
+        if (services.home / "predictions").is_dir():
+            out += [(one.at, "there is a prediction") for one in services.predictions.scan(last=1)]
+    return out
 
 
 def _files(_: Context) -> Iterator[Finding]:
