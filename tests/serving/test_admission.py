@@ -24,7 +24,7 @@ def test_the_limit_is_what_is_answered_in_two_fifths_of_the_objective() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refusing", "limit"), [(0.0, 400), (0.01, 300), (0.029, 110), (0.036, 120), (0.09, 300)], ids=str
+    ("refusing", "limit"), [(0.0, 400), (0.01, 300), (0.029, 110), (0.036, 120), (0.09, 300), (0.9, 400)], ids=str
 )
 def test_what_refusing_takes_is_not_left_for_answers_but_a_third_of_it_is(refusing: float, limit: int) -> None:
     limiter = Limiter(0.1, 10_000)
@@ -60,6 +60,18 @@ def test_one_stall_hardly_moves_it() -> None:
     before = limiter.limit
     limiter.served(8, 0.03, 0.0)
     assert limiter.limit > 0.6 * before
+
+
+@pytest.mark.parametrize("stall", [1.0, 60.0])
+def test_a_lone_request_that_stalls_is_no_measure(stall: float) -> None:
+    limiter = Limiter(0.1, 10_000)
+    for _ in range(5_000):
+        limiter.served(1, 0.000_4, 0.0)
+    limiter.served(1, stall, 0.0)
+    assert limiter.limit > 250
+    for _ in range(1_000):
+        limiter.served(1, stall, 0.0)
+    assert limiter.limit == pytest.approx(4, rel=0.1)
 
 
 def test_lone_requests_say_little_of_what_many_take() -> None:

@@ -80,10 +80,11 @@ class Limiter:
 
     def served(self, rows: int, seconds: float, beside: float) -> None:
         """In a turn of the loop so many rows were answered in so many seconds, and others went to its sockets."""
-        each = seconds / max(rows, _FEW)
+        # Whatever is slower than this leaves the least as well; a lone stall of a second would be felt for minutes.
+        each = min(seconds / max(rows, _FEW), self._within / _LEAST)
         self.each += (each - self.each) * min(1.0, rows / _MEMORY)
         self.beside = max(beside, self.beside * _FADES)
-        left = max(self._within - self.beside, self.beside * _LEFT)
+        left = max(self._within - self.beside, min(self.beside * _LEFT, self._within))
         self.limit = min(self._largest, max(_LEAST, left / self.each))
 
 
