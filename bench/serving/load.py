@@ -18,7 +18,7 @@ _SCRIPTS = Path(__file__).with_name("scripts")
 _EACH = 10
 """Requests a second of one connection of h2load."""
 RAMP = 4
-"""Seconds over which its connections are opened; so long it goes on longer."""
+"""Seconds over which its connections are opened; each sends for so much longer than is measured."""
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 

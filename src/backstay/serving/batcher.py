@@ -2,8 +2,8 @@
 
 Nothing is ever delayed to fill a batch: idle, a request is computed in the next turn; busy, the queue that has gathered
 is drained, each turn of the loop. A batch that is full is computed at once, though the loop has not read all of its
-sockets: with thousands of them, that would be long. A batch holds no more than is computed well within its
-deadlines. What has expired, or whose client has gone, is dropped before anything is computed for it.
+sockets: with thousands of them, that would be long. A batch holds no more than is computed well within its deadlines.
+What has expired, or whose client has gone, is dropped before anything is computed for it.
 
 A batch is computed on the loop as long as that is cheap (a row is scored in microseconds, and two threads would wait
 for each other longer than that). What would hold the loop up goes to the one worker thread; meanwhile the loop
@@ -24,9 +24,10 @@ from backstay.serving.job import Job
 from backstay.serving.metrics import Metrics
 
 LARGEST = 128
-"""Rows that are computed together; one request may bring more. Half as many hold the loop up half as long, and under
-overload fewer are answered: it comes back to its sockets, and to whom it has to refuse, twice as often."""
+"""Rows that are computed together; one request may bring more. Half as many hold the loop up half as long, and each
+costs more: under overload fewer are answered."""
 _STRAIGHT = 0.001
+"""Seconds: a loop that brings a request sooner than this after it came round was not idle meanwhile."""
 
 Written = Future[None] | None
 """What must be done before answers are given; None: nothing."""
