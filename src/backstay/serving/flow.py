@@ -12,7 +12,7 @@ class Flow(FlowControl):
 
     __slots__ = ("_transport", "_writable", "crowded", "read_paused", "write_paused")
 
-    def __init__(self, transport: asyncio.Transport) -> None:  # uvicorn's would make an event of a kilobyte
+    def __init__(self, transport: asyncio.Transport) -> None:  # uvicorn's would make an event for each
         self._transport = transport
         self.read_paused = self.write_paused = False
         self.crowded = False
