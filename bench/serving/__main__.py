@@ -26,6 +26,7 @@ REPEATS = 3
 INFER, PREDICT = "/v2/models/high/infer", "/v1/models/high/predict"
 OBJECTIVE = 0.1
 """Seconds: the server's objective as it is set by default, and so the budget of what is accepted under overload."""
+_CROWD = 2_000
 
 
 def main(chosen: Sequence[str]) -> None:
@@ -151,6 +152,7 @@ def overload() -> list[Result]:
     is measured. The server has one core then, also for the threads that write.
     """
     runs: dict[float, list[Measured]] = {1.5: [], 3.0: []}
+    crowd: list[Measured] = []
     mine, theirs = apart()
     with ExitStack() as stack:
         with kept_to(mine):
@@ -161,6 +163,7 @@ def overload() -> list[Result]:
         for _ in range(REPEATS):
             for times, some in runs.items():
                 some.append(_overloaded(server, limit, times))
+            crowd.append(_crowd(server, runs[3.0][-1]["peak"]))
         grown = {"grown": float(max(0, server.memory() - before)), "versions": {}}
         assert json.loads(server.post(PREDICT, _keyed_body()))["prediction_id"]
     results = []
@@ -172,36 +175,53 @@ def overload() -> list[Result]:
         run["versions"] = {}
         what = f"by entity, {times:g} x overload"
         results += [
-            # What the generator does not bring is no overload: then the figures below say nothing.
+            # What the generator cannot bring is no overload: then the figures below say nothing.
             limited(f"{what}: offered, x peak", [run], "asked", "x", least=0.9 * times),
             limited(f"{what}: goodput, x peak", [run], "share", "x", least=least),
             limited(f"{what}: accepted p99", [run], "p99", "ms", most=OBJECTIVE * 1e3),
         ]
-    return [*results, limited("overload: memory grown", [grown], "grown", "MB", most=50.0)]
+    return [
+        *results,
+        limited(
+            f"by entity, {_CROWD:,} clients that ask again at once: goodput, x peak", crowd, "share", "x", least=0.65
+        ),
+        limited("overload: memory grown", [grown], "grown", "MB", most=50.0),
+    ]
 
 
-def _refusing(limit: Server, rate: float) -> float:
-    """Seconds of CPU that a refusal costs a loop that does nothing else, asked so often by the same generator."""
+def _crowd(server: Server, peak: float) -> Measured:
+    """Clients each of which asks again as soon as it is answered or refused."""
+    run = wrk(server, PREDICT, "keyed", _CROWD, SECONDS)
+    say(f"    {_CROWD:,} clients that ask again at once: {run['rate']:,.0f} answered a second")
+    return {"share": run["rate"] / peak, "versions": run["versions"]}
+
+
+def _refusing(limit: Server, rate: int) -> tuple[float, float]:
+    """What comes a second to a loop that only refuses, asked at this rate, and the seconds of CPU that one costs it."""
     begin = limit.processor()
-    run = h2load(limit, PREDICT, _keyed_body(), round(rate), SECONDS)
+    run = h2load(limit, PREDICT, _keyed_body(), rate, SECONDS)
     each = (limit.processor() - begin) / (run["refused"] * (SECONDS + RAMP))
     say(f"    a loop that only refuses takes {each * 1e6:.1f} us each, at {run['refused']:,.0f} a second")
-    return float(each)
+    return run["offered"], each
 
 
 def _overloaded(server: Server, limit: Server, times: float) -> Measured:
-    """The server at so many times its peak, and what could be answered if it refused like `limit`."""
+    """The server asked at so many times its peak, and what could be answered if it refused like `limit`.
+
+    What is offered is what the same generator brings to `limit`, which reads whatever comes. The server does not: it
+    leaves clients unread that do not wait as they were told, and what these do not send is not measured.
+    """
     before = wrk(server, PREDICT, "keyed", 64, SECONDS)["rate"]
     run = h2load(server, PREDICT, _keyed_body(), round(before * times), SECONDS)
     assert not run["bad"], f"{run['bad']} requests were neither answered nor refused"
-    peak = max(before, wrk(server, PREDICT, "keyed", 64, SECONDS)["rate"])
-    run["share"], run["asked"] = run["accepted"] / peak, run["offered"] / peak
-    each = _refusing(limit, run["refused"])
-    possible = (1 - run["asked"] * each * peak) / (1 - each * peak)
+    run["peak"] = peak = max(before, wrk(server, PREDICT, "keyed", 64, SECONDS)["rate"])
+    offered, each = _refusing(limit, round(before * times))
+    run["share"], run["asked"] = run["accepted"] / peak, offered / peak
+    possible = (1 - offered * each) / (1 - each * peak)
     say(
-        f"    {times:g} x {peak:,.0f}: {run['offered']:,.0f} came, {run['accepted']:,.0f} answered, "
-        f"{run['refused']:,.0f} refused a second: {run['share']:.2f} of the peak; refusing like that loop, "
-        f"{min(possible, 1):.2f}"
+        f"    {times:g} x {peak:,.0f}: {offered:,.0f} offered, {run['offered']:,.0f} read, {run['accepted']:,.0f} "
+        f"answered, {run['refused']:,.0f} refused a second: {run['share']:.2f} of the peak; refusing all like that "
+        f"loop, {min(possible, 1):.2f}"
     )
     return run
 

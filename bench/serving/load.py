@@ -59,7 +59,8 @@ def _seconds(text: str, pattern: str) -> float:
 
 def h2load(server: Server, path: str, body: bytes, rate: int, seconds: int) -> dict[str, Any]:
     """At `rate` requests a second, whatever the server does: each connection sends every 100 ms, which is as long as
-    an answer may take, so none waits for the one before it and is missing from what is measured.
+    an answer may take, so none waits for the one before it and is missing from what is measured, unless the server
+    leaves the connection unread.
 
     Connections are opened one after the other, over some seconds that do not count: opened at once, all would send at
     the same moments, and what was measured would be how fast a server accepts connections.

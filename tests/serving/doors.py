@@ -13,6 +13,7 @@ import uvicorn
 from backstay.serving.admission import Limiter
 from backstay.serving.heads import Heads
 from backstay.serving.metrics import Metrics
+from backstay.serving.patience import Patience
 from backstay.serving.protocol import ServingProtocol
 
 
@@ -22,6 +23,7 @@ class Door:
     def __init__(self, limit: float) -> None:
         self.limiter, self.metrics, self.heads = Limiter(1.0, 1_000), Metrics(), Heads()
         self.limiter.limit = limit
+        self.patience = Patience(self.limiter, 1.0)
         self.straight: dict[bytes, Any] = {}
 
 

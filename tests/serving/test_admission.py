@@ -45,6 +45,18 @@ def test_a_crowd_that_was_refused_is_remembered_for_some_turns() -> None:
     assert limiter.limit == pytest.approx(400, rel=0.01)
 
 
+def test_what_a_refusal_takes_is_measured_where_there_were_some() -> None:
+    limiter = Limiter(0.1, 10_000)
+    before = limiter.refusal
+    limiter.served(100, 100 * 0.000_1, 0.5)
+    assert limiter.refusal == before
+    for _ in range(50):
+        limiter.refused = 900
+        limiter.served(100, 100 * 0.000_1, 0.01)
+        assert limiter.refused == 0
+    assert limiter.refusal == pytest.approx(10e-6, rel=0.01)
+
+
 def test_the_limit_is_bounded_on_both_sides() -> None:
     limiter = Limiter(0.1, 100)
     limiter.served(10_000, 0.0001, 0.0)

@@ -25,6 +25,7 @@ _MEMORY = 256
 """Rows over which the rate is averaged."""
 _FADES = 0.75
 """What is left, a turn later, of the longest time that was read and refused for: short turns come among long ones."""
+_REFUSAL = 20e-6
 _FEW = 4
 """So many rows take hardly longer than one. Taken for a measure of what many take, a night of lone requests would have
 the first burst of the morning refused, from a server that is idle."""
@@ -38,7 +39,9 @@ class Limiter:
     """
 
     def __init__(self, objective: float, largest: int) -> None:
-        self._within, self._largest = _SHARE * objective, largest
+        self.within = _SHARE * objective
+        """Seconds that a request may wait until it is read, and as many until it is answered."""
+        self._largest = largest
         self.limit = float(min(_FIRST, largest))
         self.rows = 0
         self.spent = 0
@@ -47,10 +50,14 @@ class Limiter:
         """Seconds that the loop has ever computed, of whatever model: it is one loop for all."""
         self.pending = 0
         """Requests that were read, and not yet taken up."""
-        self.each = self._within / _FIRST
+        self.each = self.within / _FIRST
         """Seconds that a row takes: a guess at first, then measured."""
         self.beside = 0.0
         """Seconds of a turn of the loop in which it reads its sockets, and refuses."""
+        self.refused = 0
+        """Requests that were refused as they were read, since a turn was last measured."""
+        self.refusal = _REFUSAL
+        """Seconds that a refusal takes: a guess at first, then measured."""
 
     @property
     def full(self) -> bool:
@@ -81,10 +88,13 @@ class Limiter:
     def served(self, rows: int, seconds: float, beside: float) -> None:
         """In a turn of the loop so many rows were answered in so many seconds, and others went to its sockets."""
         # Whatever is slower than this leaves the least as well; a lone stall of a second would be felt for minutes.
-        each = min(seconds / max(rows, _FEW), self._within / _LEAST)
+        each = min(seconds / max(rows, _FEW), self.within / _LEAST)
         self.each += (each - self.each) * min(1.0, rows / _MEMORY)
         self.beside = max(beside, self.beside * _FADES)
-        left = max(self._within - self.beside, min(self.beside * _LEFT, self._within))
+        if self.refused:  # what is let in takes about as long to read
+            self.refusal += (beside / (rows + self.refused) - self.refusal) * min(1.0, self.refused / _MEMORY)
+            self.refused = 0
+        left = max(self.within - self.beside, min(self.beside * _LEFT, self.within))
         self.limit = min(self._largest, max(_LEAST, left / self.each))
 
 

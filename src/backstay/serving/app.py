@@ -26,8 +26,9 @@ from backstay.serving.desk import Desk
 from backstay.serving.heads import Heads
 from backstay.serving.logs import RequestLog
 from backstay.serving.openapi import document
+from backstay.serving.patience import Patience
 from backstay.serving.predicting import ByInputs, ByKey, Predicting
-from backstay.serving.refusal import NotAllowed, Refusal
+from backstay.serving.refusal import RETRY_SECONDS, NotAllowed, Refusal
 from backstay.serving.wire import (
     CLOSE,
     JSON,
@@ -62,6 +63,11 @@ class App:
         self._log = log
         self.desk, self._limits = desk, limits
         self.limiter, self.metrics = desk.limiter, desk.metrics
+        patience = self.patience = Patience(desk.limiter, RETRY_SECONDS)
+        desk.metrics.gauges["connections_waiting"] = (
+            "Connections that were refused, and are not read for now.",
+            lambda: patience.held,
+        )
         self.body_limit = limits.body
         self.heads = Heads()
         self.straight: dict[bytes, Predicting] = {}

@@ -6,6 +6,8 @@ three times what it can do goes on doing it.
 
 The loop reads every socket that is ready before the first of their requests is taken up: those that were read are
 counted as pending, or a thousand would be let in at once. What goes the straight way (`lane.py`) is in as it is read.
+
+Who was refused may have to wait until it is read again (`patience.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from backstay.serving.connection import Connection
 from backstay.serving.heads import PREDICTIONS, Asked, Head, Heads, ordinary
 from backstay.serving.lane import Application, Lane, straight
 from backstay.serving.metrics import Metrics
+from backstay.serving.patience import Patience
 from backstay.serving.predicting import Predicting
 from backstay.serving.refusal import Overloaded
 from backstay.serving.wire import CLIENT, PENDING, Request, refusal
@@ -36,6 +39,8 @@ def _written(*more: bytes) -> bytes:
 _REFUSAL, _LAST = _written(), _written(b"connection: close")
 
 
+_LATE_SECONDS = 0.25
+"""How long a connection that waits goes on when the server stops."""
 _STRAIGHT_BYTES = 65_536
 """A larger body goes the way of the application, which asks for the token before it holds it."""
 
@@ -55,6 +60,7 @@ class Door(Application, Protocol):
     """What the protocol asks of the application behind it."""
 
     limiter: Limiter
+    patience: Patience
     metrics: Metrics
     straight: Mapping[bytes, Predicting]
     """by URL, what may be answered without a task of its own"""
@@ -66,7 +72,7 @@ class Door(Application, Protocol):
 class ServingProtocol(Connection):
     """One connection."""
 
-    __slots__ = ("_door", "_heads", "_leaves", "_limiter", "_metrics", "gone")
+    __slots__ = ("_door", "_heads", "_held", "_leaves", "_limiter", "_metrics", "_stale", "gone")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -78,6 +84,8 @@ class ServingProtocol(Connection):
         self._heads = door.heads
         self._leaves = False
         """whether the connection ends with a request that was refused"""
+        self._held = self._stale = False
+        """whether nothing is read for now, since it was refused; whether what comes may have waited meanwhile"""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
@@ -86,15 +94,18 @@ class ServingProtocol(Connection):
     def data_received(self, data: bytes) -> None:
         if self._idle:
             head = self._heads.of(data)
-            if self._limiter.full:
+            if self._limiter.full or self._stale:
                 asked = ordinary(data) if head is None else head.asked
                 if asked is not None:
                     self._refused(asked, _REFUSAL)
                     self._since = self.loop.time()
+                    self._aside()
+                    self._stale = False
                     return
             elif head is not None and self._known(head, data):
                 return
         super().data_received(data)
+        self._stale = False
 
     def _known(self, head: Head, data: bytes) -> bool:
         """Whether the request goes the straight way without the parser; then it has begun to."""
@@ -110,7 +121,7 @@ class ServingProtocol(Connection):
         # One that comes behind another on the same connection waits for it, and is judged when it is taken up.
         if self.url.endswith(PREDICTIONS) and (self.cycle is None or self.cycle.response_complete):
             post = self.parser.get_method() == b"POST"
-            if post and limiter.full:
+            if post and (limiter.full or self._stale):
                 self._refuse()
                 return
             if post and self._straight(self.url, headers) is not None:
@@ -154,6 +165,7 @@ class ServingProtocol(Connection):
             self.transport.close()
         else:
             self.on_response_complete()
+            self._aside()
 
     def _counted(self, status: int) -> None:
         self._metrics.answered("other", status)
@@ -168,8 +180,37 @@ class ServingProtocol(Connection):
 
     def _refused(self, asked: Asked, answer: bytes) -> None:
         metrics = self._metrics
+        self._limiter.refused += 1
         metrics.answered(asked.endpoint, 429)
         tally = metrics.tallies.get(asked.model)
         if tally is not None:
             tally.answered(429, 0.0)
         self.transport.write(answer)
+
+    def _aside(self) -> None:
+        """A request was refused: the next one may have to wait until it is read."""
+        if not (self._stale or self.flow.read_paused):
+            self._door.patience.refused(self, self.loop)
+
+    def hold(self) -> None:
+        self._held = True
+        self.flow.pause_reading()
+
+    def release(self, stale: bool) -> None:
+        waits, self._held = self._held and self.flow.read_paused, False
+        if waits and not self.transport.is_closing():
+            self._stale = stale
+            if self.flow.write_paused:
+                self._unread = True
+            else:
+                self.flow.resume_reading()
+
+    def fresh(self) -> None:
+        self._stale = False
+
+    def shutdown(self) -> None:
+        if not self._held:
+            super().shutdown()
+            return
+        self.release(stale=True)  # what has come meanwhile has its answer before the connection ends
+        self.loop.call_later(_LATE_SECONDS, super().shutdown)

@@ -27,6 +27,8 @@ from backstay.core.errors import AccessError, BackstayError, InputError, NotFoun
 from backstay.features.lookup import Unavailable
 
 _logger = logging.getLogger("backstay.serving")
+RETRY_SECONDS = 1
+"""After how long to ask again, where more is asked than can be answered."""
 _WARN_SECONDS = 5.0
 _warned = [-_WARN_SECONDS]
 """When it was last warned of a model that has no score."""
@@ -51,7 +53,7 @@ class NotAllowed(Refusal):
 class Overloaded(Refusal):
     """More is asked than can be answered in time. Nothing was done: worth retrying after `retry_after` seconds."""
 
-    def __init__(self, retry_after: int = 1) -> None:
+    def __init__(self, retry_after: int = RETRY_SECONDS) -> None:
         super().__init__(
             429,
             "the server is asked more than it can answer in time",
