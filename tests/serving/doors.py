@@ -23,7 +23,7 @@ class Door:
     def __init__(self, limit: float) -> None:
         self.limiter, self.metrics, self.heads = Limiter(1.0, 1_000), Metrics(), Heads()
         self.limiter.limit = limit
-        self.patience = Patience(self.limiter, 1.0)
+        self.patience, self.leaving = Patience(self.limiter, 1.0), False
         self.straight: dict[bytes, Any] = {}
 
 

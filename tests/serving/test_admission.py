@@ -51,10 +51,15 @@ def test_what_a_refusal_takes_is_measured_where_there_were_some() -> None:
     limiter.served(100, 100 * 0.000_1, 0.5)
     assert limiter.refusal == before
     for _ in range(50):
-        limiter.refused = 900
+        limiter.refused += 900
         limiter.served(100, 100 * 0.000_1, 0.01)
-        assert limiter.refused == 0
     assert limiter.refusal == pytest.approx(10e-6, rel=0.01)
+    limiter.refused += 900
+    limiter.served(100, 100 * 0.000_1, 0.0)  # a worker computed: the loop was free, and what it did is not known
+    assert limiter.refusal == pytest.approx(10e-6, rel=0.01)
+    limiter.refused += 10
+    limiter.served(10, 10 * 0.000_1, 3.0)
+    assert limiter.refusal < 20e-6  # the machine stood still, for 3 s; a refusal takes no longer than an answer
 
 
 def test_the_limit_is_bounded_on_both_sides() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from backstay.serving import patience as module
 from backstay.serving.admission import Limiter
 from backstay.serving.patience import Patience
 from tests.serving.doors import Door, serving
@@ -39,6 +40,18 @@ def _patience(longest: float, refusal: float = 0.001, objective: float = 0.1) ->
     return Patience(limiter, longest)
 
 
+def _refuse(patience: Patience, connection: Told, loop: asyncio.AbstractEventLoop) -> None:
+    patience._limiter.refused += 1
+    patience.refused(connection, loop)
+
+
+@pytest.fixture
+def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusing has no time at all: whoever is refused waits."""
+    monkeypatch.setattr(module, "_SHARE", 0.0)
+    monkeypatch.setattr(module, "_KEPT", 0.0)
+
+
 def _run(trying: Callable[[asyncio.AbstractEventLoop], Awaitable[None]]) -> None:
     async def main() -> None:
         await trying(asyncio.get_running_loop())
@@ -51,7 +64,7 @@ def test_as_long_as_refusing_has_time_left_nobody_waits() -> None:
 
     async def trying(loop: asyncio.AbstractEventLoop) -> None:
         for one in connections:
-            patience.refused(one, loop)
+            _refuse(patience, one, loop)
 
     _run(trying)
     held = [bool(one.told) for one in connections]
@@ -60,15 +73,15 @@ def test_as_long_as_refusing_has_time_left_nobody_waits() -> None:
     assert patience.held == sum(held)
 
 
+@pytest.mark.usefixtures("no_time")
 def test_who_waits_is_read_again_after_the_longest_time_the_first_first() -> None:
-    patience = _patience(0.1, refusal=1.0)  # the first takes what is earned in ten seconds
+    patience = _patience(0.1)
     first, second = Told(), Told()
 
     async def trying(loop: asyncio.AbstractEventLoop) -> None:
-        patience.refused(Told(), loop)
-        patience.refused(first, loop)
+        _refuse(patience, first, loop)
         await asyncio.sleep(0.05)
-        patience.refused(second, loop)
+        _refuse(patience, second, loop)
         while not first.told[1:]:
             await asyncio.sleep(0.001)
         assert second.told == ["hold"]
@@ -85,7 +98,7 @@ def test_where_it_is_over_nobody_waits_to_the_end() -> None:
 
     async def trying(loop: asyncio.AbstractEventLoop) -> None:
         for one in connections:
-            patience.refused(one, loop)
+            _refuse(patience, one, loop)
         assert patience.held > 50
         while patience.held:
             await asyncio.sleep(0.01)
@@ -107,10 +120,9 @@ class Answering(Door):
 
 
 def _door(limit: float, longest: float) -> Door:
-    """One that has time for one refusal: whoever is refused second waits."""
+    """One whose connections are left unread for so long."""
     door = Answering(limit)
     door.patience = Patience(door.limiter, longest)
-    door.limiter.refusal = 1.0
     return door
 
 
@@ -133,13 +145,14 @@ def _talk(door: Door, talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter
     return asyncio.run(main())
 
 
+@pytest.mark.usefixtures("no_time")
 @pytest.mark.parametrize(
     "pieces", [[_ASK], [_ASK[:20], _ASK[20:]], [_ASK[:-1], _ASK[-1:]]], ids=["whole", "head", "body"]
 )
 def test_what_a_refused_client_asks_at_once_is_refused_later(pieces: list[bytes]) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[tuple[int, bool]]:
         answers = []
-        for _ in range(6):
+        for _ in range(4):
             begin = time.monotonic()
             for piece in pieces:
                 writer.write(piece)
@@ -147,33 +160,31 @@ def test_what_a_refused_client_asks_at_once_is_refused_later(pieces: list[bytes]
             answers.append((await _answer(reader), time.monotonic() - begin >= 0.4))
         return answers
 
-    # The third one waited, nobody knows how long. The fourth is new, and takes what was earned meanwhile.
-    assert _talk(_door(0, 0.5), talk) == [(429, False), (429, False), (429, True)] * 2
+    # The second one waited, nobody knows how long; the third is new.
+    assert _talk(_door(0, 0.5), talk) == [(429, False), (429, True)] * 2
 
 
+@pytest.mark.usefixtures("no_time")
 def test_what_waited_for_too_long_is_refused_though_there_is_room_now_and_the_next_is_not() -> None:
     door = _door(0, 0.5)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[int]:
         writer.write(_ASK)
         statuses = [await _answer(reader)]
-        writer.write(_ASK)
-        statuses.append(await _answer(reader))
         writer.write(_ASK * 2)  # both are there when it is read again
         door.limiter.limit = 10
         statuses += [await _answer(reader), await _answer(reader)]
         writer.write(b"GET /other HTTP/1.1\r\nhost: x\r\n\r\n" + _ASK)
         return [*statuses, await _answer(reader), await _answer(reader)]
 
-    assert _talk(door, talk) == [429, 429, 429, 429, 200, 200]
+    assert _talk(door, talk) == [429, 429, 429, 200, 200]
 
 
+@pytest.mark.usefixtures("no_time")
 def test_who_asks_after_the_time_that_it_was_told_does_not_wait() -> None:
     door = _door(0, 0.2)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, int, float]:
-        writer.write(_ASK)
-        await _answer(reader)
         writer.write(_ASK)
         first = await _answer(reader)
         await asyncio.sleep(0.4)
@@ -187,29 +198,35 @@ def test_who_asks_after_the_time_that_it_was_told_does_not_wait() -> None:
     assert took < 0.15
 
 
-def test_what_has_come_is_answered_when_the_server_stops() -> None:
-    async def main() -> tuple[int, int, bytes]:
-        async with serving(_door(0, 60.0)) as port:
+@pytest.mark.usefixtures("no_time")
+def test_what_has_come_is_answered_when_the_server_stops_and_told_to_ask_another_one() -> None:
+    async def main() -> tuple[int, bytes]:
+        door = _door(0, 60.0)
+        async with serving(door) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            for _ in range(2):
-                writer.write(_ASK)
-                first = await _answer(reader)
+            writer.write(_ASK)
+            first = await _answer(reader)
             writer.write(_ASK)
             await asyncio.sleep(0.1)
-        told = first, await _answer(reader), await reader.read()
+            door.leaving = True
+        told = first, await reader.read()
         writer.close()
         return told
 
-    assert asyncio.run(main()) == (429, 429, b"")
+    first, rest = asyncio.run(main())
+    assert first == 429
+    assert rest.startswith(b"HTTP/1.1 429 ")
+    assert b"\r\nconnection: close\r\n" in rest
+    assert rest.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.usefixtures("no_time")
 def test_a_client_that_waits_and_leaves_is_let_go() -> None:
     door = _door(0, 0.2)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
-        for _ in range(2):
-            writer.write(_ASK)
-            status = await _answer(reader)
+        writer.write(_ASK)
+        status = await _answer(reader)
         assert door.patience.held == 1
         writer.transport.abort()
         while door.patience.held:
@@ -217,3 +234,44 @@ def test_a_client_that_waits_and_leaves_is_let_go() -> None:
         return status
 
     assert _talk(door, talk) == 429
+
+
+@pytest.mark.usefixtures("no_time")
+@pytest.mark.parametrize(
+    "sent", [_ASK * 50, (_ASK + b"GET /other HTTP/1.1\r\nhost: x\r\n\r\n") * 20], ids=["same", "other"]
+)
+def test_whatever_comes_together_a_connection_waits_once_and_to_its_end(sent: bytes) -> None:
+    door = _door(0, 0.5)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[list[int], int, float]:
+        writer.write(sent)
+        statuses = [await _answer(reader) for _ in range(sent.count(b"HTTP/1.1"))]
+        held = door.patience.held
+        begin = time.monotonic()
+        writer.write(_ASK)
+        statuses.append(await _answer(reader))
+        return statuses, held, time.monotonic() - begin
+
+    statuses, held, took = _talk(door, talk)
+    assert held == 1
+    assert statuses[0] == statuses[-1] == 429
+    assert took > 0.3
+    assert door.limiter.refused == statuses.count(429)  # each is paid for
+
+
+@pytest.mark.usefixtures("no_time")
+def test_what_waited_is_refused_however_its_end_comes_and_the_next_is_judged() -> None:
+    door = _door(0, 0.5)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[int]:
+        writer.write(_ASK)
+        statuses = [await _answer(reader)]
+        writer.write(_ASK[:-1])
+        door.limiter.limit = 10
+        await asyncio.sleep(0.7)  # its head was read by now
+        writer.write(_ASK[-1:])
+        statuses.append(await _answer(reader))
+        writer.write(_ASK)
+        return [*statuses, await _answer(reader)]
+
+    assert _talk(door, talk) == [429, 429, 200]

@@ -55,7 +55,9 @@ class Limiter:
         self.beside = 0.0
         """Seconds of a turn of the loop in which it reads its sockets, and refuses."""
         self.refused = 0
-        """Requests that were refused as they were read, since a turn was last measured."""
+        """Requests that were ever refused as they were read."""
+        self._refused = 0
+        """of them, those before the turn that is measured next"""
         self.refusal = _REFUSAL
         """Seconds that a refusal takes: a guess at first, then measured."""
 
@@ -91,9 +93,9 @@ class Limiter:
         each = min(seconds / max(rows, _FEW), self.within / _LEAST)
         self.each += (each - self.each) * min(1.0, rows / _MEMORY)
         self.beside = max(beside, self.beside * _FADES)
-        if self.refused:  # what is let in takes about as long to read
-            self.refusal += (beside / (rows + self.refused) - self.refusal) * min(1.0, self.refused / _MEMORY)
-            self.refused = 0
+        refused, self._refused = self.refused - self._refused, self.refused
+        if refused and beside:  # what is let in takes about as long to read; a stall takes longer, and is neither
+            self.refusal += (min(beside / (rows + refused), self.each) - self.refusal) * min(1.0, refused / _MEMORY)
         left = max(self.within - self.beside, min(self.beside * _LEFT, self.within))
         self.limit = min(self._largest, max(_LEAST, left / self.each))
 

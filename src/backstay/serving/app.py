@@ -45,6 +45,8 @@ from backstay.serving.wire import (
 )
 
 Handler = Callable[[Request], Awaitable[Answer]]
+_PATIENCE = 0.9
+"""Of the time that who is refused is told to wait, how long it is left unread: who does wait as long never notices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class App:
         self._log = log
         self.desk, self._limits = desk, limits
         self.limiter, self.metrics = desk.limiter, desk.metrics
-        patience = self.patience = Patience(desk.limiter, RETRY_SECONDS)
+        patience = self.patience = Patience(desk.limiter, _PATIENCE * RETRY_SECONDS)
         desk.metrics.gauges["connections_waiting"] = (
             "Connections that were refused, and are not read for now.",
             lambda: patience.held,
@@ -76,6 +78,11 @@ class App:
             self.straight[f"/v2/models/{name}/infer".encode()] = ByInputs(desk, name)
         self.failure: BackstayError | None = None
         """Why the start failed."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the server is about to stop."""
+        return self.desk.leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

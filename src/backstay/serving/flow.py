@@ -10,17 +10,19 @@ from uvicorn.protocols.http.flow_control import FlowControl
 class Flow(FlowControl):
     """Whether a connection is read from, and may be written to."""
 
-    __slots__ = ("_transport", "_writable", "crowded", "read_paused", "write_paused")
+    __slots__ = ("_transport", "_writable", "crowded", "held", "read_paused", "write_paused")
 
     def __init__(self, transport: asyncio.Transport) -> None:  # uvicorn's would make an event for each
         self._transport = transport
         self.read_paused = self.write_paused = False
         self.crowded = False
         """Whether requests wait behind the one in flight. Nothing is read then: each would bring thousands more."""
+        self.held = False
+        """Whether nothing is read for now, whatever else would have it read."""
         self._writable: asyncio.Event | None = None
 
     def resume_reading(self) -> None:
-        if not self.crowded:
+        if not (self.crowded or self.held):
             super().resume_reading()
 
     def pause_writing(self) -> None:

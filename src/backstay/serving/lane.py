@@ -37,6 +37,8 @@ class Carrier(Protocol):
 
     def on_response_complete(self) -> None: ...
 
+    def aside(self) -> None: ...
+
 
 class Lane:
     """One request. It stands where uvicorn's cycle would, and is the future of its job."""
@@ -78,6 +80,9 @@ class Lane:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             answer = refusal(error, request.identity)
         self._answer(answer)
+        if answer.status == 429:  # it has more rows than there is room for, or it would have been refused unread
+            predicting.desk.limiter.refused += 1
+            self._connection.aside()
 
     def cancelled(self) -> bool:
         """Whether nobody waits any more: the job's client tells that."""

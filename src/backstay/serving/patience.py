@@ -20,12 +20,12 @@ from backstay.serving.admission import Limiter
 _SHARE = 0.1
 """Of the time, what refusing takes until somebody has to wait."""
 _KEPT = 0.02
-"""Seconds of refusing that were not needed, and are kept for a burst."""
+"""Seconds of refusing that were not needed, and are kept for a burst. Of what was too much nothing is owed: those that
+wait would come in crowds, with nothing to do for the loop between them."""
 _TICK = 0.01
 """Seconds after which it is looked who may be read again."""
 _TWICE = 2
-"""Refusals that one who waited takes: what has waited meanwhile, and most likely the next. A share that knew of the
-first alone would be overdrawn by the others."""
+"""Refusals that are expected of one who waited: of what has waited meanwhile, and most likely of the next."""
 
 
 class Connection(Protocol):
@@ -45,15 +45,15 @@ class Patience:
     """The connections of one loop that are not read for now, the first of them first.
 
     limiter: knows what a refusal takes, and how long a request may wait to be read
-    longest: seconds for which one is left unread at most: what refusals tell clients to wait
+    longest: seconds for which one is left unread at most: less than refusals tell clients to wait
     """
 
     def __init__(self, limiter: Limiter, longest: float) -> None:
         self._limiter, self._longest = limiter, longest
         self._held: deque[tuple[float, Connection]] = deque()
         self._stale: list[Connection] = []
-        self._left, self._since = _KEPT, 0.0
-        """seconds that refusing may take, and when that was"""
+        self._left, self._since, self._charged = _KEPT, 0.0, 0
+        """seconds that refusing may take, when that was, and how many refusals it has paid for"""
         self._ticking = False
 
     @property
@@ -65,7 +65,6 @@ class Patience:
         """A request of this connection was refused, which has not waited: the next one may have to."""
         now = self._earn(loop)
         if self._left > 0 and not self._held:  # or who came later would be read before those that wait
-            self._left -= self._limiter.refusal
             return
         connection.hold()
         self._held.append((now, connection))
@@ -74,26 +73,32 @@ class Patience:
             loop.call_later(_TICK, self._tick, loop)
 
     def _earn(self, loop: AbstractEventLoop) -> float:
-        now = loop.time()
-        if now > self._since:
-            self._left = min(_KEPT, self._left + _SHARE * (now - self._since))
-            self._since = now
+        """What refusing may take by now; and when that is, on the loop's clock."""
+        limiter, now = self._limiter, loop.time()
+        earned = _SHARE * (now - self._since) - (limiter.refused - self._charged) * limiter.refusal
+        self._left = min(_KEPT, max(0.0, self._left + earned))
+        self._since, self._charged = now, limiter.refused
         return now
 
     def _tick(self, loop: AbstractEventLoop) -> None:
         """Read those again that there is time for, and those that have waited for long enough."""
-        for connection in self._stale:
-            connection.fresh()
-        self._stale.clear()
-        now, held = self._earn(loop), self._held
-        while held and (self._left > 0 or now - held[0][0] >= self._longest):
+        stale, self._stale = self._stale, []
+        try:
+            for connection in stale:
+                connection.fresh()
+            self._release(self._earn(loop))
+        finally:
+            if self._held or self._stale:
+                loop.call_later(_TICK, self._tick, loop)
+            else:
+                self._ticking = False
+
+    def _release(self, now: float) -> None:
+        held, left = self._held, self._left
+        while held and (left > 0 or now - held[0][0] >= self._longest):
             since, connection = held.popleft()
-            self._left = max(0.0, self._left - _TWICE * self._limiter.refusal)
+            left -= _TWICE * self._limiter.refusal
             stale = now - since > self._limiter.within
-            connection.release(stale)
             if stale:
                 self._stale.append(connection)
-        if held or self._stale:
-            loop.call_later(_TICK, self._tick, loop)
-        else:
-            self._ticking = False
+            connection.release(stale)

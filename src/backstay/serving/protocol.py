@@ -62,6 +62,8 @@ class Door(Application, Protocol):
     limiter: Limiter
     patience: Patience
     metrics: Metrics
+    leaving: bool
+    """Whether the server is about to stop: who is refused is told to connect to another one."""
     straight: Mapping[bytes, Predicting]
     """by URL, what may be answered without a task of its own"""
     body_limit: int
@@ -72,7 +74,7 @@ class Door(Application, Protocol):
 class ServingProtocol(Connection):
     """One connection."""
 
-    __slots__ = ("_door", "_heads", "_held", "_leaves", "_limiter", "_metrics", "_stale", "gone")
+    __slots__ = ("_door", "_heads", "_leaves", "_limiter", "_metrics", "_stale", "gone")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -84,8 +86,8 @@ class ServingProtocol(Connection):
         self._heads = door.heads
         self._leaves = False
         """whether the connection ends with a request that was refused"""
-        self._held = self._stale = False
-        """whether nothing is read for now, since it was refused; whether what comes may have waited meanwhile"""
+        self._stale = False
+        """whether what comes may have waited while nothing was read"""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
@@ -97,15 +99,13 @@ class ServingProtocol(Connection):
             if self._limiter.full or self._stale:
                 asked = ordinary(data) if head is None else head.asked
                 if asked is not None:
-                    self._refused(asked, _REFUSAL)
-                    self._since = self.loop.time()
-                    self._aside()
-                    self._stale = False
+                    self._refuse_ordinary(asked)
                     return
             elif head is not None and self._known(head, data):
                 return
         super().data_received(data)
-        self._stale = False
+        if not self._within:  # or what goes on has waited
+            self._stale = False
 
     def _known(self, head: Head, data: bytes) -> bool:
         """Whether the request goes the straight way without the parser; then it has begun to."""
@@ -165,7 +165,7 @@ class ServingProtocol(Connection):
             self.transport.close()
         else:
             self.on_response_complete()
-            self._aside()
+            self.aside()
 
     def _counted(self, status: int) -> None:
         self._metrics.answered("other", status)
@@ -173,10 +173,21 @@ class ServingProtocol(Connection):
     def _refuse(self) -> None:
         self.cycle = _DONE
         # A client that asked whether to go on with its body may now leave it out: the next request begins anywhere.
-        self._leaves = self.expect_100_continue or not self.parser.should_keep_alive()
+        self._leaves = self._door.leaving or self.expect_100_continue or not self.parser.should_keep_alive()
         self._refused(Asked.by(self.url), _LAST if self._leaves else _REFUSAL)
         if self.expect_100_continue:
             self.transport.close()
+
+    def _refuse_ordinary(self, asked: Asked) -> None:
+        """Refuse what came, which is one request and no more."""
+        if self._door.leaving:
+            self._refused(asked, _LAST)
+            self.transport.close()
+            return
+        self._refused(asked, _REFUSAL)
+        self._since = self.loop.time()
+        self.aside()
+        self._stale = False
 
     def _refused(self, asked: Asked, answer: bytes) -> None:
         metrics = self._metrics
@@ -187,29 +198,31 @@ class ServingProtocol(Connection):
             tally.answered(429, 0.0)
         self.transport.write(answer)
 
-    def _aside(self) -> None:
+    def aside(self) -> None:
         """A request was refused: the next one may have to wait until it is read."""
-        if not (self._stale or self.flow.read_paused):
+        if not (self._stale or self.flow.held or self.transport.is_closing()):
             self._door.patience.refused(self, self.loop)
 
     def hold(self) -> None:
-        self._held = True
         self.flow.pause_reading()
+        self.flow.held = True
 
     def release(self, stale: bool) -> None:
-        waits, self._held = self._held and self.flow.read_paused, False
-        if waits and not self.transport.is_closing():
-            self._stale = stale
-            if self.flow.write_paused:
-                self._unread = True
-            else:
-                self.flow.resume_reading()
+        self.flow.held = False
+        if self.transport.is_closing():
+            return
+        self._stale = stale
+        if self.flow.write_paused:
+            self._unread = True
+        else:
+            self.flow.resume_reading()
 
     def fresh(self) -> None:
-        self._stale = False
+        if not (self._within or self.flow.read_paused):  # or what has waited is still to be read
+            self._stale = False
 
     def shutdown(self) -> None:
-        if not self._held:
+        if not self.flow.held:
             super().shutdown()
             return
         self.release(stale=True)  # what has come meanwhile has its answer before the connection ends
